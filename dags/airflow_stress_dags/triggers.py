@@ -1,0 +1,104 @@
+"""A trigger that behaves as the Google provider's BigQuery trigger does, without BigQuery.
+
+While its job runs, it polls; before it goes on, and when it is cancelled, it asks the supervisor for its task's state
+through `sync_to_async(RuntimeTaskInstance.get_task_states)`, because only a task that was ended by a user may have its
+remote job cancelled. That question is the request that a cancellation interrupts (https://github.com/apache/airflow/issues/64620).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.sdk.execution_time import task_runner
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from airflow_stress_dags.receipts import leave
+
+PROGRESS_INTERVAL_S = 0.5
+
+
+class _Progress:
+    """How much this process's triggers do: polls since its start, told at most once in `PROGRESS_INTERVAL_S`."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+        self.active = 0
+        self.told_at = 0.0
+
+    def tell(self, *, now: bool = False) -> None:
+        if now or time.monotonic() - self.told_at >= PROGRESS_INTERVAL_S:
+            self.told_at = time.monotonic()
+            leave("progress", polls=self.polls, active=self.active)
+
+
+_progress = _Progress()
+
+
+def _next_frame() -> int | None:
+    """The id that the next request to the supervisor gets, read off the counter without advancing it."""
+    counter = getattr(getattr(task_runner, "SUPERVISOR_COMMS", None), "id_counter", None)
+    if not isinstance(counter, itertools.count):
+        return None
+    return int(repr(counter).removeprefix("count(").removesuffix(")"))
+
+
+class BigQueryLikeTrigger(BaseTrigger):
+    """Polls a job that takes `job_s` seconds every `poll_s` seconds; `job_s=None` runs until it is cancelled."""
+
+    def __init__(self, poll_s: float = 0.2, job_s: float | None = None) -> None:
+        super().__init__()
+        self.poll_s = poll_s
+        self.job_s = job_s
+        self._in_request = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            "airflow_stress_dags.triggers.BigQueryLikeTrigger",
+            {"poll_s": self.poll_s, "job_s": self.job_s},
+        )
+
+    async def _task_state(self) -> str | None:
+        """Ask the supervisor for the state of the task that waits for this trigger."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        ti = self.task_instance
+        self._in_request = True
+        states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id]
+        )
+        self._in_request = False
+        return (states.get(ti.run_id) or {}).get(ti.task_id)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        started = time.monotonic()
+        _progress.active += 1
+        _progress.tell(now=True)
+        try:
+            while self.job_s is None or time.monotonic() - started < self.job_s:
+                await self._task_state()
+                _progress.polls += 1
+                _progress.tell()
+                await asyncio.sleep(self.poll_s)
+            yield TriggerEvent({"status": "success"})
+        except asyncio.CancelledError:
+            await self._on_cancelled()
+            raise
+        finally:
+            _progress.active -= 1
+            _progress.tell(now=True)
+
+    async def _on_cancelled(self) -> None:
+        """What the Google provider does on cancellation: ask for the task's state, cancel the remote job if allowed."""
+        trigger = getattr(self, "trigger_id", None)
+        leave("cancellations", trigger=trigger, in_request=self._in_request, next_frame=_next_frame(), run=self.task_instance.run_id)
+        try:
+            state = await self._task_state()
+        except BaseException as error:
+            leave("answers", trigger=trigger, error=f"{type(error).__name__}: {error}"[:300])
+            raise
+        leave("answers", trigger=trigger, state=state)

@@ -1,0 +1,175 @@
+"""The hollow worker process: plays many task workers at once over the Execution API. Standard library only.
+
+Reads one JSON object a line from standard input (`id`, `ti`, `token`, `hollow`: what the task would do) and writes one a
+line to standard output when a worker process would have ended (`id`, `ok`). Ends when its input ends.
+
+Raw HTTP on purpose: the task SDK's client retries server errors and would hide them. A server error is recorded with its
+code and then retried as a worker would, a bounded number of times. Every answer is recorded as one JSON line in the
+shared directory: time, operation, code, duration, and for a final state what was reported and for which task instance.
+"""
+
+import asyncio
+import json
+import os
+import random
+import socket
+import sys
+import time
+from datetime import datetime, timezone
+from urllib.parse import urlsplit
+
+CONCURRENCY = int(os.environ.get("AIRFLOW_STRESS_HOLLOW_WORKERS", "12"))
+ATTEMPTS = 4
+RETRY_S = 0.3
+REQUEST_TIMEOUT_S = 60.0
+API_VERSION = os.environ.get("AIRFLOW_STRESS_API_VERSION", "")
+
+
+class Recorder:
+    """Appends answers to this process's file in the shared directory."""
+
+    def __init__(self) -> None:
+        shared = os.environ.get("AIRFLOW_STRESS_SHARED")
+        self.file = None
+        if shared:
+            directory = os.path.join(shared, "execution_api")
+            os.makedirs(directory, exist_ok=True)
+            name = f"{os.environ.get('AIRFLOW_STRESS_COMPONENT', 'unknown')}-{os.getpid()}.jsonl"
+            self.file = os.open(os.path.join(directory, name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def answer(self, **facts: object) -> None:
+        if self.file is not None:
+            os.write(self.file, json.dumps(facts, separators=(",", ":")).encode() + b"\n")
+
+
+class Connections:
+    """Kept-alive connections to the Execution API, one per request under way."""
+
+    def __init__(self, base_url: str) -> None:
+        url = urlsplit(base_url)
+        self.host = url.hostname or "127.0.0.1"
+        self.port = url.port or 80
+        self.path = url.path.rstrip("/")
+        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def request(self, method: str, path: str, token: str, body: object) -> tuple[int, dict[str, str], bytes]:
+        payload = json.dumps(body).encode()
+        version = f"Airflow-API-Version: {API_VERSION}\r\n" if API_VERSION else ""
+        head = (
+            f"{method} {self.path}{path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
+            f"Authorization: Bearer {token}\r\n{version}Content-Type: application/json\r\n"
+            f"Content-Length: {len(payload)}\r\n\r\n"
+        )
+        while True:
+            reused = bool(self.idle)
+            reader, writer = self.idle.pop() if reused else await asyncio.open_connection(self.host, self.port)
+            try:
+                writer.write(head.encode() + payload)
+                answer = await self._read(reader)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                writer.close()
+                if reused:  # the server may have closed an idle connection: not an answer, so ask again
+                    continue
+                raise
+            except BaseException:
+                writer.close()
+                raise
+            if answer[1].get("connection") == "close":
+                writer.close()
+            else:
+                self.idle.append((reader, writer))
+            return answer
+
+    @staticmethod
+    async def _read(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        code = int(head[0].split(" ", 2)[1])
+        headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
+        if headers.get("transfer-encoding") == "chunked":
+            parts = []
+            while size := int(await reader.readline(), 16):
+                parts.append(await reader.readexactly(size))
+                await reader.readexactly(2)
+            await reader.readexactly(2)
+            return code, headers, b"".join(parts)
+        return code, headers, await reader.readexactly(int(headers.get("content-length", "0")))
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat()
+
+
+class Worker:
+    """Plays one task: enter running, work, defer or report the end."""
+
+    def __init__(self, connections: Connections, recorder: Recorder) -> None:
+        self.connections = connections
+        self.recorder = recorder
+        self.identity = {"hostname": socket.gethostname(), "unixname": "hollow", "pid": os.getpid()}
+
+    async def call(self, operation: str, method: str, path: str, work: dict, body: object, **facts: object) -> tuple[int, bytes]:
+        """Call until the answer is not a server error; code 0 stands for no answer at all."""
+        for attempt in range(ATTEMPTS):
+            started = time.monotonic()
+            try:
+                code, headers, content = await asyncio.wait_for(
+                    self.connections.request(method, path, work["token"], body), REQUEST_TIMEOUT_S
+                )
+            except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
+                code, headers, content = 0, {}, b""
+            self.recorder.answer(t=time.time(), op=operation, code=code, s=round(time.monotonic() - started, 6), **facts)
+            work["token"] = headers.get("refreshed-api-token", work["token"])
+            if 0 < code < 500:
+                return code, content
+            if attempt + 1 < ATTEMPTS:
+                await asyncio.sleep(RETRY_S * (2**attempt) * random.uniform(0.5, 1.5))
+        return code, content
+
+    async def play(self, work: dict) -> bool:
+        """True if the task's process would have ended with exit code 0."""
+        ti = work["ti"]
+        hollow = work["hollow"]
+        body = {"state": "running", "start_date": now(), **self.identity}
+        code, content = await self.call("run", "PATCH", f"/task-instances/{ti}/run", work, body)
+        if code != 200:
+            return False
+        resumed = bool(json.loads(content).get("next_method"))
+        await asyncio.sleep(float(hollow.get("seconds", 0.0)))
+        defer = hollow.get("defer")
+        if defer and not resumed:
+            state = {
+                "state": "deferred",
+                "classpath": defer["classpath"],
+                "trigger_kwargs": defer["kwargs"],
+                "next_method": defer["method"],
+                "next_kwargs": {},
+            }
+            code, _ = await self.call("defer", "PATCH", f"/task-instances/{ti}/state", work, state, ti=ti)
+        else:
+            state = {"state": "success", "end_date": now(), "task_outlets": [], "outlet_events": []}
+            code, _ = await self.call(
+                "success", "PATCH", f"/task-instances/{ti}/state", work, state, ti=ti, reported="success"
+            )
+        return code == 204
+
+
+async def main() -> None:
+    worker = Worker(Connections(os.environ["AIRFLOW_STRESS_EXECUTION_API"]), Recorder())
+    places = asyncio.Semaphore(CONCURRENCY)
+    reader = asyncio.StreamReader(limit=2**22)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    plays: set[asyncio.Task[None]] = set()
+
+    async def play(work: dict) -> None:
+        async with places:
+            ok = await worker.play(work)
+        os.write(1, json.dumps({"id": work["id"], "ok": ok}).encode() + b"\n")
+
+    while line := await reader.readline():
+        task = asyncio.create_task(play(json.loads(line)))
+        plays.add(task)
+        task.add_done_callback(plays.discard)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,193 @@
+"""What a run found: the data that checkers produce, the verdict judges and reports show.
+
+Everything here is a frozen value without behaviour beyond small derivations, so that a stored run can be judged and
+reported again from its history alone. `Results` is the in-memory form of `results.json` (the contract with the outside)
+plus what only the report shows: blocks, incidents with their witnesses, and the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+SCHEMA = 1
+
+
+class RaceState(StrEnum):
+    """What a comparison of two arms says about one race."""
+
+    REMOVED = "removed"
+    REDUCED = "reduced"
+    REMAINS = "remains"
+    UNKNOWN = "unknown"
+
+
+class Verdict(StrEnum):
+    """What a whole run says."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class RunState(StrEnum):
+    """The states of `manifest.json`."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    ANALYSING = "analysing"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class WitnessTable:
+    """A small table that shows one side of what happened; every row has as many cells as the header."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The evidence of one incident, ready to be shown: a sentence and the tables behind it."""
+
+    headline: str
+    tables: tuple[WitnessTable, ...] = ()
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One violated thing (a deadline, a deadlock, a dead runner), never a log line.
+
+    `at_s` is seconds since the load of its block began; `cause` is bounded (it is a metric label), `signature` is the
+    normalised detail (which two statements, say).
+    """
+
+    race: str
+    block: int
+    arm: str
+    at_s: float
+    cause: str
+    signature: str
+    witness: Witness
+
+
+@dataclass(frozen=True)
+class BlockCheck:
+    """One checker's result on one block: incidents, how often the race could have happened, and what was unseen.
+
+    `exposure_s` is seconds of load. A non-empty `blind` means that the counts are a lower bound and decide nothing.
+    """
+
+    race: str
+    block: int
+    arm: str
+    incidents: tuple[Incident, ...]
+    opportunities: int
+    exposure_s: float
+    blind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ArmCount:
+    """One arm's side of a race, summed over its blocks.
+
+    `first_incident_s` is cumulated seconds of this arm's load until its first incident.
+    """
+
+    incidents: int
+    opportunities: int
+    exposure_s: float
+    first_incident_s: float | None
+    causes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RaceVerdict:
+    """The decision on one race, with everything that it rests on.
+
+    `p_value` is one-sided (under test has a lower rate than control), before Holm's correction; `p_adjusted` after.
+    `rate_ratio_upper95` is the upper 95 % bound of (rate under test / rate on control). `test` is `exact` or
+    `permutation`; `dispersion` the variance of the control's block counts over their mean. `more_minutes` estimates how
+    many more minutes of run a decision needs, when the state is unknown for want of evidence.
+    """
+
+    race: str
+    verdict: RaceState
+    reason: str
+    p_value: float | None
+    p_adjusted: float | None
+    rate_ratio_upper95: float | None
+    control: str
+    under_test: str
+    arms: Mapping[str, ArmCount]
+    test: str | None = None
+    dispersion: float | None = None
+    more_minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """What an arm was."""
+
+    name: str
+    airflow: str
+    fixes: tuple[str, ...]
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BlockSummary:
+    """One block as the timeline shows it. `started_at` is unix time; `complete` is false if it was cut short."""
+
+    index: int
+    arm: str
+    started_at: float
+    load_s: float
+    complete: bool
+    task_instances: int
+    restarts: int
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Finished task instances of one arm per second of load."""
+
+    task_instances_per_s: float
+    task_instances: int
+    load_s: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """A judged run. `blind` lists what was not seen, one sentence each."""
+
+    run_id: str
+    seed: int
+    state: RunState
+    verdict: Verdict
+    arms: Sequence[ArmSummary]
+    races: Mapping[str, RaceVerdict]
+    throughput: Mapping[str, Throughput]
+    blind: tuple[str, ...]
+    blocks: tuple[BlockSummary, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the manifest knows and the report repeats: where, when, how, and the command to run it again."""
+
+    run_id: str
+    started_at: float
+    ended_at: float | None
+    command: str
+    runtime: str
+    host: Mapping[str, str]
+    settings: Mapping[str, str]
