@@ -19,7 +19,8 @@ except ImportError:  # before 3.2
     from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
-DEADLINE = timedelta(seconds=5)
+DEADLINE = timedelta(seconds=4)
+ALERTS = 10
 
 with DAG(
     "deadline_queue",
@@ -27,10 +28,13 @@ with DAG(
     start_date=START,
     max_active_runs=1,
     tags=["stress"],
-    deadline=DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=DEADLINE,
-        callback=AsyncCallback(alert, kwargs={}),
-    ),
+    deadline=[
+        DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=DEADLINE,
+            callback=AsyncCallback(alert, kwargs={"alert": number}),
+        )
+        for number in range(ALERTS)
+    ],
 ):
     BusyOperator(task_id="never_runs", pool="no_slots")

@@ -1,0 +1,64 @@
+"""Deadlocks: every cycle that PostgreSQL had to break in the block's database is one incident.
+
+The server's log is the only place that has both statements; `pg_stat_database.deadlocks` only counts, and is the
+cross-check: if it counts more than the log showed, the log was not seen whole. Opportunities are state updates that
+workers sent to the Execution API, whatever was answered; without hollow workers (whose calls alone are observed), the
+task instances that reached success.
+"""
+
+from __future__ import annotations
+
+from stress import events
+from stress.checkers.view import BlockView, role_of
+from stress.results import BlockCheck, Incident, Witness, WitnessTable
+
+RACE = "deadlock"
+
+STATE_UPDATE = "state_update_vs_version_refresh"
+RETRY_WITHOUT_LOCKS = "scheduler_vs_scheduler"
+
+
+def check(view: BlockView) -> BlockCheck:
+    """Count deadlocks and state updates of one block."""
+    blind = list(view.blind("postgres_log", "database"))
+    incidents = tuple(_incident(view, event) for _, event in view.all(events.DeadlockSeen))
+    counters = view.last(events.DatabaseSampled)
+    if counters is not None and counters.deadlocks > len(incidents) and view.last(events.BlockEnded) is not None:
+        blind.append(
+            f"block {view.block}: PostgreSQL counted {counters.deadlocks} deadlocks, its log showed {len(incidents)}"
+        )
+    return BlockCheck(RACE, view.block, view.arm, incidents, _state_updates(view), view.load_s, tuple(blind))
+
+
+def _state_updates(view: BlockView) -> int:
+    answered = sum(e.count for _, e in view.all(events.ApiAnswered) if e.operation == "success" and e.code != 0)
+    if answered:
+        return answered
+    counted = view.last(events.TasksCounted)
+    return counted.by_state.get("success", 0) if counted is not None else 0
+
+
+def cause_of(event: events.DeadlockSeen) -> str:
+    """The cause as a bounded label: the two known ones by their statements, others by the roles that took part."""
+    roles = {role_of(side.component) for side in event.sides}
+    signatures = {(role_of(side.component), side.signature) for side in event.sides}
+    refresh = any(role == "scheduler" and "SET dag_version_id" in signature for role, signature in signatures)
+    state_update = any(
+        role == "api-server" and signature.startswith("SELECT task_instance") for role, signature in signatures
+    )
+    if refresh and state_update:
+        return STATE_UPDATE
+    if roles == {"scheduler"}:
+        return RETRY_WITHOUT_LOCKS
+    return "_vs_".join(sorted(roles))
+
+
+def _incident(view: BlockView, event: events.DeadlockSeen) -> Incident:
+    signature = " <> ".join(sorted(f"{role_of(side.component)}: {side.signature}" for side in event.sides))
+    rows = tuple((side.component, str(side.pid), side.waits_for, side.statement) for side in event.sides)
+    context = f" {event.context}" if event.context else ""
+    witness = Witness(
+        f"PostgreSQL aborted the transaction of {event.victim}{context}",
+        (WitnessTable("The cycle", ("component", "server process", "waits for", "statement"), rows),),
+    )
+    return Incident(RACE, view.block, view.arm, view.at_s(event.at), cause_of(event), signature, witness)

@@ -1,0 +1,120 @@
+"""Out-of-order frames: a trigger runner that lost the order of its exchange with the supervisor is one incident.
+
+One incident is one life of a runner, however many lines its death writes. Causes are told apart by what came before: a
+trigger that was cancelled while it waited for an answer, or a call from a foreign thread. A repair that trades the
+broken order for a standstill is no repair: a runner that holds polling triggers and makes no progress for `HUNG_S`
+seconds is an incident of this race too. Progress is measured by the triggers' own receipts, not by heartbeats, which a
+triggerer goes on sending while its runner is dead.
+
+Opportunities are cancellations, by the receipts of the cancelled triggers.
+"""
+
+from __future__ import annotations
+
+from stress import events
+from stress.checkers.view import BlockView, Life
+from stress.results import BlockCheck, Incident, Witness, WitnessTable
+
+RACE = "out_of_order_frame"
+
+CANCELLATION = "cancellation"
+FOREIGN_THREAD = "foreign_thread"
+RUNNER_DIED = "runner_died"
+RUNNER_HUNG = "runner_hung"
+UNEXPLAINED = "unexplained"
+
+HUNG_S = 12.0
+"""Seconds without a poll after which a runner that holds polling triggers counts as hung. A healthy runner tells its
+progress every half second; the longest gap of a healthy runner under the default load is in FINDINGS.md."""
+
+_BEFORE_S = 10.0
+_WITNESS_ROWS = 40
+
+
+def check(view: BlockView) -> BlockCheck:
+    """Count broken lives of runners and cancellations of one block."""
+    blind = list(view.blind("component_logs", "receipts"))
+    incidents = [incident for life in view.lives("triggerer") if (incident := _broken(view, life)) is not None]
+    cancellations = sum(1 for _ in view.all(events.CancellationDelivered))
+    return BlockCheck(RACE, view.block, view.arm, tuple(incidents), cancellations, view.load_s, tuple(blind))
+
+
+def _broken(view: BlockView, life: Life) -> Incident | None:
+    def ours(component: str, at: float) -> bool:
+        return component == life.component and life.start <= at <= life.end + 1.0
+
+    errors = [event for _, event in view.all(events.FrameError) if ours(event.component, event.at)]
+    frames = [event for event in errors if event.error == "out_of_order"]
+    foreign = [event for event in errors if event.error == "foreign_loop"]
+    deaths = [event for _, event in view.all(events.RunnerDied) if ours(event.component, event.at)]
+    if frames:
+        first = frames[0]
+        before = [
+            event
+            for _, event in view.all(events.CancellationDelivered)
+            if event.component == life.component and first.at - _BEFORE_S <= event.at <= first.at + 1.0
+        ]
+        in_request = [event for event in before if event.in_request]
+        cause = CANCELLATION if in_request else FOREIGN_THREAD if foreign else UNEXPLAINED
+        headline = (
+            f"{life.component} read frame {first.got} where it expected {first.expected}, "
+            f"after {len(before)} cancellations ({len(in_request)} of them in the middle of a request)"
+        )
+        return _incident(view, first.at, cause, headline, life, errors, deaths)
+    if foreign:
+        headline = f"{life.component} was called from a foreign thread's event loop"
+        return _incident(view, foreign[0].at, FOREIGN_THREAD, headline, life, errors, deaths)
+    if deaths:
+        headline = f"the trigger runner of {life.component} died without an out-of-order frame"
+        return _incident(view, deaths[0].at, RUNNER_DIED, headline, life, errors, deaths)
+    return _hung(view, life)
+
+
+def _hung(view: BlockView, life: Life) -> Incident | None:
+    """A gap of at least HUNG_S between two polls while triggers were active, or up to the end of what was seen."""
+    told = [
+        (event.at, event.polls, event.active)
+        for _, event in view.all(events.TriggersProgressed)
+        if event.component == life.component and life.start <= event.at <= life.end
+    ]
+    stopped = view.last(events.LoadStopped)
+    if stopped is not None and view.load_started_at is not None:
+        # After the load nothing need poll any more: look no further than what the load could have kept busy.
+        horizon = min(life.end, view.load_started_at + stopped.seconds)
+    else:
+        horizon = life.end
+    for (at, polls, active), (following, _, _) in zip(told, [*told[1:], (horizon, 0, 0)], strict=True):
+        if active > 0 and following - at >= HUNG_S:
+            headline = (
+                f"{life.component} held {active} polling triggers and finished no poll for {following - at:.1f} s "
+                f"after its {polls}th"
+            )
+            return _incident(view, at, RUNNER_HUNG, headline, life, [], [])
+    return None
+
+
+def _incident(
+    view: BlockView,
+    at: float,
+    cause: str,
+    headline: str,
+    life: Life,
+    errors: list[events.FrameError],
+    deaths: list[events.RunnerDied],
+) -> Incident:
+    rows: list[tuple[float, str, str]] = [(e.at, "log", e.line) for e in errors]
+    rows += [(e.at, "log", "Trigger runner process has died") for e in deaths]
+    for _, cancelled in view.all(events.CancellationDelivered):
+        if cancelled.component == life.component and abs(cancelled.at - at) <= _BEFORE_S:
+            where = "in the middle of a request" if cancelled.in_request else "between requests"
+            next_frame = f", next frame id {cancelled.next_frame}" if cancelled.next_frame is not None else ""
+            rows.append((cancelled.at, "receipt", f"trigger {cancelled.trigger} cancelled {where}{next_frame}"))
+    for _, answer in view.all(events.CancelledAnswer):
+        if answer.component == life.component and abs(answer.at - at) <= _BEFORE_S:
+            got = f"error {answer.error}" if answer.error else f"state {answer.state}"
+            rows.append((answer.at, "receipt", f"trigger {answer.trigger} asked for its task's state: {got}"))
+    rows.sort()
+    shown = tuple((f"{view.at_s(t):.3f} s", source, text) for t, source, text in rows[:_WITNESS_ROWS])
+    caption = "Around the incident" if len(rows) <= _WITNESS_ROWS else f"Around the incident (first of {len(rows)})"
+    witness = Witness(headline, (WitnessTable(caption, ("time of load", "source", "what"), shown),))
+    return Incident(RACE, view.block, view.arm, view.at_s(at), cause, cause, witness)

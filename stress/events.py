@@ -1,0 +1,306 @@
+"""What can be in a history: one frozen type per kind of event.
+
+An event says what was seen, by whom, in a form that a checker can use years later; it never says what it means. The
+envelope around it (sequence number, time, block, checksum) belongs to `history.py`. Times inside events are unix
+seconds, and are there only where the thing itself carries an earlier time than its observation.
+
+A kind is never renamed and a field never changes its meaning: a new one is added, with a default.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of all events."""
+
+
+# -- the run and its blocks ------------------------------------------------------------------------------------------
+
+
+class ArmPlanned(Event, frozen=True, kw_only=True, tag="arm_planned"):
+    """One arm of the plan, in order; the first is the control, the last is under test."""
+
+    name: str
+    airflow: str
+    fixes: list[str]
+    config: dict[str, str] = {}
+
+
+class RunPlanned(Event, frozen=True, kw_only=True, tag="run_planned"):
+    """The run's identity and what it is asked to decide."""
+
+    run_id: str
+    seed: int
+    races: list[str]
+    scenarios: list[str]
+
+
+class BlockStarted(Event, frozen=True, kw_only=True, tag="block_started"):
+    """An arm's turn begins."""
+
+    arm: str
+
+
+class ClusterReady(Event, frozen=True, kw_only=True, tag="cluster_ready"):
+    """Every component answered its health condition, `seconds` after the start."""
+
+    seconds: float
+
+
+class LoadStarted(Event, frozen=True, kw_only=True, tag="load_started"):
+    """The bounded time of load begins; incidents are timed from here."""
+
+
+class LoadStopped(Event, frozen=True, kw_only=True, tag="load_stopped"):
+    """No more load. `seconds` is how long it lasted."""
+
+    seconds: float
+
+
+class BlockEnded(Event, frozen=True, kw_only=True, tag="block_ended"):
+    """The block is over. Only a complete block (settled, all observers read to the end) can decide anything."""
+
+    complete: bool
+    reason: str = ""
+
+
+class ComponentStarted(Event, frozen=True, kw_only=True, tag="component_started"):
+    """A component's process was started; `restarts` counts from 0."""
+
+    component: str
+    pid: int
+    restarts: int
+
+
+class ComponentExited(Event, frozen=True, kw_only=True, tag="component_exited"):
+    """A component's process ended by itself (or by a fault); negative codes are signals."""
+
+    component: str
+    pid: int
+    code: int
+
+
+class FixReported(Event, frozen=True, kw_only=True, tag="fix_reported"):
+    """An Airflow process said what it did with a fix: armed, loaded, not_needed, refused, error."""
+
+    component: str
+    pid: int
+    fix: str
+    status: str
+    detail: str
+
+
+class MemorySampled(Event, frozen=True, kw_only=True, tag="memory_sampled"):
+    """Proportional set size of the cluster (components and PostgreSQL) and of the harness with its load generator."""
+
+    cluster_bytes: int
+    harness_bytes: int
+
+
+# -- observers -------------------------------------------------------------------------------------------------------
+
+
+class ObserverUp(Event, frozen=True, kw_only=True, tag="observer_up"):
+    """The observer sees its source in this block."""
+
+    observer: str
+
+
+class ObserverBlind(Event, frozen=True, kw_only=True, tag="observer_blind"):
+    """The observer could not see for a time that can't be read again; what it reports is a lower bound."""
+
+    observer: str
+    reason: str
+
+
+class DeadlockSide(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction of a deadlock: its server process, its component, its statement, the lock that it waited for."""
+
+    pid: int
+    component: str
+    statement: str
+    waits_for: str
+    signature: str
+
+
+class DeadlockSeen(Event, frozen=True, kw_only=True, tag="deadlock_seen"):
+    """PostgreSQL ended a cycle of transactions. `victim` is the component whose transaction was aborted."""
+
+    at: float
+    victim: str
+    context: str
+    sides: list[DeadlockSide]
+
+
+class DatabaseSampled(Event, frozen=True, kw_only=True, tag="database_sampled"):
+    """Counters of `pg_stat_database` for the block's database, cumulated since its creation."""
+
+    deadlocks: int
+    commits: int
+    rollbacks: int
+    sessions: int
+
+
+class FrameError(Event, frozen=True, kw_only=True, tag="frame_error"):
+    """A triggerer's log shows a broken exchange between runner and supervisor.
+
+    `error` is `out_of_order` (with both frame ids), `foreign_loop`, or `runner_failed`; `line` is the log line, cut.
+    """
+
+    at: float
+    component: str
+    error: str
+    got: int | None
+    expected: int | None
+    line: str
+
+
+class RunnerDied(Event, frozen=True, kw_only=True, tag="runner_died"):
+    """A triggerer's supervisor found its trigger runner dead."""
+
+    at: float
+    component: str
+
+
+class CancellationDelivered(Event, frozen=True, kw_only=True, tag="cancellation_delivered"):
+    """A trigger was cancelled, by its own receipt.
+
+    `in_request` is whether it waited for an answer of the supervisor then; `next_frame` the id that the runner's next
+    request would get (None on a release without such a counter).
+    """
+
+    at: float
+    component: str
+    pid: int
+    trigger: int | None
+    in_request: bool
+    next_frame: int | None
+
+
+class CancelledAnswer(Event, frozen=True, kw_only=True, tag="cancelled_answer"):
+    """What a cancelled trigger got when it asked for its task's state: a state or an error."""
+
+    at: float
+    component: str
+    pid: int
+    trigger: int | None
+    state: str | None
+    error: str | None
+
+
+class TriggersProgressed(Event, frozen=True, kw_only=True, tag="triggers_progressed"):
+    """A runner's own count of finished polls since its start, and of the polling triggers that it runs now."""
+
+    at: float
+    component: str
+    pid: int
+    polls: int
+    active: int
+
+
+class TriggersOwned(Event, frozen=True, kw_only=True, tag="triggers_owned"):
+    """How many polling triggers the database assigns to each triggerer (component name) now."""
+
+    owned: dict[str, int]
+
+
+class TriggerOwnerChanged(Event, frozen=True, kw_only=True, tag="trigger_owner_changed"):
+    """A trigger was first seen or changed its owner. `callback` is whether it runs a deadline's callback."""
+
+    trigger: int
+    callback: bool
+    owner: str | None
+
+
+class CallbackExecuted(Event, frozen=True, kw_only=True, tag="callback_executed"):
+    """A deadline's callback ran, by its own receipt: once per execution."""
+
+    at: float
+    component: str
+    pid: int
+    deadline: str
+    trigger: int | None
+
+
+class DeadlinesMissed(Event, frozen=True, kw_only=True, tag="deadlines_missed"):
+    """The deadlines that the schedulers handled as missed in this block, by the database."""
+
+    deadlines: list[str]
+
+
+class ApiAnswered(Event, frozen=True, kw_only=True, tag="api_answered"):
+    """Execution API answers to the workers, summed over about a second. Code 0 is no answer at all.
+
+    `buckets` counts durations up to each bound of `metrics.API_BUCKETS_S`, the rest in the last place.
+    """
+
+    operation: str
+    code: int
+    count: int
+    seconds: float
+    buckets: list[int]
+
+
+class LoadActed(Event, frozen=True, kw_only=True, tag="load_acted"):
+    """The load generator did something that matters to a checker's reading of the history."""
+
+    at: float
+    action: str
+    count: int
+
+
+class LoadReported(Event, frozen=True, kw_only=True, tag="load_reported"):
+    """The load generator's own statistics of one kind of request, for the whole block."""
+
+    name: str
+    requests: int
+    failures: int
+    median_ms: float
+    p95_ms: float
+
+
+class TasksCounted(Event, frozen=True, kw_only=True, tag="tasks_counted"):
+    """Task instances by state at the end of the block; tries that were cleared are in `success` only once."""
+
+    by_state: dict[str, int]
+
+
+class StaleVersionsCounted(Event, frozen=True, kw_only=True, tag="stale_versions_counted"):
+    """Unfinished task instances of running runs whose DAG version is not the newest, after the settling time."""
+
+    task_instances: int
+
+
+AnyEvent = (
+    ArmPlanned
+    | RunPlanned
+    | BlockStarted
+    | ClusterReady
+    | LoadStarted
+    | LoadStopped
+    | BlockEnded
+    | ComponentStarted
+    | ComponentExited
+    | FixReported
+    | MemorySampled
+    | ObserverUp
+    | ObserverBlind
+    | DeadlockSeen
+    | DatabaseSampled
+    | FrameError
+    | RunnerDied
+    | CancellationDelivered
+    | CancelledAnswer
+    | TriggersProgressed
+    | TriggersOwned
+    | TriggerOwnerChanged
+    | CallbackExecuted
+    | DeadlinesMissed
+    | ApiAnswered
+    | LoadActed
+    | LoadReported
+    | TasksCounted
+    | StaleVersionsCounted
+)

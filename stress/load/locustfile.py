@@ -1,0 +1,273 @@
+"""The load on the public REST API, as Locust runs it: `locust -f stress/load/locustfile.py --headless`.
+
+One user class a behaviour; which of them take part is in the load settings (`AIRFLOW_STRESS_LOAD`, a file). What they did
+is appended to the shared directory as one JSON line an action, for the harness's history; what the requests cost is in
+Locust's own statistics.
+
+Locust replaces the standard library's sockets and sleeps with cooperative ones in its own process, so nothing of this
+is ever imported by the harness.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+from locust import HttpUser, User, constant, constant_pacing, events, task
+from locust.env import Environment
+
+from stress.load.settings import LoadSettings
+
+SHARED = Path(os.environ["AIRFLOW_STRESS_SHARED"])
+SETTINGS = msgspec.json.decode(Path(os.environ["AIRFLOW_STRESS_LOAD"]).read_bytes(), type=LoadSettings)
+SEED = int(os.environ.get("AIRFLOW_STRESS_SEED", "0"))
+
+ENDLESS = "bigquery_endless"
+DEADLINES = "deadline_queue"
+CHURN_DAGS = 4
+_REQUEST_TIMEOUT_S = 30.0
+_run_numbers = itertools.count()
+
+
+def act(action: str, count: int = 1) -> None:
+    """Append what was done to the record that the harness follows."""
+    directory = SHARED / "load"
+    directory.mkdir(exist_ok=True)
+    line = json.dumps({"t": time.time(), "action": action, "count": count}) + "\n"
+    with (directory / "actions.jsonl").open("a") as file:
+        file.write(line)
+
+
+def new_run_id(kind: str) -> str:
+    """An id that no other user of this process makes."""
+    return f"{kind}-{next(_run_numbers)}-{time.time():.3f}"
+
+
+@events.test_start.add_listener
+def _started(environment: Environment, **_: Any) -> None:
+    act("load_started")
+
+
+class ApiUser(HttpUser):
+    """A user with a token. Every path that holds an id is named by its template, so that statistics stay bounded."""
+
+    abstract = True
+
+    def on_start(self) -> None:
+        """Log in: a closed lab with everyone an admin answers 201 with a token."""
+        self.random = random.Random(f"{SEED}/{type(self).__name__}")
+        with self.client.get("/auth/token", name="GET /auth/token", catch_response=True) as response:
+            if response.status_code not in (200, 201):
+                response.failure(f"no token: {response.status_code}")
+                raise RuntimeError(f"the api-server gave no token: {response.status_code} {response.text[:200]}")
+            self.client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+
+    def call(self, method: str, path: str, name: str, **arguments: Any) -> Any:
+        """The answer's JSON (or None if it was not a success), counted under `METHOD name`."""
+        response = self.client.request(
+            method, f"/api/v2{path}", name=f"{method} {name}", timeout=_REQUEST_TIMEOUT_S, **arguments
+        )
+        return response.json() if response.ok and response.content else None
+
+    def trigger(self, dag_id: str, kind: str) -> str | None:
+        """Trigger a run and return its id."""
+        run = self.call(
+            "POST",
+            f"/dags/{dag_id}/dagRuns",
+            "/dags/{dag}/dagRuns",
+            json={"dag_run_id": new_run_id(kind), "logical_date": None},
+        )
+        return run["dag_run_id"] if run else None
+
+    def mark(self, dag_id: str, run_ids: Iterable[str], state: str) -> int:
+        """Mark runs as failed or successful, which ends their deferred tasks; how many were marked."""
+        return sum(
+            self.call(
+                "PATCH",
+                f"/dags/{dag_id}/dagRuns/{run_id}",
+                "/dags/{dag}/dagRuns/{run}",
+                json={"state": state},
+            )
+            is not None
+            for run_id in run_ids
+        )
+
+
+class DagEditor(User):
+    """Somebody who deploys all the time: moves the changing DAGs to their next structure."""
+
+    fixed_count = 1
+    wait_time = constant_pacing(SETTINGS.churn_period_s)
+    _generations = itertools.count(1)
+
+    @task
+    def deploy(self) -> None:
+        """Write the next generation at once: a reader sees the old number or the new one."""
+        generation = next(self._generations)
+        scratch = SHARED / "churn_generation.new"
+        scratch.write_text(str(generation))
+        scratch.replace(SHARED / "churn_generation")
+        act("dag_changed")
+
+
+class RunStarter(ApiUser):
+    """Keeps a number of runs of the changing DAGs in flight."""
+
+    fixed_count = 1
+    wait_time = constant(0.5)
+
+    def on_start(self) -> None:
+        super().on_start()
+        self._dags = itertools.cycle(range(CHURN_DAGS))
+
+    @task
+    def refill(self) -> None:
+        """Trigger as many as are missing."""
+        found = self.call(
+            "GET",
+            "/dags/~/dagRuns",
+            "/dags/~/dagRuns (in flight)",
+            params=[("state", "running"), ("state", "queued"), ("limit", 1), ("dag_id_pattern", "churn_%")],
+        )
+        missing = SETTINGS.churn_active_runs - found["total_entries"] if found else 0
+        started = sum(self.trigger(f"churn_{next(self._dags)}", "churn") is not None for _ in range(missing))
+        if started:
+            act("churn_runs_started", started)
+
+
+class DeadlineMisser(ApiUser):
+    """Triggers more runs at once than may be active, so that the others miss their deadline in the queue."""
+
+    fixed_count = 1
+    wait_time = constant_pacing(SETTINGS.deadline_batch_period_s)
+
+    def on_start(self) -> None:
+        super().on_start()
+        self._batches = 0
+        # The task of the one active run must never run.
+        self.call("POST", "/pools", "/pools", json={"name": "no_slots", "slots": 0})
+
+    @task
+    def trigger_batch(self) -> None:
+        """One batch, until all batches are done; then nothing."""
+        if self._batches < SETTINGS.deadline_batches:
+            self._batches += 1
+            started = sum(
+                self.trigger(DEADLINES, "deadline") is not None for _ in range(SETTINGS.deadline_batch_runs)
+            )
+            act("deadline_runs_started", started)
+
+
+class QueryCanceller(ApiUser):
+    """Ends many runs at once while their triggers poll: as failed and as successful in turn."""
+
+    fixed_count = 1
+    wait_time = constant(0.2)
+    _STATES: ClassVar = itertools.cycle(["failed", "success"])
+
+    def on_start(self) -> None:
+        super().on_start()
+        self._runs: list[str] = []
+        self._polling_since: float | None = None
+
+    @task
+    def cycle(self) -> None:
+        """Start runs; when triggers have been polling in every triggerer for a while, end all of them together."""
+        if not self._runs:
+            started = [self.trigger(ENDLESS, "endless") for _ in range(SETTINGS.cancel_runs)]
+            self._runs = [run for run in started if run is not None]
+            act("endless_runs_started", len(self._runs))
+            self._polling_since = None
+            return
+        if polling_triggerers() < 2:
+            self._polling_since = None
+        elif self._polling_since is None:
+            self._polling_since = time.monotonic()
+        elif time.monotonic() - self._polling_since >= SETTINGS.cancel_settle_s:
+            runs, self._runs = self._runs, []
+            act("runs_ended", self.mark(ENDLESS, runs, next(self._STATES)))
+
+
+def polling_triggerers(within_s: float = 1.5, at_least: int = 4) -> int:
+    """How many triggerers told, a moment ago, that so many of their triggers are polling (by the triggers' receipts)."""
+    polling = set()
+    now = time.time()
+    for path in (SHARED / "receipts").glob("progress-*.jsonl"):
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 400))
+            last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+        try:
+            receipt = json.loads(last)
+        except ValueError:
+            continue
+        if now - receipt["t"] <= within_s and receipt["active"] >= at_least:
+            polling.add(receipt["component"])
+    return len(polling)
+
+
+class UiReader(ApiUser):
+    """What open browser tabs ask for."""
+
+    fixed_count = 1
+    wait_time = constant_pacing(SETTINGS.ui_period_s)
+
+    @task(3)
+    def list_runs(self) -> None:
+        self.call("GET", "/dags/~/dagRuns", "/dags/~/dagRuns", params={"limit": 25, "order_by": "-run_after"})
+
+    @task(2)
+    def list_dags(self) -> None:
+        self.call("GET", "/dags", "/dags", params={"limit": 25})
+
+    @task(2)
+    def list_tasks(self) -> None:
+        self.call(
+            "GET",
+            f"/dags/churn_{self.random.randrange(CHURN_DAGS)}/dagRuns/~/taskInstances",
+            "/dags/{dag}/dagRuns/~/taskInstances",
+            params={"limit": 25},
+        )
+
+    @task(1)
+    def health(self) -> None:
+        self.call("GET", "/monitor/health", "/monitor/health")
+
+
+class Clearer(ApiUser):
+    """Somebody who clears a finished task to run it again."""
+
+    fixed_count = 1
+    wait_time = constant_pacing(SETTINGS.clear_period_s)
+
+    @task
+    def clear(self) -> None:
+        """Clear one task that succeeded in a run of a changing DAG that is still in flight."""
+        dag_id = f"churn_{self.random.randrange(CHURN_DAGS)}"
+        found = self.call(
+            "GET",
+            f"/dags/{dag_id}/dagRuns/~/taskInstances",
+            "/dags/{dag}/dagRuns/~/taskInstances (succeeded)",
+            params={"state": "success", "limit": 20, "order_by": "-start_date"},
+        )
+        if not found or not found["task_instances"]:
+            return
+        chosen = self.random.choice(found["task_instances"])
+        body = {"dry_run": False, "dag_run_id": chosen["dag_run_id"], "task_ids": [chosen["task_id"]]}
+        if self.call("POST", f"/dags/{dag_id}/clearTaskInstances", "/dags/{dag}/clearTaskInstances", json=body):
+            act("tasks_cleared")
+
+
+def _take_part() -> None:
+    """Locust takes every concrete user class of this file: make those that do not take part abstract."""
+    for user in (DagEditor, RunStarter, DeadlineMisser, QueryCanceller, UiReader, Clearer):
+        user.abstract = user.__name__ not in SETTINGS.users
+
+
+_take_part()

@@ -1,0 +1,116 @@
+"""The database, asked directly: counters, missed deadlines, who owns which trigger, finished task instances.
+
+One connection in autocommit, short statements, a statement timeout: an observer that waits for a lock would become part
+of the race. Only plain reads, which take no row lock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from stress import events
+from stress.cluster.base import Cluster
+from stress.observers.base import Observer
+from stress.observers.tail import SourceLost
+
+SAMPLE_INTERVAL_S = 1.0
+
+# Deadlocks and transactions of this database since it was made.
+_COUNTERS = """
+SELECT deadlocks, xact_commit, xact_rollback, numbackends FROM pg_stat_database WHERE datname = current_database()
+"""
+# Every trigger with the host name (our component's name) of the triggerer that owns it.
+_TRIGGERS = """
+SELECT t.id, t.classpath LIKE '%%allback%%', j.hostname FROM trigger t LEFT JOIN job j ON j.id = t.triggerer_id
+"""
+_TASKS = "SELECT coalesce(state, 'none'), count(*) FROM task_instance GROUP BY 1"
+# Unfinished task instances of running runs that a newer version of their DAG has left behind.
+_STALE = """
+SELECT count(*) FROM task_instance ti JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+WHERE r.state = 'running' AND r.bundle_version IS NULL
+  AND (ti.state IS NULL OR ti.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed'))
+  AND ti.dag_version_id <> (SELECT v.id FROM dag_version v WHERE v.dag_id = ti.dag_id
+                            ORDER BY v.version_number DESC LIMIT 1)
+"""
+# From 3.2 on a handled deadline is marked; before, its callback has a state.
+_MISSED = "SELECT id FROM deadline WHERE missed"
+_MISSED_3_1 = "SELECT id FROM deadline WHERE callback_state IS NOT NULL"
+_HAS_MISSED = """
+SELECT 1 FROM information_schema.columns WHERE table_name = 'deadline' AND column_name = 'missed'
+"""
+
+
+class Database(Observer):
+    """Samples the block's database about once a second."""
+
+    name = "database"
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._connection: psycopg.Connection[Any] | None = None
+        self._owners: dict[int, str | None] = {}
+        self._sampled_at = 0.0
+        self._missed = _MISSED
+
+    def start(self) -> None:
+        try:
+            self._connection = psycopg.connect(
+                self._cluster.dsn("airflow-stress"),
+                autocommit=True,
+                connect_timeout=5,
+                options="-c statement_timeout=5s",
+            )
+            if self._connection.execute(_HAS_MISSED).fetchone() is None:
+                self._missed = _MISSED_3_1
+        except psycopg.Error as error:
+            raise SourceLost(f"the database can't be reached: {error}") from error
+
+    def poll(self) -> Iterator[events.AnyEvent]:
+        if time.monotonic() - self._sampled_at < SAMPLE_INTERVAL_S:
+            return
+        self._sampled_at = time.monotonic()
+        yield from self._counters()
+        yield from self._triggers()
+
+    def finish(self) -> Iterator[events.AnyEvent]:
+        yield from self._counters()
+        yield events.DeadlinesMissed(deadlines=[str(row[0]) for row in self._rows(self._missed)])
+        yield events.TasksCounted(by_state=dict(self._rows(_TASKS)))
+        yield events.StaleVersionsCounted(task_instances=self._rows(_STALE)[0][0])
+
+    def missed_deadlines(self) -> set[str]:
+        """The deadlines handled as missed so far."""
+        return {str(row[0]) for row in self._rows(self._missed)}
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
+        assert self._connection is not None
+        try:
+            return self._connection.execute(statement.encode()).fetchall()
+        except psycopg.Error as error:
+            raise SourceLost(f"the database did not answer: {str(error).strip()}") from error
+
+    def _counters(self) -> Iterator[events.AnyEvent]:
+        deadlocks, commits, rollbacks, sessions = self._rows(_COUNTERS)[0]
+        yield events.DatabaseSampled(deadlocks=deadlocks, commits=commits, rollbacks=rollbacks, sessions=sessions)
+
+    def _triggers(self) -> Iterator[events.AnyEvent]:
+        owned: dict[str, int] = {}
+        seen = set()
+        for trigger, callback, owner in self._rows(_TRIGGERS.replace("%%", "%")):
+            seen.add(trigger)
+            if not callback and owner is not None:
+                owned[owner] = owned.get(owner, 0) + 1
+            if self._owners.get(trigger, "never seen") != owner:
+                self._owners[trigger] = owner
+                yield events.TriggerOwnerChanged(trigger=trigger, callback=callback, owner=owner)
+        for gone in self._owners.keys() - seen:
+            del self._owners[gone]
+        yield events.TriggersOwned(owned=owned)

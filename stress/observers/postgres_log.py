@@ -1,0 +1,168 @@
+"""Deadlocks from the server's JSON log: the only place that has both statements of a cycle.
+
+The log proves that it is seen: every few seconds this observer makes the server log a mark of its own (`RAISE LOG`), and
+if the mark does not come back within `MARK_TIMEOUT_S`, the log is not what we read any more.
+
+Who a server process belongs to is its application name. The log tells it of the victim only; the others are looked up in
+`pg_stat_activity`, which is sampled at the same rhythm, and in every other line that names a process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from stress import events
+from stress.cluster.base import Cluster
+from stress.observers.base import Observer
+from stress.observers.statements import signature
+from stress.observers.tail import SourceLost, Tail
+
+MARK_INTERVAL_S = 2.0
+MARK_TIMEOUT_S = 6.0
+
+# Makes the server write a line into its own log, without touching a row.
+_MARK = "DO $$ BEGIN RAISE LOG 'airflow-stress mark %s %s'; END $$"
+# Which component each server process belongs to.
+_SESSIONS = "SELECT pid, application_name FROM pg_stat_activity WHERE datname = current_database()"
+
+_WAITS = re.compile(r"^Process (\d+) waits for (.+?); blocked by process (\d+)\.$", re.MULTILINE)
+_STATEMENT = re.compile(r"^Process (\d+): (.*?)(?=^Process \d+: |\Z)", re.MULTILINE | re.DOTALL)
+_MAX_STATEMENT = 4000
+
+
+class PostgresLog(Observer):
+    """Follows the run's server log for one block's database."""
+
+    name = "postgres_log"
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        path = cluster.postgres_log
+        self._path = path / "postgresql.json" if path.is_dir() else path
+        self._components: dict[int, str] = {}
+        self._marks = itertools.count()
+        self._waiting: dict[str, float] = {}
+        self._marked_at = 0.0
+        self._connection: psycopg.Connection[Any] | None = None
+        self._tail: Tail | None = None
+
+    def start(self) -> None:
+        """Begin at the log's present end, and see the first mark come back."""
+        try:
+            self._tail = Tail(self._path, self._path.stat().st_size)
+            self._connection = psycopg.connect(self._cluster.dsn("airflow-stress"), autocommit=True, connect_timeout=5)
+        except (OSError, psycopg.Error) as error:
+            raise SourceLost(f"the server or its log can't be reached: {error}") from error
+        self._mark()
+        self._await_marks()
+
+    def poll(self) -> Iterator[events.AnyEvent]:
+        """Deadlocks since the last call."""
+        now = time.monotonic()
+        if now - self._marked_at >= MARK_INTERVAL_S:
+            self._sample_sessions()
+            self._mark()
+        yield from self._read()
+        late = [mark for mark, sent in self._waiting.items() if now - sent > MARK_TIMEOUT_S]
+        if late:
+            self._waiting.clear()
+            raise SourceLost(f"the server log did not show our mark for {MARK_TIMEOUT_S:.0f} s")
+
+    def finish(self) -> Iterator[events.AnyEvent]:
+        """Read up to a last mark of ours: everything that the server logged before it has then been seen."""
+        self._mark()
+        found: list[events.AnyEvent] = []
+        self._await_marks(found)
+        yield from found
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _await_marks(self, found: list[events.AnyEvent] | None = None) -> None:
+        deadline = time.monotonic() + MARK_TIMEOUT_S
+        while self._waiting:
+            seen = list(self._read())
+            if found is not None:
+                found.extend(seen)
+            if time.monotonic() > deadline:
+                self._waiting.clear()
+                raise SourceLost(f"the server log did not show our mark for {MARK_TIMEOUT_S:.0f} s")
+            if self._waiting:
+                time.sleep(0.02)  # nothing tells us that a file has grown; bounded by the deadline
+
+    def _mark(self) -> None:
+        assert self._connection is not None
+        mark = f"{next(self._marks)}"
+        try:
+            self._connection.execute(_MARK % (self._cluster.database, mark))
+        except psycopg.Error as error:
+            raise SourceLost(f"the server can't be asked to write to its log: {error}") from error
+        self._marked_at = time.monotonic()
+        self._waiting[f"airflow-stress mark {self._cluster.database} {mark}"] = self._marked_at
+
+    def _sample_sessions(self) -> None:
+        assert self._connection is not None
+        try:
+            for pid, application in self._connection.execute(_SESSIONS):
+                self._components[pid] = application
+        except psycopg.Error as error:
+            raise SourceLost(f"the server's sessions can't be listed: {error}") from error
+
+    def _read(self) -> Iterator[events.AnyEvent]:
+        assert self._tail is not None
+        for line in self._tail.lines():
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise SourceLost(f"the server log has a line that is not JSON: {line[:80]!r}") from error
+            if record.get("dbname") != self._cluster.database:
+                continue
+            message = record.get("message", "")
+            application = record.get("application_name")
+            if application and "pid" in record:
+                self._components[record["pid"]] = application
+            if message.startswith("airflow-stress mark "):
+                self._waiting.pop(message, None)
+            elif message == "deadlock detected":
+                yield self._deadlock(record)
+
+    def _deadlock(self, record: dict[str, Any]) -> events.DeadlockSeen:
+        detail = record.get("detail", "")
+        victim = record["pid"]
+        waits = {int(pid): lock for pid, lock, _ in _WAITS.findall(detail)}
+        statements = {int(pid): text.strip() for pid, text in _STATEMENT.findall(detail)}
+        if record.get("statement"):
+            statements[victim] = record["statement"]
+        unknown = [pid for pid in waits if pid not in self._components]
+        if unknown:
+            self._sample_sessions()
+        sides = [
+            events.DeadlockSide(
+                pid=pid,
+                component=self._components.get(pid, "unknown"),
+                statement=statements.get(pid, "")[:_MAX_STATEMENT],
+                waits_for=lock,
+                signature=signature(statements.get(pid, "")),
+            )
+            for pid, lock in waits.items()
+        ]
+        return events.DeadlockSeen(
+            at=_unix(record["timestamp"]),
+            victim=self._components.get(victim, "unknown"),
+            context=record.get("context", ""),
+            sides=sides,
+        )
+
+
+def _unix(timestamp: str) -> float:
+    """Seconds of the server's `2026-11-21 08:00:43.067 UTC`; the server is told to log in UTC."""
+    return datetime.strptime(timestamp.removesuffix(" UTC"), "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()

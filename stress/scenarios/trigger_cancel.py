@@ -1,0 +1,17 @@
+"""Out-of-order frames in trigger runners (https://github.com/apache/airflow/issues/64620).
+
+Runs whose triggers poll like BigQuery's are ended together, so that triggers are cancelled in the middle of a request.
+"""
+
+from __future__ import annotations
+
+from stress.scenarios.base import Scenario
+
+SCENARIO = Scenario(
+    name="trigger_cancel",
+    summary="runs are marked failed or successful while their BigQuery-like triggers poll",
+    races=("out_of_order_frame",),
+    dags=("bigquery_endless", "bigquery_jobs"),
+    users=("QueryCanceller", "UiReader"),
+    observers=("component_logs", "receipts"),
+)
