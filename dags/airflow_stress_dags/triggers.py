@@ -19,21 +19,36 @@ from asgiref.sync import sync_to_async
 
 from airflow_stress_dags.receipts import leave
 
-PROGRESS_INTERVAL_S = 0.5
+TICK_S = 0.5
 
 
 class _Progress:
-    """How much this process's triggers do: polls since its start, told at most once in `PROGRESS_INTERVAL_S`."""
+    """How this process's triggers come along: finished polls since its start, and triggers that are polling now.
+
+    Told by a task of its own, at every tick of the runner's event loop: a loop that stands still tells nothing, and a loop
+    that runs while no poll is answered tells an unchanged number. The two are different illnesses.
+    """
 
     def __init__(self) -> None:
         self.polls = 0
         self.active = 0
-        self.told_at = 0.0
+        self._ticker: asyncio.Task[None] | None = None
 
-    def tell(self, *, now: bool = False) -> None:
-        if now or time.monotonic() - self.told_at >= PROGRESS_INTERVAL_S:
-            self.told_at = time.monotonic()
+    def enter(self) -> None:
+        """One more trigger polls."""
+        self.active += 1
+        if self._ticker is None or self._ticker.done():
+            self._ticker = asyncio.create_task(self._tick(), name="airflow-stress-progress")
+
+    def leave(self) -> None:
+        """One less."""
+        self.active -= 1
+
+    async def _tick(self) -> None:
+        while self.active > 0:
             leave("progress", polls=self.polls, active=self.active)
+            await asyncio.sleep(TICK_S)
+        leave("progress", polls=self.polls, active=0)
 
 
 _progress = _Progress()
@@ -76,26 +91,23 @@ class BigQueryLikeTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         started = time.monotonic()
-        _progress.active += 1
-        _progress.tell(now=True)
+        _progress.enter()
         try:
             while self.job_s is None or time.monotonic() - started < self.job_s:
                 await self._task_state()
                 _progress.polls += 1
-                _progress.tell()
                 await asyncio.sleep(self.poll_s)
             yield TriggerEvent({"status": "success"})
         except asyncio.CancelledError:
             await self._on_cancelled()
             raise
         finally:
-            _progress.active -= 1
-            _progress.tell(now=True)
+            _progress.leave()
 
     async def _on_cancelled(self) -> None:
         """What the Google provider does on cancellation: ask for the task's state, cancel the remote job if allowed."""
         trigger = getattr(self, "trigger_id", None)
-        leave("cancellations", trigger=trigger, in_request=self._in_request, next_frame=_next_frame(), run=self.task_instance.run_id)
+        leave("cancellations", trigger=trigger, in_request=self._in_request, next_frame=_next_frame())
         try:
             state = await self._task_state()
         except BaseException as error:

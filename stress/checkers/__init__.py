@@ -20,6 +20,15 @@ CHECKERS: Mapping[str, Checker] = MappingProxyType(
 )
 """Every race's checker by the race's name, in the order in which races are reported."""
 
+CAUSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "deadlock": deadlock.CAUSES,
+        "duplicate_callback": duplicate_callback.CAUSES,
+        "out_of_order_frame": out_of_order_frame.CAUSES,
+    }
+)
+"""The causes that are known to exist, so that their series are there from the start; a deadlock may have others."""
+
 
 def check(race: str, view: BlockView) -> BlockCheck:
     """Run one checker. A checker that throws has found nothing out: its race is blind on this block, and says why."""

@@ -16,6 +16,7 @@ RACE = "deadlock"
 
 STATE_UPDATE = "state_update_vs_version_refresh"
 RETRY_WITHOUT_LOCKS = "scheduler_vs_scheduler"
+CAUSES = (STATE_UPDATE, RETRY_WITHOUT_LOCKS)
 
 
 def check(view: BlockView) -> BlockCheck:

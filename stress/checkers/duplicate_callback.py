@@ -18,6 +18,7 @@ RACE = "duplicate_callback"
 SCHEDULERS = "two_schedulers"
 TRIGGERERS = "two_triggerers"
 BOTH = "two_schedulers_and_two_triggerers"
+CAUSES = (SCHEDULERS, TRIGGERERS, BOTH)
 
 
 def check(view: BlockView) -> BlockCheck:

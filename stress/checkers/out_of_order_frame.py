@@ -2,8 +2,8 @@
 
 One incident is one life of a runner, however many lines its death writes. Causes are told apart by what came before: a
 trigger that was cancelled while it waited for an answer, or a call from a foreign thread. A repair that trades the
-broken order for a standstill is no repair: a runner that holds polling triggers and makes no progress for `HUNG_S`
-seconds is an incident of this race too. Progress is measured by the triggers' own receipts, not by heartbeats, which a
+broken order for a standstill is no repair: a runner that holds polling triggers and whose event loop stands still for
+`LOOP_STOPPED_S`, or which gets no answer for `UNANSWERED_S`, is an incident of this race too. Progress is measured by the triggers' own receipts, not by heartbeats, which a
 triggerer goes on sending while its runner is dead.
 
 Opportunities are cancellations, by the receipts of the cancelled triggers.
@@ -22,10 +22,15 @@ FOREIGN_THREAD = "foreign_thread"
 RUNNER_DIED = "runner_died"
 RUNNER_HUNG = "runner_hung"
 UNEXPLAINED = "unexplained"
+CAUSES = (CANCELLATION, FOREIGN_THREAD, RUNNER_DIED, RUNNER_HUNG, UNEXPLAINED)
 
-HUNG_S = 12.0
-"""Seconds without a poll after which a runner that holds polling triggers counts as hung. A healthy runner tells its
-progress every half second; the longest gap of a healthy runner under the default load is in FINDINGS.md."""
+LOOP_STOPPED_S = 10.0
+"""Seconds without a tick of its event loop after which a runner that holds polling triggers counts as hung. A healthy
+runner ticks every half second; the longest gap seen under the default load is in FINDINGS.md."""
+
+UNANSWERED_S = 20.0
+"""Seconds in which the loop ticked and not one poll was answered, after which it counts as hung too. Not before its first
+answered poll: the supervisor builds its in-process API on the first request, which takes seconds on a busy machine."""
 
 _BEFORE_S = 10.0
 _WITNESS_ROWS = 40
@@ -71,25 +76,34 @@ def _broken(view: BlockView, life: Life) -> Incident | None:
 
 
 def _hung(view: BlockView, life: Life) -> Incident | None:
-    """A gap of at least HUNG_S between two polls while triggers were active, or up to the end of what was seen."""
+    """The first standstill of a runner that held polling triggers, up to the end of its life or of the load."""
     told = [
-        (event.at, event.polls, event.active)
+        event
         for _, event in view.all(events.TriggersProgressed)
         if event.component == life.component and life.start <= event.at <= life.end
     ]
-    stopped = view.last(events.LoadStopped)
-    if stopped is not None and view.load_started_at is not None:
-        # After the load nothing need poll any more: look no further than what the load could have kept busy.
-        horizon = min(life.end, view.load_started_at + stopped.seconds)
-    else:
-        horizon = life.end
-    for (at, polls, active), (following, _, _) in zip(told, [*told[1:], (horizon, 0, 0)], strict=True):
-        if active > 0 and following - at >= HUNG_S:
+    if not told:
+        return None
+    # After the load nothing need poll any more: look no further than what the load could have kept busy.
+    horizon = min(life.end, (view.load_started_at or life.end) + view.load_s)
+    answered_at, polls = None, 0
+    for event, following_at in zip(told, [*(following.at for following in told[1:]), horizon], strict=True):
+        if event.polls > polls or event.active == 0:
+            answered_at, polls = event.at, event.polls
+        if event.active == 0:
+            continue
+        if following_at - event.at >= LOOP_STOPPED_S:
             headline = (
-                f"{life.component} held {active} polling triggers and finished no poll for {following - at:.1f} s "
-                f"after its {polls}th"
+                f"the event loop of {life.component} stood still for {following_at - event.at:.1f} s "
+                f"with {event.active} polling triggers, after {event.polls} polls"
             )
-            return _incident(view, at, RUNNER_HUNG, headline, life, [], [])
+            return _incident(view, event.at, RUNNER_HUNG, headline, life, [], [])
+        if polls and answered_at is not None and following_at - answered_at >= UNANSWERED_S:
+            headline = (
+                f"{life.component} got no answer for {following_at - answered_at:.1f} s "
+                f"with {event.active} polling triggers, after {polls} polls"
+            )
+            return _incident(view, answered_at, RUNNER_HUNG, headline, life, [], [])
     return None
 
 

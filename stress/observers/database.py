@@ -25,7 +25,7 @@ SELECT deadlocks, xact_commit, xact_rollback, numbackends FROM pg_stat_database 
 """
 # Every trigger with the host name (our component's name) of the triggerer that owns it.
 _TRIGGERS = """
-SELECT t.id, t.classpath LIKE '%%allback%%', j.hostname FROM trigger t LEFT JOIN job j ON j.id = t.triggerer_id
+SELECT t.id, t.classpath LIKE '%allback%', j.hostname FROM trigger t LEFT JOIN job j ON j.id = t.triggerer_id
 """
 _TASKS = "SELECT coalesce(state, 'none'), count(*) FROM task_instance GROUP BY 1"
 # Unfinished task instances of running runs that a newer version of their DAG has left behind.
@@ -39,6 +39,11 @@ WHERE r.state = 'running' AND r.bundle_version IS NULL
 # From 3.2 on a handled deadline is marked; before, its callback has a state.
 _MISSED = "SELECT id FROM deadline WHERE missed"
 _MISSED_3_1 = "SELECT id FROM deadline WHERE callback_state IS NOT NULL"
+# Deadlines that have passed and that no scheduler has handled yet.
+_DUE = "SELECT count(*) FROM deadline WHERE NOT missed AND deadline_time < now()"
+_DUE_3_1 = "SELECT count(*) FROM deadline WHERE callback_state IS NULL AND deadline_time < now()"
+# Triggers that run a callback, or will.
+_CALLBACKS = "SELECT count(*) FROM trigger WHERE classpath LIKE '%allback%'"
 _HAS_MISSED = """
 SELECT 1 FROM information_schema.columns WHERE table_name = 'deadline' AND column_name = 'missed'
 """
@@ -54,7 +59,7 @@ class Database(Observer):
         self._connection: psycopg.Connection[Any] | None = None
         self._owners: dict[int, str | None] = {}
         self._sampled_at = 0.0
-        self._missed = _MISSED
+        self._missed, self._due = _MISSED, _DUE
 
     def start(self) -> None:
         try:
@@ -65,7 +70,7 @@ class Database(Observer):
                 options="-c statement_timeout=5s",
             )
             if self._connection.execute(_HAS_MISSED).fetchone() is None:
-                self._missed = _MISSED_3_1
+                self._missed, self._due = _MISSED_3_1, _DUE_3_1
         except psycopg.Error as error:
             raise SourceLost(f"the database can't be reached: {error}") from error
 
@@ -82,9 +87,11 @@ class Database(Observer):
         yield events.TasksCounted(by_state=dict(self._rows(_TASKS)))
         yield events.StaleVersionsCounted(task_instances=self._rows(_STALE)[0][0])
 
-    def missed_deadlines(self) -> set[str]:
-        """The deadlines handled as missed so far."""
-        return {str(row[0]) for row in self._rows(self._missed)}
+    def settled(self) -> bool:
+        """Whether no missed deadline waits to be handled and no callback waits to be run; True if it can't be told."""
+        if self._connection is None:
+            return True
+        return self._rows(self._due)[0][0] == 0 and self._rows(_CALLBACKS)[0][0] == 0
 
     def close(self) -> None:
         if self._connection is not None:
@@ -104,7 +111,7 @@ class Database(Observer):
     def _triggers(self) -> Iterator[events.AnyEvent]:
         owned: dict[str, int] = {}
         seen = set()
-        for trigger, callback, owner in self._rows(_TRIGGERS.replace("%%", "%")):
+        for trigger, callback, owner in self._rows(_TRIGGERS):
             seen.add(trigger)
             if not callback and owner is not None:
                 owned[owner] = owned.get(owner, 0) + 1

@@ -1,0 +1,38 @@
+# make run     a fresh checkout to a verdict; ARGS="..." passes options to `stress run`
+# make test    everything that CI runs
+# make install .venv with .venv/bin/stress, and nothing more
+#
+# Needs Python 3.11 or newer with venv and pip, and make. Everything else is installed here, from locks with hashes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+LOCK := requirements/harness.txt
+STAMP := $(VENV)/.installed-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -f1)
+
+.PHONY: run test install lint unit airflow cluster lock
+
+run: install
+	@$(BIN)/stress run $(ARGS)
+
+install: $(STAMP)
+
+# uv first, by pip and from its own lock: it installs the rest in a second where pip takes half a minute.
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode $(LOCK)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.installed-* && touch $@
+
+test: install
+	@$(BIN)/python -m tests.everything
+
+# Locks carry hashes and no index addresses. Releases of Airflow: .venv/bin/python -m stress.arms.relock
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links
+lock: install
+	@$(COMPILE) --group build --group dev pyproject.toml -o $(LOCK)
+	@echo uv | $(COMPILE) --constraints $(LOCK) - -o requirements/uv.txt

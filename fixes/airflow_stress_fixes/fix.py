@@ -1,0 +1,110 @@
+"""What a fix is: its name, what it replaces, which releases it fits, and how it is applied.
+
+Data only, and no Airflow import, so that the harness can list and check fixes in an environment without
+Airflow.
+
+A fix is bound to source, not to a version number: a release string says nothing about a patched checkout or
+a vendor's build. Each target's source has a known fingerprint per release (``known_sources``), and the fix
+is applied only if there is a known release whose fingerprints *all* agree with what was found. A mixture
+that no release ever shipped is as unknown as a changed line.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+from airflow_stress_fixes.known_sources import KNOWN, spread
+
+COMPONENTS = ("scheduler", "triggerer", "api-server", "dag-processor")
+"""The roles that an Airflow process can have in ``AIRFLOW_STRESS_COMPONENT``."""
+
+
+class Fit(enum.Enum):
+    """What a fix has to do on a release."""
+
+    APPLIES = "applies"
+    """The defect is there and the fix repairs it."""
+
+    NOT_NEEDED = "not_needed"
+    """The defect isn't there: repaired upstream, or not introduced yet."""
+
+
+@dataclass(frozen=True, order=True)
+class Target:
+    """A piece of Airflow's source that a fix replaces, or that its reasoning depends on."""
+
+    module: str
+    """Dotted name of the module, for example ``airflow.models.trigger``."""
+
+    name: str
+    """Qualified name in the module: a function, a class, or ``Class.method``."""
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.name}"
+
+    def releases(self, fingerprint: str | None) -> frozenset[str]:
+        """The releases known to have this fingerprint; none if it is unknown."""
+        return frozenset(spread(self.known.get(fingerprint or "", ""), None))
+
+    @property
+    def known(self) -> Mapping[str, str]:
+        """Fingerprints to the span of releases that have them."""
+        return KNOWN[str(self)]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about a fix from fingerprints; ``fit`` is None for source that it doesn't know."""
+
+    fit: Fit | None
+    releases: frozenset[str]
+    """The known releases that all fingerprints agree with."""
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One repair of one race."""
+
+    name: str
+    race: str
+    """``deadlock``, ``duplicate_callback`` or ``out_of_order_frame``."""
+
+    thread: int
+    """Number of the issue at github.com/apache/airflow."""
+
+    summary: str
+    components: tuple[str, ...]
+    """The roles whose processes must load it; others may."""
+
+    targets: tuple[Target, ...]
+    """What must have known source. The first one's module is the one that is patched."""
+
+    releases: Mapping[str, Fit]
+    apply: Callable[[ModuleType], None]
+    """Patch the first target's module, just after it was executed; raises before it changes anything."""
+
+    proposed: bool = False
+    """Built as a report words it, to be compared with; not a repair of ours."""
+
+    excludes: tuple[str, ...] = ()
+    """Names of fixes that replace the same thing, so that one process can't have both."""
+
+    @property
+    def module(self) -> str:
+        """The module after whose execution the fix is applied."""
+        return self.targets[0].module
+
+    def fits(self, release: str) -> Fit | None:
+        """What the fix does on a release; None for a release that nobody has looked at."""
+        return self.releases.get(release)
+
+    def judge(self, fingerprints: Mapping[Target, str | None]) -> Verdict:
+        """Decide from the fingerprints found for all targets (None: the target isn't there)."""
+        agreeing = frozenset(self.releases)
+        for target in self.targets:
+            agreeing &= target.releases(fingerprints[target])
+        fits = {self.releases[release] for release in agreeing}
+        return Verdict(fits.pop() if len(fits) == 1 else None, agreeing)

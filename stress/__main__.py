@@ -1,0 +1,5 @@
+"""`python -m stress` is `stress`."""
+
+from stress.cli import main
+
+raise SystemExit(main())

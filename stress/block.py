@@ -1,0 +1,375 @@
+"""One block: one arm's turn.
+
+    1. a cluster on a fresh database, started against its health conditions, and the scenarios' DAGs known to it
+    2. observers, each of which must see its source
+    3. the load, for a bounded time; meanwhile every half second: components, observers, memory
+    4. the settling time: until every missed deadline's callback has run, at most `SETTLE_S`
+    5. the observers' last look, while the cluster still runs
+    6. the end of everything that the block started
+
+Everything that happens goes into the journal as it happens. A block that doesn't come to step 6 in order is not complete,
+and is marked so.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+
+from stress import events, layout
+from stress.cluster import procfs
+from stress.cluster.base import Cluster, ClusterSettings, EventKind, Role
+from stress.cluster.errors import ClusterError
+from stress.cluster.processes import Command, Label, Process, spawn, stop_all
+from stress.history import Entry, Journal
+from stress.interrupt import Interrupt
+from stress.observers.base import Observer
+from stress.observers.component_logs import ComponentLogs
+from stress.observers.database import Database
+from stress.observers.execution_api import ExecutionApi
+from stress.observers.load import Load
+from stress.observers.postgres_log import PostgresLog
+from stress.observers.receipts import FixReports, Receipts
+from stress.observers.tail import SourceLost
+from stress.plan import Plan
+
+POLL_S = 0.5
+MEMORY_INTERVAL_S = 5.0
+DAGS_TIMEOUT_S = 40.0
+LOAD_START_TIMEOUT_S = 30.0
+LOAD_STOP_TIMEOUT_S = 12.0
+SETTLE_S = 12.0
+
+# The DAGs that the cluster can run: parsed, serialised, with a version.
+_KNOWN_DAGS = "SELECT DISTINCT dag_id FROM serialized_dag"
+
+
+class BlockFailed(ClusterError):
+    """The block could not be brought to its end; the message says what to look at."""
+
+
+Listener = Callable[[Entry], None]
+
+
+class Recorder:
+    """Appends to the journal for one block, and tells whoever wants to know."""
+
+    def __init__(self, journal: Journal, block: int | None, listeners: Sequence[Listener] = ()) -> None:
+        self._journal = journal
+        self.block = block
+        self._listeners = tuple(listeners)
+
+    def __call__(self, event: events.AnyEvent) -> None:
+        entry = self._journal.append(event, self.block)
+        for listener in self._listeners:
+            listener(entry)
+
+
+@dataclass
+class _Watched:
+    """An observer and whether it sees."""
+
+    observer: Observer
+    up: bool = False
+
+
+class Observers:
+    """All observers of a block: each failure is that observer's blindness, and nobody else's."""
+
+    def __init__(self, observers: Sequence[Observer], record: Recorder) -> None:
+        self._watched = [_Watched(observer) for observer in observers]
+        self._record = record
+
+    def start(self) -> None:
+        """Start each; one that sees nothing is recorded as blind and not asked again."""
+        for watched in self._watched:
+            if self._guard(watched, lambda w=watched: w.observer.start() or ()):  # type: ignore[misc]
+                watched.up = True
+                self._record(events.ObserverUp(observer=watched.observer.name))
+
+    def poll(self) -> None:
+        """One look by each."""
+        for watched in self._watched:
+            if watched.up:
+                self._guard(watched, watched.observer.poll)
+
+    def finish(self) -> None:
+        """The last look by each."""
+        for watched in self._watched:
+            if watched.up:
+                self._guard(watched, watched.observer.finish)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for watched in self._watched:
+            watched.observer.close()
+
+    def _guard(self, watched: _Watched, look: Callable[[], Iterable[events.AnyEvent]]) -> bool:
+        try:
+            for event in look():
+                self._record(event)
+        except SourceLost as lost:
+            reason = str(lost)
+        except (ValueError, KeyError, TypeError, psycopg.Error, OSError) as error:
+            # What we can't read we have not seen: a defect of an observer must not pass for silence.
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            return True
+        watched.up = False
+        self._record(events.ObserverBlind(observer=watched.observer.name, reason=reason))
+        return False
+
+
+def observers_of(cluster: Cluster, plan: Plan) -> tuple[list[Observer], Database]:
+    """The observers that the plan's scenarios need, and those that every run has."""
+    wanted = {name for scenario in plan.scenarios for name in scenario.observers}
+    database = Database(cluster)
+    found: list[Observer] = [FixReports(cluster), Load(cluster)]
+    if not plan.observers:
+        return found, database
+    if "postgres_log" in wanted:
+        found.append(PostgresLog(cluster))
+    if "component_logs" in wanted:
+        found.append(ComponentLogs(cluster))
+    if "receipts" in wanted:
+        found.append(Receipts(cluster))
+    if "execution_api" in wanted and plan.workers == "hollow":
+        found.append(ExecutionApi(cluster))
+    found.append(database)
+    return found, database
+
+
+def cluster_settings(plan: Plan) -> ClusterSettings:
+    """What every block's cluster is told, whatever the arm."""
+    hollow = plan.workers == "hollow"
+    return ClusterSettings(
+        dags_folder=layout.DAGS,
+        executor=layout.HOLLOW_EXECUTOR if hollow else "LocalExecutor",
+        config={
+            # Hollow workers cost next to nothing; real ones a CPU second each, so that more of them only queue.
+            "core.parallelism": "64" if hollow else "4",
+            "core.max_active_tasks_per_dag": "64",
+            **plan.config,
+        },
+        environment={"AIRFLOW_STRESS_HOLLOW_WORKERS": "12", "PYTHONDONTWRITEBYTECODE": "1"},
+        pythonpath=(layout.HOLLOW,),
+        fixes_directory=layout.FIXES,
+    )
+
+
+class Block:
+    """Runs one block. `run` raises ClusterError if the machine or the cluster fails, Interrupted on a signal."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        cluster: Cluster,
+        label: Label,
+        directory: Path,
+        record: Recorder,
+        interrupt: Interrupt,
+        phase: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._cluster = cluster
+        self._label = label
+        self._directory = directory
+        self._record = record
+        self._interrupt = interrupt
+        self._phase = phase
+        self._load: Process | None = None
+        self._load_started: float | None = None
+        self._memory_at = 0.0
+
+    def run(self, arm: str) -> None:
+        """Steps 1 to 6."""
+        self._record(events.BlockStarted(arm=arm))
+        database: Observers | None = None
+        reason = ""
+        complete = False
+        try:
+            with self._interrupt.raising():
+                self._phase("starting the cluster")
+                began = time.monotonic()
+                self._cluster.start()
+                self._components()
+                self._await_dags()
+                self._record(events.ClusterReady(seconds=round(time.monotonic() - began, 3)))
+            found, asked = observers_of(self._cluster, self._plan)
+            database = Observers(found, self._record)
+            database.start()
+            self._start_load()
+            self._phase("load")
+            self._watch_load(database)
+            self._stop_load()
+            if not self._interrupt.requested:
+                self._phase("settling")
+                self._settle(database, asked)
+            database.finish()
+            self._components()
+            self._sample_memory()
+            complete = not self._interrupt.requested
+            reason = "" if complete else "interrupted"
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise
+        finally:
+            with self._interrupt.shielded():
+                self._phase("stopping the cluster")
+                try:
+                    self._end_load()
+                    if database is not None:
+                        database.close()
+                    self._report_load()
+                finally:
+                    self._record(events.BlockEnded(complete=complete, reason=reason))
+                    self._cluster.stop()
+
+    def _await_dags(self) -> None:
+        missing = set(self._plan.dags)
+        deadline = time.monotonic() + DAGS_TIMEOUT_S
+        with psycopg.connect(self._cluster.dsn("airflow-stress"), autocommit=True, connect_timeout=10) as connection:
+            while True:
+                missing -= {row[0] for row in connection.execute(_KNOWN_DAGS)}
+                if not missing:
+                    return
+                if time.monotonic() > deadline:
+                    raise BlockFailed(
+                        f"the dag-processor did not bring in {', '.join(sorted(missing))} within {DAGS_TIMEOUT_S:.0f} s: "
+                        f"see {self._directory / 'dag-processor.log'}"
+                    )
+                self._components()
+                self._interrupt.pause(0.2)
+
+    def _start_load(self) -> None:
+        shared = self._cluster.shared
+        plan_file = self._directory / "load.json"
+        plan_file.write_bytes(msgspec.json.encode(self._plan.load))
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "LOCUST"))}
+        arguments: list[str] = [
+            *(sys.executable, "-m", "locust", "--locustfile", str(layout.LOCUSTFILE)),
+            *("--headless", "--host", self._cluster.api_url, "--only-summary", "--loglevel", "WARNING"),
+            *("--users", str(len(self._plan.load.users)), "--spawn-rate", str(len(self._plan.load.users))),
+            *("--run-time", f"{self._plan.load.seconds:g}s", "--stop-timeout", "3"),
+            *("--csv", str(self._directory / "locust"), "--exit-code-on-error", "0"),
+        ]
+        command = Command(
+            name="locust",
+            arguments=arguments,
+            environment={
+                **kept,
+                "PYTHONPATH": str(layout.ROOT),
+                "PYTHONWARNINGS": "ignore",
+                "AIRFLOW_STRESS_SHARED": str(shared),
+                "AIRFLOW_STRESS_LOAD": str(plan_file),
+                "AIRFLOW_STRESS_SEED": str(self._plan.seed),
+                "NO_PROXY": "127.0.0.1,localhost",
+            },
+            log_file=self._directory / "locust.log",
+        )
+        self._load = spawn(command, self._label)
+        deadline = time.monotonic() + LOAD_START_TIMEOUT_S
+        began = shared / "load" / "actions.jsonl"
+        while not began.exists():
+            if self._load.wait(0.05) is not None:
+                raise BlockFailed(
+                    f"the load generator ended with exit code {self._load.exit_code()} at its start; "
+                    f"the end of its log:\n{self._load.log_tail()}"
+                )
+            if time.monotonic() > deadline:
+                raise BlockFailed(f"the load generator did not begin within {LOAD_START_TIMEOUT_S:.0f} s")
+        self._load_started = time.monotonic()
+        self._record(events.LoadStarted())
+
+    def _watch_load(self, observers: Observers) -> None:
+        assert self._load is not None and self._load_started is not None
+        while not self._interrupt.pause(POLL_S):
+            self._components()
+            observers.poll()
+            if time.monotonic() - self._memory_at >= MEMORY_INTERVAL_S:
+                self._sample_memory()
+            if self._load.exit_code() is not None:
+                lasted = time.monotonic() - self._load_started
+                if lasted < self._plan.load.seconds - 2.0:
+                    raise BlockFailed(
+                        f"the load generator ended after {lasted:.0f} s with exit code {self._load.exit_code()}; "
+                        f"the end of its log:\n{self._load.log_tail()}"
+                    )
+                return
+            if time.monotonic() - self._load_started >= self._plan.load.seconds:
+                return
+
+    def _stop_load(self) -> None:
+        """Its time is over and it ends by itself; on an interrupt it is asked to."""
+        assert self._load is not None and self._load_started is not None
+        lasted = min(time.monotonic() - self._load_started, self._plan.load.seconds)
+        self._record(events.LoadStopped(seconds=round(lasted, 3)))
+        if self._load.exit_code() is None and self._interrupt.requested:
+            self._load.popen.send_signal(signal.SIGTERM)
+
+    def _settle(self, observers: Observers, database: Database) -> None:
+        deadline = time.monotonic() + SETTLE_S
+        while not self._interrupt.requested:
+            self._components()
+            observers.poll()
+            if database.settled() or time.monotonic() > deadline:
+                break
+            self._interrupt.pause(POLL_S)
+        if self._load is not None:
+            self._load.wait(LOAD_STOP_TIMEOUT_S)
+
+    def _end_load(self) -> None:
+        if self._load is not None:
+            self._load.wait(1.0)
+            stop_all([self._load], grace_s=2.0)
+
+    def _report_load(self) -> None:
+        path = self._directory / "locust_stats.csv"
+        if not path.exists():
+            return
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                self._record(_load_report(row))
+
+    def _components(self) -> None:
+        for event in self._cluster.poll():
+            if event.role is Role.WATCHDOG:
+                continue
+            if event.kind is EventKind.EXITED:
+                self._record(
+                    events.ComponentExited(component=event.component, pid=event.pid, code=event.exit_code or 0)
+                )
+            else:
+                self._record(
+                    events.ComponentStarted(component=event.component, pid=event.pid, restarts=event.restarts)
+                )
+
+    def _sample_memory(self) -> None:
+        self._memory_at = time.monotonic()
+        processes = procfs.table()
+        own = {os.getpid()} | (self._load.tree(processes) if self._load is not None else set())
+        self._record(
+            events.MemorySampled(
+                cluster_bytes=sum(self._cluster.memory_bytes().values()), harness_bytes=procfs.memory_bytes(own)
+            )
+        )
+
+
+def _load_report(row: dict[str, Any]) -> events.LoadReported:
+    return events.LoadReported(
+        name=f"{row['Type']} {row['Name']}".strip(),
+        requests=int(row["Request Count"]),
+        failures=int(row["Failure Count"]),
+        median_ms=float(row["Median Response Time"] or 0),
+        p95_ms=float(row["95%"] or 0) if row["95%"] != "N/A" else 0.0,
+    )

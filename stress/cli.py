@@ -1,0 +1,158 @@
+"""The commands: parse, check, call.
+
+Exit codes: 0 every race asked for was seen on the control arm and removed; 1 a race remains; 2 unknown; 3 the harness or
+the machine failed; 64 bad arguments; 130 and 143 interrupted before any evidence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from stress import __version__
+
+EXIT_FAILED = 3
+EXIT_USAGE = 64
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with the project's exit code for bad arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"stress: {message}\nTry 'stress {self.prog.partition(' ')[2]} --help'.", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    root = _Parser(prog="stress", description="Makes the races of Apache Airflow appear, and decides whether a fix removed them.")
+    root.add_argument("--version", action="version", version=f"airflow-stress {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    run = commands.add_parser("run", help="compare arms under load until every race is decided or the budget ends")
+    run.add_argument("--scenario", action="append", default=[], metavar="NAME", help="only this one (may be repeated)")
+    run.add_argument(
+        "--arm",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="NAME[=airflow:X.Y.Z|PATH][,fixes:all|none|proposed|A+B][,config:section.key=value]...; the first is the "
+        "control, the last is under test (default: stock, fixed)",
+    )
+    run.add_argument("--runtime", default="local", help="where: local (default)")
+    run.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release of arms that name none")
+    run.add_argument("--budget", default=None, help="how long at most, such as 10m (default: 9m)")
+    run.add_argument("--load", default=None, metavar="TIME", help="how long a block's load lasts, such as 30s")
+    run.add_argument("--seed", default=None, metavar="N", help="for the same choices again (default: chosen and printed)")
+    run.add_argument("--out", default=None, metavar="DIR", help="the run's directory (default: runs/<id>)")
+    run.add_argument("--workers", default="hollow", help="hollow (default) or real: tasks run by LocalExecutor")
+    run.add_argument("--metrics-port", default=None, metavar="PORT", help="of http://127.0.0.1:9108/metrics")
+    run.add_argument("--no-tui", action="store_true", help="plain lines instead of the live view")
+    run.add_argument("--no-observers", action="store_true", help=argparse.SUPPRESS)
+
+    for name, text in (
+        ("analyze", "judge a stored history again"),
+        ("report", "write the reports of a stored run again"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("run_dir", metavar="RUN_DIR")
+
+    compare = commands.add_parser("compare", help="two runs side by side")
+    compare.add_argument("run_a", metavar="RUN_A")
+    compare.add_argument("run_b", metavar="RUN_B")
+
+    listing = commands.add_parser("list", help="what there is")
+    listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases or races")
+
+    commands.add_parser("doctor", help="what this machine has and lacks")
+    clean = commands.add_parser("clean", help="list, then remove, what dead runs left behind")
+    clean.add_argument("--yes", action="store_true", help="don't ask")
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(words)
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "run": lambda o: _run(o, words),
+        "analyze": _analyze,
+        "report": _report,
+        "compare": _compare,
+        "list": _list,
+        "doctor": _doctor,
+        "clean": _clean,
+    }
+    return commands[options.command](options)
+
+
+def _run(options: argparse.Namespace, words: list[str]) -> int:
+    # Imported here, as in every command: the statistics alone take a second to import, and bad arguments must not wait.
+    from stress.plan import BadOptions, Options, check
+
+    given = {
+        "airflow": options.airflow,
+        "budget": options.budget,
+        "metrics_port": options.metrics_port,
+    }
+    try:
+        plan = check(
+            Options(
+                scenarios=tuple(options.scenario),
+                arms=tuple(options.arm),
+                runtime=options.runtime,
+                load=options.load,
+                seed=options.seed,
+                out=options.out,
+                workers=options.workers,
+                observers=not options.no_observers,
+                **{name: value for name, value in given.items() if value is not None},
+            )
+        )
+    except BadOptions as bad:
+        for line in (*bad.mistakes, *bad.machine):
+            print(f"stress: {line}", file=sys.stderr)
+        return EXIT_USAGE if bad.mistakes else EXIT_FAILED
+
+    from stress.run import Run
+    from stress.screen import choose
+
+    return Run(plan, words, choose(tui=not options.no_tui)).execute()
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    from stress import commands
+
+    return commands.analyze(options.run_dir)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from stress import commands
+
+    return commands.report(options.run_dir)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from stress import commands
+
+    return commands.compare(options.run_a, options.run_b)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from stress import commands
+
+    return commands.list_things(options.what)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from stress import commands
+
+    return commands.doctor()
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from stress import commands
+
+    return commands.clean(ask=not options.yes)

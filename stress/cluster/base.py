@@ -1,0 +1,200 @@
+"""Where a run happens, as scenarios, observers and checkers see it: they never know which kind of place it is.
+
+A **runtime** lives as long as the run: it makes what all blocks share (environments, a PostgreSQL server, migrated
+template databases) and ends it. A **cluster** lives as long as a block: a fresh database and an Airflow on it.
+
+    with runtime:                               # close() also after a failure
+        runtime.prepare(arms)
+        for each block:
+            cluster = runtime.open(arm, number, directory, settings)
+            try:
+                cluster.start()                 # returns when every component is healthy
+                while ...: cluster.poll()       # about once a second: restarts what died, and tells
+            finally:
+                cluster.stop()                  # the database is thrown away; logs stay in `directory`
+
+A component that ends is started again, as a container's restart policy would, and counted; it is the checkers' business
+whether that is an incident. PostgreSQL is not restarted: a block that lost its database has no history to judge, so
+`poll` raises.
+"""
+
+from __future__ import annotations
+
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stress.arms.spec import Arm
+
+Progress = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """A progress callback for nobody."""
+
+
+class Role(StrEnum):
+    """What a component does."""
+
+    API_SERVER = "api-server"
+    DAG_PROCESSOR = "dag-processor"
+    SCHEDULER = "scheduler"
+    TRIGGERER = "triggerer"
+    POSTGRES = "postgres"
+    WATCHDOG = "watchdog"
+
+
+class EventKind(StrEnum):
+    """What happened to a component."""
+
+    STARTED = "started"
+    EXITED = "exited"
+    RESTARTED = "restarted"
+
+
+@dataclass(frozen=True)
+class ComponentEvent:
+    """Something that happened to a component. `at` is Unix time; `exit_code` is negative for a signal."""
+
+    at: float
+    component: str
+    role: Role
+    kind: EventKind
+    pid: int
+    exit_code: int | None = None
+    restarts: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component as it is now. `pid` is None while it is down."""
+
+    name: str
+    role: Role
+    pid: int | None
+    restarts: int
+    log_file: Path
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """What a block wants from its cluster, beyond what the arm says.
+
+    The arm's own config overrides win over `config`, and that over the runtime's defaults.
+    """
+
+    dags_folder: Path | None = None
+    executor: str = "LocalExecutor"
+    """Airflow's `core.executor`: the hollow workers' class path, or LocalExecutor for real tasks."""
+    config: Mapping[str, str] = field(default_factory=dict)
+    """`section.key` to value."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Further variables for every component."""
+    pythonpath: Sequence[Path] = ()
+    """Further directories to import from: behind the fixes and the overlay, before the DAGs' folder."""
+    fixes_directory: Path | None = None
+    """What mounts the fixes; goes first on PYTHONPATH."""
+    schedulers: int = 2
+    triggerers: int = 2
+    deadlock_timeout_ms: int | None = None
+    """Another than the server's, for this block."""
+    start_timeout_s: float = 120.0
+
+
+class Cluster(ABC):
+    """One block's Airflow."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start every component and wait until all are healthy. Bounded; its error names the component."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End every component and drop the database. May be called at any time, and twice."""
+
+    @abstractmethod
+    def poll(self) -> list[ComponentEvent]:
+        """What happened since the last call; starts again what has ended. Never waits."""
+
+    @abstractmethod
+    def kill(self, component: str, sig: signal.Signals) -> None:
+        """Send a signal to a component's main process."""
+
+    @abstractmethod
+    def memory_bytes(self) -> Mapping[str, int]:
+        """The memory of each component with all its processes, PostgreSQL included; shared pages counted once."""
+
+    @property
+    @abstractmethod
+    def api_url(self) -> str:
+        """Where the api-server is: `http://127.0.0.1:PORT`."""
+
+    @property
+    @abstractmethod
+    def database(self) -> str:
+        """The name of the block's database."""
+
+    @abstractmethod
+    def dsn(self, application_name: str = "observer") -> str:
+        """The database's address for psycopg. A name other than a component's, so that we never take us for Airflow."""
+
+    @property
+    @abstractmethod
+    def components(self) -> tuple[Component, ...]:
+        """Airflow's components."""
+
+    @property
+    @abstractmethod
+    def shared(self) -> Path:
+        """A directory that the harness and every component see: receipts, the fixes' reports, control files."""
+
+    @property
+    @abstractmethod
+    def postgres_log(self) -> Path:
+        """The server's JSON log. One file for all blocks of a run: a block's part begins where it was at its start."""
+
+    @property
+    @abstractmethod
+    def secrets(self) -> ClusterSecrets:
+        """What is needed to talk to the cluster as one of its own."""
+
+
+@dataclass(frozen=True, repr=False)
+class ClusterSecrets:
+    """Made anew for each run. No `repr`: they must not get into a log by accident."""
+
+    jwt_secret: str
+    api_secret_key: str
+    fernet_key: str
+
+
+class Runtime(ABC):
+    """What all blocks of a run share."""
+
+    name: str
+
+    @abstractmethod
+    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> None:
+        """Make the arms' environments and a migrated template database for each."""
+
+    @abstractmethod
+    def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> Cluster:
+        """A cluster for one block, not started yet. Its logs go to `directory`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End everything the run started. May be called at any time, and twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,541 @@
+"""The cluster as processes on this machine: no Docker, no root, nothing but Python (and it works as root, too).
+
+    harness -+- watchdog                                 ends the rest if the harness can't (`guard`)
+             +- postgres                                 one server a run, one database a block (`postgres`)
+             +- api-server, dag-processor                six processes a block, each with a session, a log file,
+             +- scheduler-1, scheduler-2                 an application name and a host name of its own
+             +- triggerer-1, triggerer-2
+
+Every component gets the same environment, whole: variables of the machine's own that begin with AIRFLOW are left out,
+so that somebody's Airflow on the same machine neither changes a result nor is touched. Secrets are shared by all
+components of a run (else workers get "Signature verification failed") and made anew for each.
+
+Ready within seconds
+  What a start costs is importing Airflow six times, 2 to 3 s of CPU each; two cores can't do that in less than about
+  8 s. So everything starts at once, on compiled bytecode, and nothing starts that nobody needs: no example DAGs, one
+  api-server worker, no log servers (components share a disk), no health servers. Health is what Airflow itself goes by:
+  the `job` table's rows, in which each component is told by its host name (`mounted/airflow_stress_component.py`),
+  and the api-server's version endpoint.
+
+Restarts
+  A component that ends is started again after 0.5 s, then 1 s, 2 s, up to 10 s if it keeps ending; a minute of life
+  forgives. Before that, whatever its session left behind is killed: a scheduler's orphaned workers must not go on
+  beside those of its successor, as a container's end would have ended them.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from stress.arms.environments import AirflowEnvironment, environment_for
+from stress.arms.spec import Arm, unpacked
+from stress.cluster import procfs
+from stress.cluster.base import (
+    Cluster,
+    ClusterSecrets,
+    ClusterSettings,
+    Component,
+    ComponentEvent,
+    EventKind,
+    Progress,
+    Role,
+    Runtime,
+    silent,
+)
+from stress.cluster.errors import ClusterError, ComponentFailed, PostgresError
+from stress.cluster.guard import RunGuard
+from stress.cluster.ports import free_port, is_free
+from stress.cluster.postgres import Postgres, PostgresSettings
+from stress.cluster.processes import Command, Label, Process, spawn, stop_all, wait_any
+
+MOUNTED = Path(__file__).resolve().parent / "mounted"
+
+_MIGRATE_TIMEOUT_S = 180.0
+_STOP_GRACE_S = 2.5
+"""Nothing that a component writes in its last seconds is judged, and its database is thrown away: no more patience."""
+
+_HEALTH_INTERVAL_S = 0.2
+_FORGIVEN_AFTER_S = 60.0
+_FIRST_BACKOFF_S = 0.5
+_LONGEST_BACKOFF_S = 10.0
+_ROLE_OF_JOB = {"SchedulerJob": Role.SCHEDULER, "TriggererJob": Role.TRIGGERER, "DagProcessorJob": Role.DAG_PROCESSOR}
+
+# Which components are at work, by the names that they have as hosts.
+_RUNNING_JOBS = "SELECT job_type, hostname FROM job WHERE state = 'running' AND latest_heartbeat IS NOT NULL"
+
+
+@dataclass
+class _Member:
+    """A component and its process over time."""
+
+    name: str
+    role: Role
+    arguments: tuple[str, ...]
+    log_file: Path
+    process: Process | None = None
+    restarts: int = 0
+    quick_ends: int = 0
+    due: float = 0.0
+    """When it is to be started again (monotonic), while it is down."""
+
+
+class LocalRuntime(Runtime):
+    """Processes and an embedded PostgreSQL."""
+
+    name = "local"
+
+    def __init__(self, run_id: str | None = None, postgres: PostgresSettings | None = None) -> None:
+        self._run_id = run_id
+        self._postgres_settings = postgres or PostgresSettings()
+        self._guard: RunGuard | None = None
+        self._postgres: Postgres | None = None
+        self._environments: dict[tuple[str, tuple[Path, ...]], AirflowEnvironment] = {}
+        self._templates: dict[tuple[str, tuple[Path, ...]], str] = {}
+        self._clusters: list[LocalCluster] = []
+        self._secrets = _new_secrets()
+
+    @property
+    def label(self) -> Label:
+        """For the run's other processes (the load generator): start them with `processes.spawn` and this."""
+        return self.guard.label
+
+    @property
+    def guard(self) -> RunGuard:
+        if self._guard is None:
+            raise ClusterError("the local runtime has not been prepared")
+        return self._guard
+
+    @property
+    def postgres(self) -> Postgres:
+        if self._postgres is None:
+            raise ClusterError("the local runtime has not been prepared")
+        return self._postgres
+
+    def environment(self, arm: Arm) -> AirflowEnvironment:
+        """The environment of an arm that `prepare` was given."""
+        return self._environments[_key(arm)]
+
+    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> None:
+        """Environments first: they may take minutes, and need no server."""
+        for arm in arms:
+            if _key(arm) not in self._environments:
+                self._environments[_key(arm)] = environment_for(arm.airflow, overlay=unpacked(arm), progress=progress)
+        if self._guard is None:
+            self._guard = RunGuard(self._run_id)
+        if self._postgres is None:
+            progress("starting PostgreSQL")
+            self._postgres = Postgres(self._guard.directory / "postgres", self._guard.label, self._postgres_settings)
+            self._postgres.start()
+        for key, environment in self._environments.items():
+            if key not in self._templates:
+                progress(f"migrating a database for Airflow {environment.release}")
+                self._templates[key] = self._migrate(environment, f"template_{len(self._templates)}")
+
+    def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> LocalCluster:
+        """A cluster for one block."""
+        key = _key(arm)
+        if key not in self._templates:
+            raise ClusterError(f"arm {arm.name} was not among those that the runtime was prepared for")
+        cluster = LocalCluster(
+            self, arm, block, directory, settings, template=self._templates[key], cluster_secrets=self._secrets
+        )
+        self._clusters.append(cluster)
+        return cluster
+
+    def close(self) -> None:
+        """Each step is tried even if the one before it failed; the guard's comes last and ends whatever is left."""
+        with contextlib.ExitStack() as steps:
+            if self._guard is not None:
+                steps.callback(self._guard.close)
+            if self._postgres is not None:
+                steps.callback(self._postgres.stop)
+            for cluster in self._clusters:
+                steps.callback(cluster.stop)
+        self._clusters.clear()
+
+    def forget(self, cluster: LocalCluster) -> None:
+        """The cluster has stopped."""
+        if cluster in self._clusters:
+            self._clusters.remove(cluster)
+
+    def _migrate(self, environment: AirflowEnvironment, database: str) -> str:
+        self.postgres.create_database(database)
+        home = self.guard.directory / database
+        home.mkdir()
+        variables = base_environment(environment, home, self._secrets)
+        variables |= _database_variables(self.postgres, database, "migrate")
+        command = Command(
+            name=f"airflow db migrate ({environment.release})",
+            arguments=(str(environment.airflow), "db", "migrate"),
+            environment=variables,
+            log_file=home / "migrate.log",
+        )
+        process = spawn(command, self.label)
+        try:
+            code = process.wait(_MIGRATE_TIMEOUT_S)
+        finally:
+            stop_all([process], grace_s=0)
+        if code != 0:
+            why = f"did not end within {_MIGRATE_TIMEOUT_S:.0f} s" if code is None else f"failed with exit code {code}"
+            raise ComponentFailed(
+                f"`airflow db migrate` of {environment.release} {why}; the end of its output:\n{process.log_tail(25)}"
+            )
+        return database
+
+
+class LocalCluster(Cluster):
+    """One block's processes."""
+
+    def __init__(
+        self,
+        runtime: LocalRuntime,
+        arm: Arm,
+        block: int,
+        directory: Path,
+        settings: ClusterSettings,
+        *,
+        template: str,
+        cluster_secrets: ClusterSecrets,
+    ) -> None:
+        self._runtime = runtime
+        self._arm = arm
+        self._environment = runtime.environment(arm)
+        self._directory = directory
+        self._settings = settings
+        self._template = template
+        self._secrets = cluster_secrets
+        self._database = f"block_{block}"
+        self._home = runtime.guard.directory / f"block-{block}"
+        self._port = 0
+        self._members: list[_Member] = []
+        self._events: list[ComponentEvent] = []
+        self._stopped = False
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def database(self) -> str:
+        return self._database
+
+    def dsn(self, application_name: str = "observer") -> str:
+        return self._runtime.postgres.dsn(self._database, application_name)
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        return tuple(
+            Component(
+                member.name,
+                member.role,
+                member.process.pid if member.process is not None else None,
+                member.restarts,
+                member.log_file,
+            )
+            for member in self._members
+        )
+
+    @property
+    def shared(self) -> Path:
+        return self._home / "shared"
+
+    @property
+    def postgres_log(self) -> Path:
+        return self._runtime.postgres.log_directory
+
+    @property
+    def secrets(self) -> ClusterSecrets:
+        return self._secrets
+
+    def start(self) -> None:
+        """Everything at once: two cores are busy from the first moment to the last, whatever the order."""
+        for directory in (self._home, self.shared, self.shared / "fixes", self._directory):
+            directory.mkdir(parents=True, exist_ok=True)
+        self._runtime.postgres.create_database(self._database, self._template)
+        if self._settings.deadlock_timeout_ms is not None:
+            self._set_deadlock_timeout(self._settings.deadlock_timeout_ms)
+        self._port = free_port()
+        self._members = self._plan()
+        began = time.monotonic()
+        for member in self._members:
+            self._launch(member, EventKind.STARTED)
+        self._wait_healthy(began + self._settings.start_timeout_s)
+
+    def stop(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        running = [member.process for member in self._members if member.process is not None]
+        try:
+            stop_all(running, grace_s=_STOP_GRACE_S)
+        finally:
+            for member in self._members:
+                member.process = None
+            self._runtime.forget(self)
+        if self._runtime.postgres.exit_code() is None and self._home.is_dir():
+            self._runtime.postgres.drop_database(self._database)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def poll(self) -> list[ComponentEvent]:
+        self._check_foundations()
+        now = time.monotonic()
+        for member in self._members:
+            if member.process is None:
+                if now >= member.due:
+                    member.restarts += 1
+                    self._launch(member, EventKind.RESTARTED)
+            elif member.process.exit_code() is not None:
+                self._note_exit(member, member.process, now)
+        events, self._events = self._events, []
+        return events
+
+    def kill(self, component: str, sig: signal.Signals) -> None:
+        member = next((member for member in self._members if member.name == component), None)
+        if member is None or member.process is None:
+            raise ComponentFailed(f"{component} is not running, so it can't be sent {sig.name}")
+        member.process.popen.send_signal(sig)
+
+    def memory_bytes(self) -> Mapping[str, int]:
+        processes = procfs.table()
+        found = {
+            member.name: procfs.memory_bytes(member.process.tree(processes))
+            for member in self._members
+            if member.process is not None
+        }
+        if self._runtime.postgres.process is not None:
+            found[Role.POSTGRES.value] = procfs.memory_bytes(self._runtime.postgres.process.tree(processes))
+        return found
+
+    def _plan(self) -> list[_Member]:
+        """Every component with its arguments. The api-server first: it imports the most."""
+        settings = self._settings
+        web = ("api-server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1")
+        wanted: list[tuple[str, Role, tuple[str, ...]]] = [("api-server", Role.API_SERVER, web)]
+        numbers = range(1, settings.schedulers + 1)
+        wanted += [(f"scheduler-{number}", Role.SCHEDULER, ("scheduler", "--skip-serve-logs")) for number in numbers]
+        wanted.append(("dag-processor", Role.DAG_PROCESSOR, ("dag-processor",)))
+        numbers = range(1, settings.triggerers + 1)
+        wanted += [(f"triggerer-{number}", Role.TRIGGERER, ("triggerer", "--skip-serve-logs")) for number in numbers]
+        return [
+            _Member(
+                name,
+                role,
+                (str(self._environment.python), str(self._environment.airflow), *arguments),
+                self._directory / f"{name}.log",
+            )
+            for name, role, arguments in wanted
+        ]
+
+    def _variables(self, member: _Member) -> dict[str, str]:
+        settings = self._settings
+        config = {
+            "core.executor": settings.executor,
+            "core.execution_api_server_url": f"{self.api_url}/execution/",
+            "api.base_url": self.api_url,
+            "core.hostname_callable": "airflow_stress_component.hostname",
+            "core.dags_are_paused_at_creation": "False",
+            "database.sql_alchemy_connect_args_async": "airflow_stress_component.ASYNC_CONNECT_ARGS",
+            # One api-server worker with the default pool of 5 + 10 starves under load, and then hides the races.
+            "database.sql_alchemy_pool_size": "20",
+            "database.sql_alchemy_max_overflow": "40",
+            # Nobody asks the schedulers over HTTP: a process less each. They still get ports of their own, in case
+            # an arm turns this on.
+            "scheduler.enable_health_check": "False",
+            "scheduler.scheduler_health_check_server_port": str(free_port()),
+            "scheduler.scheduler_health_check_server_host": "127.0.0.1",
+            "logging.worker_log_server_port": str(free_port()),
+            "logging.trigger_log_server_port": str(free_port()),
+        }
+        if settings.dags_folder is not None:
+            config["core.dags_folder"] = str(settings.dags_folder)
+        config |= dict(settings.config) | dict(self._arm.config)
+        path = [
+            *([settings.fixes_directory] if settings.fixes_directory is not None else []),
+            *self._environment.overlay,
+            MOUNTED,
+            *settings.pythonpath,
+            *([settings.dags_folder] if settings.dags_folder is not None else []),
+        ]
+        variables = base_environment(self._environment, self._home, self._secrets)
+        variables |= _database_variables(self._runtime.postgres, self._database, member.name)
+        variables |= {config_variable(option): value for option, value in config.items()}
+        variables |= {
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
+            "AIRFLOW_STRESS_COMPONENT": member.name,
+            "AIRFLOW_STRESS_SHARED": str(self.shared),
+            "AIRFLOW_STRESS_FIXES": ",".join(self._arm.fixes),
+            "AIRFLOW_STRESS_FIX_REPORT_DIR": str(self.shared / "fixes"),
+        }
+        return variables | dict(settings.environment)
+
+    def _launch(self, member: _Member, kind: EventKind) -> None:
+        command = Command(member.name, member.arguments, self._variables(member), member.log_file)
+        member.process = spawn(command, self._runtime.label)
+        self._events.append(
+            ComponentEvent(time.time(), member.name, member.role, kind, member.process.pid, restarts=member.restarts)
+        )
+
+    def _note_exit(self, member: _Member, process: Process, now: float) -> None:
+        stop_all([process], grace_s=0)
+        lived_s = now - process.started_at
+        member.quick_ends = 0 if lived_s > _FORGIVEN_AFTER_S else member.quick_ends + 1
+        member.due = now + min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** max(0, member.quick_ends - 1))
+        member.process = None
+        self._events.append(
+            ComponentEvent(
+                time.time(),
+                member.name,
+                member.role,
+                EventKind.EXITED,
+                process.pid,
+                exit_code=process.exit_code(),
+                restarts=member.restarts,
+                detail=f"after {lived_s:.1f} s",
+            )
+        )
+
+    def _check_foundations(self) -> None:
+        """What the components stand on: the watchdog is renewed, the database can't be."""
+        problem = self._runtime.guard.check()
+        if problem is not None:
+            self._events.append(
+                ComponentEvent(
+                    time.time(),
+                    "watchdog",
+                    Role.WATCHDOG,
+                    EventKind.RESTARTED,
+                    self._runtime.guard.watchdog_pid,
+                    restarts=self._runtime.guard.restarts,
+                    detail=problem,
+                )
+            )
+        code = self._runtime.postgres.exit_code()
+        if code is not None:
+            raise PostgresError(
+                f"PostgreSQL ended in the middle of a block, with exit code {code}: the block can't be judged"
+            )
+
+    def _wait_healthy(self, deadline: float) -> None:
+        missing = {member.name for member in self._members}
+        running = [member.process for member in self._members if member.process is not None]
+        with psycopg.connect(self.dsn("airflow-stress"), autocommit=True, connect_timeout=10) as connection:
+            while missing:
+                # Ends at once if a component does: during a start that is a failure, not something to restart.
+                wait_any(running, _HEALTH_INTERVAL_S)
+                for member in self._members:
+                    assert member.process is not None
+                    code = member.process.exit_code()
+                    if code is not None:
+                        raise ComponentFailed(
+                            self._describe_failure(member, f"ended with exit code {code} at its start")
+                        )
+                if "api-server" in missing and self._api_answers():
+                    missing.discard("api-server")
+                for job_type, host in connection.execute(_RUNNING_JOBS):
+                    if host in missing and str(host).startswith(_ROLE_OF_JOB.get(job_type, "?")):
+                        missing.discard(host)
+                if missing and time.monotonic() > deadline:
+                    member = next(member for member in self._members if member.name in missing)
+                    raise ComponentFailed(
+                        self._describe_failure(
+                            member,
+                            f"was not healthy after {self._settings.start_timeout_s:.0f} s "
+                            f"(not healthy: {', '.join(sorted(missing))})",
+                        )
+                    )
+
+    def _describe_failure(self, member: _Member, what: str) -> str:
+        tail = member.process.log_tail(25) if member.process is not None else ""
+        hint = ""
+        if member.role is Role.API_SERVER and not is_free(self._port):
+            hint = f" (port {self._port} is taken by another program: try again, another port will be chosen)"
+        return f"{member.name} {what}{hint}; the end of {member.log_file}:\n{tail}"
+
+    def _api_answers(self) -> bool:
+        try:
+            address = f"{self.api_url}/api/v2/version"
+            with urllib.request.urlopen(address, timeout=2) as response:  # noqa: S310 - our own http address
+                return bool(response.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def _set_deadlock_timeout(self, milliseconds: int) -> None:
+        statement = sql.SQL("ALTER DATABASE {} SET deadlock_timeout = {}").format(
+            sql.Identifier(self._database), sql.Literal(f"{milliseconds}ms")
+        )
+        with psycopg.connect(self.dsn("airflow-stress"), autocommit=True, connect_timeout=10) as connection:
+            connection.execute(statement)
+
+
+def config_variable(option: str) -> str:
+    """The variable by which Airflow takes `section.key` from its environment."""
+    section, _, key = option.rpartition(".")
+    return f"AIRFLOW__{section.replace('.', '_').upper()}__{key.upper()}"
+
+
+def base_environment(environment: AirflowEnvironment, home: Path, cluster_secrets: ClusterSecrets) -> dict[str, str]:
+    """What every Airflow process of a run gets, whatever it does."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "PG", "COVERAGE", "OTEL_"))
+    }
+    # A proxy must not get between components on one machine.
+    local_only = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+    config = {
+        "core.load_examples": "False",
+        "core.auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "core.simple_auth_manager_all_admins": "True",  # nobody but this machine can reach it
+        "core.fernet_key": cluster_secrets.fernet_key,
+        "api_auth.jwt_secret": cluster_secrets.jwt_secret,
+        "api.secret_key": cluster_secrets.api_secret_key,
+        "logging.base_log_folder": str(home / "logs"),
+        "logging.colored_console_log": "False",
+    }
+    return {
+        **kept,
+        **local_only,
+        "AIRFLOW_HOME": str(home),
+        "HOME": str(home),
+        "PATH": os.pathsep.join((str(environment.python.parent), os.environ.get("PATH", "/usr/bin:/bin"))),
+        "PYTHONPATH": os.pathsep.join(map(str, environment.overlay)),
+        "PYTHONUNBUFFERED": "1",
+        "TZ": "UTC",
+        **{config_variable(option): value for option, value in config.items()},
+    }
+
+
+def _database_variables(postgres: Postgres, database: str, application_name: str) -> dict[str, str]:
+    return {
+        config_variable("database.sql_alchemy_conn"): postgres.sqlalchemy_url(database, application_name),
+        config_variable("database.sql_alchemy_conn_async"): postgres.sqlalchemy_url(
+            database, application_name, "asyncpg"
+        ),
+    }
+
+
+def _key(arm: Arm) -> tuple[str, tuple[Path, ...]]:
+    return arm.airflow.version, arm.overlay
+
+
+def _new_secrets() -> ClusterSecrets:
+    return ClusterSecrets(
+        # HS512 asks for at least as many bytes as its hash has.
+        jwt_secret=secrets.token_urlsafe(64),
+        api_secret_key=secrets.token_urlsafe(32),
+        fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    )

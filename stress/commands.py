@@ -1,0 +1,205 @@
+"""The commands that look at stored runs and at the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stress.cli import EXIT_FAILED, EXIT_USAGE
+
+if TYPE_CHECKING:
+    from stress.results import Results
+
+_LISTS = ("scenarios", "fixes", "releases", "races")
+
+
+def analyze(run_dir: str) -> int:
+    """Judge a stored history again, print the verdict, and write `results.json` anew. Exit code as of the run."""
+    return _again(run_dir, every=False)
+
+
+def report(run_dir: str) -> int:
+    """As `analyze`, and write every report anew."""
+    return _again(run_dir, every=True)
+
+
+def _again(run_dir: str, *, every: bool) -> int:
+    from stress.report import results_json, terminal
+    from stress.report.files import write_all
+    from stress.results import RunState
+    from stress.run import analyse
+    from stress.verdict import exit_code
+
+    directory = Path(run_dir)
+    try:
+        kept, results = analyse(directory)
+        if every:
+            write_all(results, kept.facts(), directory)
+        else:
+            (directory / "results.json").write_text(results_json.render(results))
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        print(f"stress: {_why(directory, error)}", file=sys.stderr)
+        return EXIT_USAGE if not (directory / "manifest.json").exists() else EXIT_FAILED
+    print(f"run {results.run_id}, state {results.state}")
+    for note in results.notes:
+        print(f"note: {note}")
+    print(terminal.render(results, colour=sys.stdout.isatty()))
+    if every:
+        print(f"report: {directory / 'report.html'}")
+    if results.state is RunState.FAILED:
+        return EXIT_FAILED
+    return exit_code(results.races, interrupted=results.state is RunState.INTERRUPTED)
+
+
+def compare(run_a: str, run_b: str) -> int:
+    """Two stored runs side by side: every race and arm of each, with rates. Says what differs, decides nothing."""
+    from stress.report import text
+    from stress.run import analyse
+
+    found: list[Results] = []
+    for run_dir in (run_a, run_b):
+        try:
+            found.append(analyse(Path(run_dir))[1])
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            print(f"stress: {_why(Path(run_dir), error)}", file=sys.stderr)
+    if len(found) < 2:
+        return EXIT_USAGE
+    rows = [["race", "arm", *(results.run_id for results in found)]]
+    for race in dict.fromkeys(race for results in found for race in results.races):
+        rows.append([text.race_title(race), "", *(_state(results, race) for results in found)])
+        for arm in dict.fromkeys(arm.name for results in found for arm in results.arms):
+            rows.append(["", arm, *(_count(results, race, arm) for results in found)])
+    for arm in dict.fromkeys(arm.name for results in found for arm in results.arms):
+        rates = [results.throughput.get(arm) for results in found]
+        rows.append(
+            ["task instances/s", arm, *(f"{rate.task_instances_per_s:.1f}" if rate is not None else "-" for rate in rates)]
+        )
+    print(_table(rows))
+    for left, right in zip(found[0].arms, found[1].arms, strict=False):
+        if (left.airflow, left.fixes) != (right.airflow, right.fixes):
+            print(f"note: the arms differ: {left.name} {left.airflow} and {right.name} {right.airflow}, or their fixes")
+    return 0
+
+
+def list_things(what: str) -> int:
+    """`scenarios`, `fixes`, `releases` or `races`."""
+    if what == "scenarios":
+        from stress.scenarios import SCENARIOS
+
+        rows = [["scenario", "races", "what it does"]]
+        rows += [[s.name, ", ".join(s.races), s.summary] for s in SCENARIOS.values()]
+    elif what == "fixes":
+        from stress.arms import fixes
+        from stress.arms.releases import known_releases
+
+        locked = [release.version for release in known_releases() if release.committed_lock is not None]
+        rows = [["fix", "race", "issue", *locked, "components", "what it does"]]
+        rows += [
+            [f.name, f.race, f.issue, *(fixes.fit(f.name, v) for v in locked), ", ".join(f.components), f.summary]
+            for f in fixes.facts()
+        ]
+    elif what == "releases":
+        from stress.arms.releases import DEFAULT_RELEASE, known_releases
+
+        rows = [["release", "of", "dependencies"]]
+        rows += [
+            [
+                release.version + (" (default)" if release.version == DEFAULT_RELEASE else ""),
+                str(release.day),
+                "committed lock" if release.committed_lock is not None else "resolved on first use",
+            ]
+            for release in known_releases()
+        ]
+    elif what == "races":
+        from stress.checkers import CAUSES
+        from stress.scenarios import SCENARIOS
+        from stress.verdict import opportunity_unit
+
+        scenario_of = {race: s.name for s in SCENARIOS.values() for race in s.races}
+        rows = [["race", "counted against", "known causes", "scenario"]]
+        rows += [[race, opportunity_unit(race), ", ".join(CAUSES[race]), scenario_of[race]] for race in CAUSES]
+    else:
+        print(f"stress: {what!r} can't be listed: there are {', '.join(_LISTS)}", file=sys.stderr)
+        return EXIT_USAGE
+    print(_table(rows))
+    return 0
+
+
+def doctor() -> int:
+    """What this machine has and lacks; exit code 3 if a run can't work."""
+    from stress.cluster.postgres import server_version
+    from stress.plan import METRICS_PORT, machine_faults
+
+    faults = machine_faults(METRICS_PORT)
+    free_gib = shutil.disk_usage(Path.cwd()).free / 2**30
+    lines = [
+        ("python", sys.version.split()[0], sys.version_info >= (3, 11)),
+        ("cpus", str(len(os.sched_getaffinity(0))), True),
+        ("disk", f"{free_gib:.1f} GiB free here", free_gib >= 2),
+        ("postgresql", server_version(), True),
+    ]
+    for what, found, fine in lines:
+        print(f"{'ok  ' if fine else 'FAIL'} {what}: {found}")
+    for fault in faults:
+        print(f"FAIL {fault}")
+    fine = not faults and all(line[2] for line in lines)
+    print("A run can start." if fine else "A run can't start: mend what is marked FAIL.")
+    return 0 if fine else EXIT_FAILED
+
+
+def clean(*, ask: bool) -> int:
+    """List, then remove, what dead runs left behind."""
+    from stress.cluster import leftovers
+
+    found = leftovers.find()
+    if not found:
+        print("Nothing is left behind.")
+        return 0
+    for leftover in found:
+        print(leftover.describe())
+    if ask:
+        if not sys.stdin.isatty():
+            print("stress: nothing removed: say --yes where nobody can be asked", file=sys.stderr)
+            return EXIT_USAGE
+        if input("Remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
+            return 0
+    survivors = [info for leftover in found for info in leftovers.remove(leftover)]
+    if survivors:
+        print(f"stress: processes {[info.pid for info in survivors]} do not die", file=sys.stderr)
+        return EXIT_FAILED
+    print("Removed.")
+    return 0
+
+
+def _state(results: Results, race: str) -> str:
+    verdict = results.races.get(race)
+    return str(verdict.verdict) if verdict is not None else "-"
+
+
+def _count(results: Results, race: str, arm: str) -> str:
+    from stress.report import text
+
+    verdict = results.races.get(race)
+    count = verdict.arms.get(arm) if verdict is not None else None
+    return f"{text.out_of(count)} ({text.per_hour(count)}/h)" if count is not None else "-"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _why(directory: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{directory} is not the directory of a run: it has no {Path(str(error.filename)).name}"
+    if isinstance(error, msgspec.MsgspecError):
+        return f"the manifest in {directory} can't be read: {error}"
+    return str(error)

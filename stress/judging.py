@@ -1,0 +1,169 @@
+"""From a history to results: checkers, statistics, and what the report shows. Pure: the same history, the same results.
+
+What counts
+  A complete block counts. A block that was cut short (an interrupt, a killed harness) is left out, unless it shows an
+  incident on the arm under test: that is proof whatever else was missed, and its being cut short makes the race unknown
+  rather than removed.
+
+Whether the fixes were there
+  An arm with fixes counts only if each of its processes that runs the fixed code said that it had loaded them. A process
+  that lived for less than `SHORT_LIFE_S` (it was started again just before the end of its block) may not have come to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stress import events
+from stress.arms.fixes import components_of
+from stress.checkers import check
+from stress.checkers.view import BlockView, Life
+from stress.history import History
+from stress.results import (
+    ArmSummary,
+    BlockCheck,
+    BlockSummary,
+    Results,
+    RunState,
+    Throughput,
+)
+from stress.verdict import judge_all, overall
+
+SHORT_LIFE_S = 25.0
+
+_FINE = ("loaded", "not_needed")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the history says was asked for."""
+
+    run_id: str
+    seed: int
+    races: tuple[str, ...]
+    arms: tuple[ArmSummary, ...]
+
+
+def planned(history: History) -> Planned:
+    """The plan as the history begins with it. Raises ValueError if it doesn't."""
+    arms: list[ArmSummary] = []
+    run: events.RunPlanned | None = None
+    for entry in history.entries:
+        if isinstance(entry.event, events.RunPlanned):
+            run = entry.event
+        elif isinstance(entry.event, events.ArmPlanned):
+            arm = entry.event
+            arms.append(ArmSummary(arm.name, arm.airflow, tuple(arm.fixes), dict(arm.config)))
+        elif entry.block is not None:
+            break
+    if run is None or not arms:
+        raise ValueError("the history does not begin with a plan: nothing can be judged")
+    return Planned(run.run_id, run.seed, tuple(run.races), tuple(arms))
+
+
+def views(history: History) -> list[BlockView]:
+    """Every started block."""
+    return [BlockView.of(history, block) for block in history.blocks()]
+
+
+def checks_of(blocks: Sequence[BlockView], races: Sequence[str], under_test: str) -> list[BlockCheck]:
+    """Every race on every block that counts."""
+    found = []
+    for view in blocks:
+        for race in races:
+            result = check(race, view)
+            if view.complete or (result.incidents and view.arm == under_test):
+                found.append(result)
+    return found
+
+
+def unloaded(blocks: Sequence[BlockView], arms: Sequence[ArmSummary]) -> dict[str, list[str]]:
+    """Arm to the reasons why its fixes can't be trusted to have been there."""
+    fixes = {arm.name: arm.fixes for arm in arms}
+    reasons: dict[str, list[str]] = {arm.name: [] for arm in arms}
+    for view in blocks:
+        if not view.complete:
+            continue
+        reports = list(view.all(events.FixReported))
+        for fix in fixes.get(view.arm, ()):
+            for _, report in reports:
+                if report.fix == fix and report.status in ("refused", "error"):
+                    reasons[view.arm].append(f"{report.component} {report.status} {fix}: {report.detail}")
+            for role in components_of(fix):
+                for life in view.lives(role):
+                    if not _loaded(fix, life, reports) and (life.restarts == 0 or life.end - life.start > SHORT_LIFE_S):
+                        reasons[view.arm].append(f"{life.component} of block {view.block} did not report {fix} as loaded")
+    return {arm: list(dict.fromkeys(found)) for arm, found in reasons.items() if found}
+
+
+def _loaded(fix: str, life: Life, reports: Sequence[tuple[float, events.FixReported]]) -> bool:
+    return any(
+        report.fix == fix
+        and report.component == life.component
+        and report.status in _FINE
+        and life.start <= t <= life.end + 2.0
+        for t, report in reports
+    )
+
+
+def summary_of(view: BlockView) -> BlockSummary:
+    """A block as the report's timeline shows it."""
+    counted = view.last(events.TasksCounted)
+    return BlockSummary(
+        index=view.block,
+        arm=view.arm,
+        started_at=view.load_started_at or (view.entries[0].t if view.entries else 0.0),
+        load_s=view.load_s,
+        complete=view.complete,
+        task_instances=counted.by_state.get("success", 0) if counted is not None else 0,
+        restarts=sum(1 for _, event in view.all(events.ComponentStarted) if event.restarts > 0),
+        peak_rss_bytes=max(
+            (e.cluster_bytes + e.harness_bytes for _, e in view.all(events.MemorySampled)), default=0
+        ),
+    )
+
+
+def judge_history(
+    history: History, state: RunState, *, block_cost_s: float | None = None, notes: Sequence[str] = ()
+) -> Results:
+    """Judge a history as it stands. `state` is the run's; an interrupted or failed run is never a pass."""
+    plan = planned(history)
+    names = [arm.name for arm in plan.arms]
+    blocks = views(history)
+    checks = checks_of(blocks, plan.races, names[-1])
+    missing = unloaded(blocks, plan.arms)
+    ended_early = state in (RunState.INTERRUPTED, RunState.FAILED)
+    verdicts = judge_all(
+        checks, plan.races, names, block_cost_s=block_cost_s, unloaded=missing, interrupted=ended_early
+    )
+    said = list(notes)
+    if history.broken is not None:
+        said.append(f"the history ends early: {history.broken}")
+    said.extend(
+        f"block {view.block} ({view.arm}) was cut short and is left out" for view in blocks if not view.complete
+    )
+    blind = [reason for result in checks for reason in result.blind]
+    blind += [f"{arm}: {reason}" for arm, reasons in missing.items() for reason in reasons]
+    return Results(
+        run_id=plan.run_id,
+        seed=plan.seed,
+        state=state,
+        verdict=overall(verdicts, interrupted=ended_early),
+        arms=plan.arms,
+        races=verdicts,
+        throughput=_throughput(blocks, names),
+        blind=tuple(dict.fromkeys(blind)),
+        blocks=tuple(summary_of(view) for view in blocks),
+        incidents=tuple(incident for result in checks for incident in result.incidents),
+        notes=tuple(said),
+    )
+
+
+def _throughput(blocks: Sequence[BlockView], arms: Sequence[str]) -> Mapping[str, Throughput]:
+    rates = {}
+    for arm in arms:
+        own = [summary_of(view) for view in blocks if view.arm == arm and view.complete]
+        tasks, load_s = sum(block.task_instances for block in own), sum(block.load_s for block in own)
+        rates[arm] = Throughput(tasks / load_s if load_s else 0.0, tasks, load_s)
+    return rates

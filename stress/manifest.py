@@ -1,0 +1,117 @@
+"""`manifest.json`: what a run is and how far it came; written anew at each step, always whole."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from stress.cluster import procfs
+from stress.load.settings import LoadSettings
+from stress.results import RunFacts, RunState
+
+FILE_NAME = "manifest.json"
+
+
+class ArmManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """One arm as it was planned."""
+
+    name: str
+    airflow: str
+    overlay: list[str]
+    fixes: list[str]
+    config: dict[str, str]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The run. `harness_pid` and `harness_started` (clock ticks) tell whether a run that says "running" still does."""
+
+    run_id: str
+    state: str
+    seed: int
+    started_at: float
+    ended_at: float | None
+    command: str
+    runtime: str
+    scenarios: list[str]
+    races: list[str]
+    arms: list[ArmManifest]
+    releases: list[str]
+    fixes: list[str]
+    budget_s: float
+    load: LoadSettings
+    workers: str
+    settings: dict[str, str]
+    host: dict[str, str]
+    harness_pid: int
+    harness_started: int
+    error: str | None = None
+
+    def with_state(self, state: RunState, *, ended: bool = False, error: str | None = None) -> Manifest:
+        """The same run, further on."""
+        return msgspec.structs.replace(
+            self, state=str(state), ended_at=time.time() if ended else self.ended_at, error=error or self.error
+        )
+
+    def abandoned(self) -> bool:
+        """Whether the run says that it goes on but its harness is gone."""
+        if self.state not in (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING):
+            return False
+        return not procfs.is_same(self.harness_pid, self.harness_started)
+
+    def facts(self) -> RunFacts:
+        """What the reports repeat."""
+        return RunFacts(
+            run_id=self.run_id,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            command=self.command,
+            runtime=self.runtime,
+            host=self.host,
+            settings=self.settings,
+        )
+
+
+def save(manifest: Manifest, directory: Path) -> None:
+    """Write the manifest at once: a reader sees the old one or the new one."""
+    scratch = directory / f".{FILE_NAME}.new"
+    scratch.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    scratch.replace(directory / FILE_NAME)
+
+
+def load(directory: Path) -> Manifest:
+    """Read a run's manifest. Raises FileNotFoundError, or msgspec.MsgspecError if it isn't one."""
+    return msgspec.json.decode((directory / FILE_NAME).read_bytes(), type=Manifest)
+
+
+def host_facts() -> dict[str, str]:
+    """The machine, as far as it matters for comparing runs; nothing that names it."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpus": str(len(os.sched_getaffinity(0))),
+        "memory_gib": f"{pages / 2**30:.1f}",
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+
+
+def command_line(arguments: list[str], seed: int) -> str:
+    """The command that runs this again, seed included."""
+    words = ["stress", *arguments]
+    if "--seed" not in arguments and not any(word.startswith("--seed=") for word in arguments):
+        words += ["--seed", str(seed)]
+    return shlex.join(words)
+
+
+def own_identity() -> tuple[int, int]:
+    """This process's id and start time in clock ticks."""
+    info = procfs.read(os.getpid())
+    if info is None:
+        sys.exit("/proc can't be read: airflow-stress needs Linux")
+    return info.pid, info.started

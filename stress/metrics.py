@@ -1,0 +1,210 @@
+"""Every Prometheus metric of the harness, in one place; METRICS.md says what each means and what it does not.
+
+The numbers are the history's, never a second count: the run tells this collector what was appended and what the checkers
+found, and a scrape reads it. All series of the planned arms are there at 0 from the start, so that `rate()` sees the first
+incident. Labels are bounded: arms, scenarios, causes, observers, components, operations; never a run's or a task's id.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+API_BUCKETS_S: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the durations of Execution API requests, seconds."""
+
+PREFIX = "airflow_stress_"
+
+HEADLINES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "deadlock": ("deadlocks", "Deadlocks that PostgreSQL broke in the cluster's database"),
+        "duplicate_callback": ("duplicate_callbacks", "Missed deadlines whose callback ran more than once"),
+        "out_of_order_frame": ("out_of_order_frames", "Trigger runners that lost the order of their frames or hung"),
+    }
+)
+"""Each race's counter: its name without prefix and `_total`, and its help text."""
+
+Labels = tuple[str, ...]
+
+
+class RunMetrics(Collector):
+    """The state behind `/metrics`. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        arms: Sequence[str],
+        scenario_of: Mapping[str, str],
+        causes_of: Mapping[str, Sequence[str]],
+        observers: Sequence[str],
+        info: Mapping[str, str],
+    ) -> None:
+        self._lock = threading.Lock()
+        self._info = dict(info)
+        self._scenario_of = dict(scenario_of)
+        self._incidents: dict[str, dict[Labels, int]] = {race: {} for race in HEADLINES}
+        self._opportunities: dict[Labels, int] = {}
+        self._checks: dict[Labels, int] = {}
+        self._observer_up = dict.fromkeys(observers, 0)
+        self._observer_errors = dict.fromkeys(observers, 0)
+        self._restarts: dict[Labels, int] = {}
+        self._requests: dict[Labels, int] = {}
+        self._durations: dict[Labels, tuple[list[int], float]] = {}
+        self._tasks: dict[Labels, int] = {}
+        self._published: dict[tuple[str, str, int], dict[str, int]] = defaultdict(dict)
+        self._published_opportunities: dict[tuple[str, str, int], int] = {}
+        for arm in arms:
+            self._tasks[arm,] = 0
+            for race, scenario in scenario_of.items():
+                self._opportunities[race, arm, scenario] = 0
+                for result in ("seen", "blind"):
+                    self._checks[race, arm, result] = 0
+                for cause in causes_of.get(race, ()):
+                    self._incidents[race][arm, scenario, cause] = 0
+            for component in ("api-server", "dag-processor", "scheduler-1", "scheduler-2", "triggerer-1", "triggerer-2"):
+                self._restarts[arm, component] = 0
+            for operation in ("run", "defer", "success"):
+                self._requests[arm, operation, "2xx"] = 0
+                self._durations[arm, operation] = ([0] * (len(API_BUCKETS_S) + 1), 0.0)
+
+    # -- what the run tells --------------------------------------------------------------------------------------
+
+    def found(self, race: str, arm: str, block: int, causes: Mapping[str, int], opportunities: int) -> None:
+        """The checker's present count on a block. Counters only grow: an incident keeps the cause it was first seen with."""
+        with self._lock:
+            scenario = self._scenario_of[race]
+            published = self._published[race, arm, block]
+            due = sum(causes.values()) - sum(published.values())
+            for cause, count in causes.items():
+                step = min(due, count - published.get(cause, 0))
+                if step > 0:
+                    published[cause] = published.get(cause, 0) + step
+                    key = (arm, scenario, cause)
+                    self._incidents[race][key] = self._incidents[race].get(key, 0) + step
+                    due -= step
+            grown = opportunities - self._published_opportunities.get((race, arm, block), 0)
+            if grown > 0:
+                self._published_opportunities[race, arm, block] = opportunities
+                self._opportunities[race, arm, scenario] += grown
+
+    def checked(self, race: str, arm: str, *, blind: bool) -> None:
+        """A block was judged for a race."""
+        with self._lock:
+            self._checks[race, arm, "blind" if blind else "seen"] += 1
+
+    def observer(self, name: str, *, up: bool, error: bool = False) -> None:
+        """An observer sees its source or not; `error` counts one failure."""
+        with self._lock:
+            self._observer_up[name] = int(up)
+            self._observer_errors[name] = self._observer_errors.get(name, 0) + int(error)
+
+    def restarted(self, arm: str, component: str) -> None:
+        """A component was started again after it had ended."""
+        with self._lock:
+            self._restarts[arm, component] = self._restarts.get((arm, component), 0) + 1
+
+    def answered(self, arm: str, operation: str, code: int, count: int, seconds: float, buckets: Sequence[int]) -> None:
+        """Execution API answers, with the class of their code (`none` where there was no answer)."""
+        with self._lock:
+            family = f"{code // 100}xx" if code else "none"
+            key = (arm, operation, family)
+            self._requests[key] = self._requests.get(key, 0) + count
+            counts, total = self._durations.get((arm, operation), ([0] * (len(API_BUCKETS_S) + 1), 0.0))
+            self._durations[arm, operation] = ([a + b for a, b in zip(counts, buckets, strict=True)], total + seconds)
+
+    def finished_tasks(self, arm: str, count: int) -> None:
+        """Task instances that a block finished."""
+        with self._lock:
+            self._tasks[arm,] = self._tasks.get((arm,), 0) + count
+
+    # -- what a scrape reads -------------------------------------------------------------------------------------
+
+    def collect(self) -> Iterable[Metric]:
+        """All families, in a fixed order."""
+        with self._lock:
+            families: list[Metric] = [
+                _counter(name, text, ("arm", "scenario", "cause"), self._incidents[race])
+                for race, (name, text) in HEADLINES.items()
+            ]
+            families.append(
+                _counter(
+                    "opportunities",
+                    "How often a race could have happened: state updates, missed deadlines, cancellations",
+                    ("race", "arm", "scenario"),
+                    self._opportunities,
+                )
+            )
+            families.append(
+                _counter("checks", "Blocks judged for a race, by whether everything was seen", ("race", "arm", "result"), self._checks)
+            )
+            families.append(
+                _gauge(
+                    "observer_up",
+                    "Whether an observer sees its source now",
+                    ("observer",),
+                    {(name,): value for name, value in self._observer_up.items()},
+                )
+            )
+            families.append(
+                _counter(
+                    "observer_errors",
+                    "How often an observer could not see its source",
+                    ("observer",),
+                    {(name,): value for name, value in self._observer_errors.items()},
+                )
+            )
+            families.append(_counter("faults_injected", "Faults injected", ("arm", "fault"), {}))
+            families.append(_gauge("fault_active", "Whether a fault is active now", ("arm", "fault"), {}))
+            families.append(
+                _counter(
+                    "component_restarts",
+                    "Starts of a component after it had ended",
+                    ("arm", "component"),
+                    self._restarts,
+                )
+            )
+            families.append(
+                _counter(
+                    "execution_api_requests",
+                    "Execution API requests of the hollow workers, by class of the answer's code",
+                    ("arm", "operation", "code"),
+                    self._requests,
+                )
+            )
+            durations = HistogramMetricFamily(
+                f"{PREFIX}execution_api_request_duration_seconds",
+                "Duration of Execution API requests of the hollow workers",
+                labels=("arm", "operation"),
+            )
+            for labels, (counts, total) in sorted(self._durations.items()):
+                cumulated, buckets = 0, []
+                for bound, count in zip([*map(str, API_BUCKETS_S), "+Inf"], counts, strict=True):
+                    cumulated += count
+                    buckets.append((bound, cumulated))
+                durations.add_metric(list(labels), buckets, total)
+            families.append(durations)
+            families.append(
+                _counter("finished_task_instances", "Task instances that reached success", ("arm",), self._tasks)
+            )
+            info = GaugeMetricFamily(f"{PREFIX}run_info", "What this run is", labels=list(self._info))
+            info.add_metric(list(self._info.values()), 1)
+            families.append(info)
+        return families
+
+
+def _counter(name: str, text: str, labels: Sequence[str], values: Mapping[Labels, int]) -> Metric:
+    family = CounterMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(list(key), value)
+    return family
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], values: Mapping[Labels, int]) -> Metric:
+    family = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(list(key), value)
+    return family

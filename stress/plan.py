@@ -1,0 +1,242 @@
+"""The plan of a run, checked whole before anything starts.
+
+`check` takes the options as the user gave them and returns a plan, or raises `BadOptions` with every mistake at once:
+nothing is started and nothing is written before there is a plan. Faults of the machine (a taken port, no memory) are
+told apart from mistakes in the options, because a caller's script reacts to them differently (exit code 3 or 64).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stress.arms.errors import ArmSpecError, UnknownRelease
+from stress.arms.fixes import resolve
+from stress.arms.releases import DEFAULT_RELEASE, check as check_release
+from stress.arms.spec import Arm, parse_arms
+from stress.load.settings import LoadSettings
+from stress.scenarios import SCENARIOS
+from stress.scenarios.base import Scenario
+
+METRICS_PORT = 9108
+DEFAULT_ARMS = ("stock", "fixed")
+DEFAULT_BUDGET = "9m"
+WORKERS = ("hollow", "real")
+RUNTIMES = ("local",)
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_LEAST_BUDGET_S = 60.0
+_LEAST_LOAD_S = 5.0
+_MOST_LOAD_S = 3600.0
+_MEMORY_BYTES = int(2.5 * 2**30)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user typed, unchecked."""
+
+    scenarios: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    runtime: str = "local"
+    airflow: str = DEFAULT_RELEASE
+    budget: str = DEFAULT_BUDGET
+    load: str | None = None
+    seed: str | None = None
+    out: str | None = None
+    workers: str = "hollow"
+    metrics_port: str = str(METRICS_PORT)
+    observers: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can be started."""
+
+    run_id: str
+    seed: int
+    arms: tuple[Arm, ...]
+    scenarios: tuple[Scenario, ...]
+    runtime: str
+    budget_s: float
+    directory: Path
+    workers: str
+    metrics_port: int
+    load: LoadSettings
+    observers: bool = True
+    races: tuple[str, ...] = field(default=())
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Airflow's configuration that the scenarios ask for."""
+        merged: dict[str, str] = {}
+        for scenario in self.scenarios:
+            merged |= dict(scenario.config)
+        return merged
+
+    @property
+    def dags(self) -> tuple[str, ...]:
+        """The DAGs that must be there before the load begins."""
+        return tuple(dict.fromkeys(dag for scenario in self.scenarios for dag in scenario.dags))
+
+    def arm_of(self, block: int) -> Arm:
+        """Whose turn a block is: A B B A A B B A ..., so that a drift of the machine hits all arms alike."""
+        turn, place = divmod(block, len(self.arms))
+        return self.arms[place if turn % 2 == 0 else len(self.arms) - 1 - place]
+
+
+class BadOptions(Exception):
+    """Options that can't be a plan: all mistakes at once. `machine` holds the machine's faults."""
+
+    def __init__(self, mistakes: Sequence[str], machine: Sequence[str]) -> None:
+        super().__init__("; ".join([*mistakes, *machine]))
+        self.mistakes = tuple(mistakes)
+        self.machine = tuple(machine)
+
+
+def check(options: Options) -> Plan:
+    """Make a plan. Raises BadOptions; starts and writes nothing."""
+    mistakes: list[str] = []
+    machine: list[str] = []
+    scenarios = _scenarios(options.scenarios, mistakes)
+    arms = _arms(options, mistakes)
+    if options.runtime not in RUNTIMES:
+        mistakes.append(f"--runtime {options.runtime!r}: there is {', '.join(RUNTIMES)}")
+    if options.workers not in WORKERS:
+        mistakes.append(f"--workers {options.workers!r}: there are {' and '.join(WORKERS)}")
+    budget_s = _duration("--budget", options.budget, _LEAST_BUDGET_S, float("inf"), mistakes)
+    load = LoadSettings(users=_users(scenarios))
+    if options.load is not None:
+        seconds = _duration("--load", options.load, _LEAST_LOAD_S, _MOST_LOAD_S, mistakes)
+        load = LoadSettings(users=load.users, seconds=seconds)
+    seed = _number("--seed", options.seed, 0, 2**32 - 1, mistakes) if options.seed is not None else secrets.randbelow(2**32)
+    port = _number("--metrics-port", options.metrics_port, 1, 65535, mistakes)
+    machine.extend(machine_faults(port))
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    directory = _directory(options.out, run_id, mistakes)
+    if mistakes or machine:
+        raise BadOptions(mistakes, machine)
+    return Plan(
+        run_id=run_id,
+        seed=seed,
+        arms=arms,
+        scenarios=scenarios,
+        runtime=options.runtime,
+        budget_s=budget_s,
+        directory=directory,
+        workers=options.workers,
+        metrics_port=port,
+        load=load,
+        observers=options.observers,
+        races=tuple(dict.fromkeys(race for scenario in scenarios for race in scenario.races)),
+    )
+
+
+def machine_faults(metrics_port: int) -> list[str]:
+    """Why this machine can't take a run now, a sentence each; empty if it can."""
+    faults = _memory()
+    if not _is_free(metrics_port):
+        faults.append(
+            f"port {metrics_port} of 127.0.0.1 is taken (another run?): "
+            "end what uses it, or choose another with --metrics-port"
+        )
+    return faults
+
+
+def _scenarios(names: Sequence[str], mistakes: list[str]) -> tuple[Scenario, ...]:
+    unknown = [name for name in names if name not in SCENARIOS]
+    mistakes.extend(f"--scenario {name!r} is unknown: there are {', '.join(SCENARIOS)}" for name in unknown)
+    wanted = [name for name in (names or SCENARIOS) if name in SCENARIOS]
+    return tuple(scenario for name, scenario in SCENARIOS.items() if name in wanted)
+
+
+def _arms(options: Options, mistakes: list[str]) -> tuple[Arm, ...]:
+    try:
+        release = check_release(options.airflow)
+    except UnknownRelease as error:
+        mistakes.append(f"--airflow {options.airflow!r}: {error}")
+        # The arms are still checked, as far as they can be without it.
+        release = check_release(DEFAULT_RELEASE)
+    try:
+        return parse_arms(options.arms or DEFAULT_ARMS, release, resolve)
+    except ArmSpecError as error:
+        mistakes.extend(f"--arm: {problem}" for problem in error.problems)
+        return ()
+
+
+def _users(scenarios: Sequence[Scenario]) -> list[str]:
+    return list(dict.fromkeys(user for scenario in scenarios for user in scenario.users))
+
+
+def _duration(option: str, text: str, least_s: float, most_s: float, mistakes: list[str]) -> float:
+    match = _DURATION.fullmatch(text)
+    seconds = float(match[1]) * _UNIT_S[match[2]] if match else None
+    if seconds is None or not least_s <= seconds <= most_s:
+        most = f" and at most {most_s:g}s" if most_s != float("inf") else ""
+        mistakes.append(f"{option} {text!r}: write a time such as 90s, 10m or 1.5h, at least {least_s:g}s{most}")
+        return least_s
+    return seconds
+
+
+def _number(option: str, text: str, least: int, most: int, mistakes: list[str]) -> int:
+    if not re.fullmatch(r"\d{1,10}", text) or not least <= int(text) <= most:
+        mistakes.append(f"{option} {text!r}: write a whole number from {least} to {most}")
+        return least
+    return int(text)
+
+
+def _directory(out: str | None, run_id: str, mistakes: list[str]) -> Path:
+    path = Path(out).expanduser().absolute() if out is not None else Path.cwd() / "runs" / run_id
+    option = f"--out {out!r}" if out is not None else f"the directory for the run, {path}"
+    if path.exists():
+        if not path.is_dir():
+            mistakes.append(f"{option} is not a directory")
+        elif any(path.iterdir()):
+            mistakes.append(f"{option} is not empty: name a new directory, a run is never written over another")
+        elif not os.access(path, os.W_OK | os.X_OK):
+            mistakes.append(f"{option} can't be written to: choose another directory with --out")
+        return path
+    parent = path.parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK) or _is_virtual(parent):
+        mistakes.append(f"{option} can't be made, because {parent} can't be written to: choose another with --out")
+    return path
+
+
+def _is_virtual(path: Path) -> bool:
+    """Whether the path is in a file system of the kernel's, which root may "write" to by its permissions alone."""
+    return any(part in (Path("/proc"), Path("/sys")) for part in (path, *path.parents))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _memory() -> list[str]:
+    available = next(
+        (
+            int(line.split()[1]) * 1024
+            for line in Path("/proc/meminfo").read_text().splitlines()
+            if line.startswith("MemAvailable:")
+        ),
+        _MEMORY_BYTES,
+    )
+    if available < _MEMORY_BYTES:
+        return [
+            f"only {available / 2**30:.1f} GiB of memory are free, and the cluster needs {_MEMORY_BYTES / 2**30:.1f}: "
+            "end something else first"
+        ]
+    return []

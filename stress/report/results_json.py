@@ -1,0 +1,83 @@
+"""`results.json`, the contract with the outside: its keys, in their order, and null for what there is none of.
+
+Beyond the contract: `config` of an arm; `p_adjusted`, `test`, `dispersion` and `more_minutes` of a race;
+`task_instances` and `load_s` of a throughput; `blocks` and `notes` of the run. Seconds are rounded to milliseconds,
+p-values to nothing.
+"""
+
+from __future__ import annotations
+
+import json
+
+from stress.results import SCHEMA, ArmCount, ArmSummary, BlockSummary, RaceVerdict, Results, Throughput
+
+
+def render(results: Results) -> str:
+    """The text of `results.json`, ending in a newline."""
+    document = {
+        "schema": SCHEMA,
+        "run_id": results.run_id,
+        "seed": results.seed,
+        "state": str(results.state),
+        "verdict": str(results.verdict),
+        "arms": {arm.name: _arm(arm) for arm in results.arms},
+        "races": {race: _race(verdict) for race, verdict in results.races.items()},
+        "throughput": {arm.name: _throughput(results.throughput.get(arm.name)) for arm in results.arms},
+        "blind": list(results.blind),
+        "blocks": [_block(block) for block in results.blocks],
+        "notes": list(results.notes),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _arm(arm: ArmSummary) -> dict[str, object]:
+    return {"airflow": arm.airflow, "fixes": list(arm.fixes), "config": dict(arm.config)}
+
+
+def _race(verdict: RaceVerdict) -> dict[str, object]:
+    return {
+        "verdict": str(verdict.verdict),
+        "reason": verdict.reason,
+        "p_value": verdict.p_value,
+        "rate_ratio_upper95": verdict.rate_ratio_upper95,
+        "control": verdict.control,
+        "under_test": verdict.under_test,
+        "arms": {arm: _count(count) for arm, count in verdict.arms.items()},
+        "p_adjusted": verdict.p_adjusted,
+        "test": verdict.test,
+        "dispersion": verdict.dispersion,
+        "more_minutes": verdict.more_minutes,
+    }
+
+
+def _count(count: ArmCount) -> dict[str, object]:
+    return {
+        "incidents": count.incidents,
+        "opportunities": count.opportunities,
+        "exposure_s": round(count.exposure_s, 3),
+        "first_incident_s": None if count.first_incident_s is None else round(count.first_incident_s, 3),
+        "causes": dict(count.causes),
+    }
+
+
+def _throughput(throughput: Throughput | None) -> dict[str, object]:
+    if throughput is None:
+        return {}
+    return {
+        "task_instances_per_s": round(throughput.task_instances_per_s, 4),
+        "task_instances": throughput.task_instances,
+        "load_s": round(throughput.load_s, 3),
+    }
+
+
+def _block(block: BlockSummary) -> dict[str, object]:
+    return {
+        "index": block.index,
+        "arm": block.arm,
+        "started_at": round(block.started_at, 3),
+        "load_s": round(block.load_s, 3),
+        "complete": block.complete,
+        "task_instances": block.task_instances,
+        "restarts": block.restarts,
+        "peak_rss_bytes": block.peak_rss_bytes,
+    }

@@ -1,0 +1,177 @@
+"""How a number, a time, a race or a verdict is written, the same in every format.
+
+Numbers are for reading: two or three significant digits, thousands separated by commas, and an en dash where there is
+none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from stress.results import ArmCount, RaceState, Results, RunFacts, RunState, Verdict
+from stress.verdict import p_text
+
+NONE = "–"
+
+_ABOUT = MappingProxyType(
+    {
+        "deadlock": "PostgreSQL found a cycle of row locks and aborted one of the transactions (apache/airflow#66734).",
+        "duplicate_callback": "One missed deadline ran its callback more than once (apache/airflow#64710).",
+        "out_of_order_frame": (
+            "A triggerer's runner read a reply that belongs to another request, died of it, or made no more progress "
+            "(apache/airflow#64620)."
+        ),
+        "false_failed": "A task that reported success, and was told so, is stored as failed.",
+    }
+)
+
+# XML 1.0 has no way to write these, not even as references; terminals act on some of them. Logs hold them (colours,
+# say).
+_UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def printable(text: str) -> str:
+    """`text` without the characters that can't stand in an XML file, each replaced by U+FFFD."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def count(number: int) -> str:
+    """`5,301`."""
+    return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 block`, `2 blocks`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def out_of(arm: ArmCount | None) -> str:
+    """`14 of 5,120`: never a count without its denominator."""
+    return NONE if arm is None else f"{arm.incidents:,} of {arm.opportunities:,}"
+
+
+def significant(number: float | None, digits: int = 3) -> str:
+    """`digits` significant digits without an exponent: `0.0274`, `2.73`, `1,230`."""
+    if number is None:
+        return NONE
+    if number == 0:
+        return "0"
+    if abs(number) >= 10 ** (digits - 1):
+        return f"{number:,.0f}"
+    text = f"{number:.{digits}g}"
+    return text if "e" not in text else f"{number:.{digits + 6}f}"
+
+
+def per_thousand(arm: ArmCount | None) -> str:
+    """Incidents per 1,000 opportunities."""
+    if arm is None or not arm.opportunities:
+        return NONE
+    return significant(1000 * arm.incidents / arm.opportunities)
+
+
+def per_hour(arm: ArmCount | None) -> str:
+    """Incidents per hour of load."""
+    if arm is None or not arm.exposure_s:
+        return NONE
+    return significant(3600 * arm.incidents / arm.exposure_s)
+
+
+def p_or_none(p: float | None) -> str:
+    """A p-value, or a dash."""
+    return NONE if p is None else p_text(p)
+
+
+def bound(ratio: float | None) -> str:
+    """The upper bound of a rate ratio: `< 0.23`."""
+    return NONE if ratio is None else f"< {significant(ratio, 2)}"
+
+
+def seconds(duration_s: float | None) -> str:
+    """`6.4 s`, `3 min 02 s`, `1 h 05 min`."""
+    if duration_s is None:
+        return NONE
+    if round(duration_s, 1) < 60:
+        return f"{duration_s:.1f} s"
+    whole = round(duration_s)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    minutes = round(duration_s / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def megabytes(size_bytes: int) -> str:
+    """`870 MB`, `1.42 GB`; a MB is 10**6 bytes."""
+    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+
+
+def change(new: float, old: float) -> str:
+    """How much `new` differs from `old`: `+3.5 %`."""
+    return NONE if not old else f"{100 * (new / old - 1):+.1f} %".replace("-", "\N{MINUS SIGN}")
+
+
+def moment(unix_s: float | None) -> str:
+    """`2026-05-04 10:20:33 UTC`."""
+    return NONE if unix_s is None else datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def race_title(race: str) -> str:
+    """`out of order frame`."""
+    return race.replace("_", " ")
+
+
+def race_about(race: str) -> str:
+    """A sentence on what the race is; empty for one that isn't known here."""
+    return _ABOUT.get(race, "")
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def without_state(reason: str) -> str:
+    """A verdict's reason without the state that it opens with, for where the state stands beside it."""
+    return re.sub(rf"^(?:{'|'.join(RaceState)}): ", "", reason)
+
+
+def sentence(words: str) -> str:
+    """`words` with a capital and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def headline(results: Results) -> str:
+    """The run's verdict in one sentence."""
+    by_state = {state: [race_title(r) for r, v in results.races.items() if v.verdict is state] for state in RaceState}
+    first = next(iter(results.races.values()), None)
+    if first is None:
+        return "No race was judged."
+    if results.verdict is Verdict.PASS:
+        races = "All " + counted(len(results.races), "race") + " were" if len(results.races) > 1 else "The race was"
+        gone = "are" if len(results.races) > 1 else "is"
+        return f"{races} seen on {first.control}, and {gone} gone on {first.under_test}."
+    if results.verdict is Verdict.FAIL:
+        parts = []
+        if remains := by_state[RaceState.REMAINS]:
+            parts.append(f"{listed(remains)} {'remains' if len(remains) == 1 else 'remain'} on {first.under_test}")
+        if reduced := by_state[RaceState.REDUCED]:
+            parts.append(f"{listed(reduced)} {'is' if len(reduced) == 1 else 'are'} reduced, not removed")
+        return sentence("; ".join(parts))
+    unknown = by_state[RaceState.UNKNOWN]
+    cut = {
+        RunState.INTERRUPTED: "The run was interrupted. ",
+        RunState.FAILED: "The run failed. ",
+    }.get(results.state, "")
+    if not unknown:
+        return f"{cut}It counts as unknown, though every race was decided."
+    rest = f" Removed: {listed(by_state[RaceState.REMOVED])}." if by_state[RaceState.REMOVED] else ""
+    return f"{cut}Undecided: {listed(unknown)}.{rest}"
+
+
+def ended(results: Results, facts: RunFacts) -> str:
+    """Where the run stands, with its length: `done after 8 min 40 s`."""
+    if facts.ended_at is None:
+        return str(results.state)
+    return f"{results.state} after {seconds(facts.ended_at - facts.started_at)}"

@@ -1,0 +1,331 @@
+"""A run, from plan to report.
+
+    1. the directory, the manifest (starting), the journal
+    2. the metrics' port
+    3. the runtime: an environment and a migrated template database for each arm
+    4. manifest: running. Blocks, arms in turn, until every race asked for is decided or the budget can't hold another
+    5. the end of everything that was started
+    6. manifest: analysing. The history is read back from the disk and judged: what the reports say is what is stored
+    7. the reports, metrics.prom, and the manifest's last state
+
+An interrupt goes from wherever it finds the run to step 5. A failure of the machine or the cluster does too, and what
+was complete by then is judged. An arm's turns: A B B A A B B A.
+"""
+
+from __future__ import annotations
+
+
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+
+from stress import events, history, manifest
+from stress.block import Block, Recorder, cluster_settings
+from stress.checkers import CAUSES, check
+from stress.checkers.view import BlockView
+from stress.cluster.base import Cluster, Runtime
+from stress.cluster.errors import ClusterError
+from stress.cluster.local import LocalRuntime
+from stress.arms.errors import ArmsError
+from stress.history import Entry, HistoryBroken, Journal
+from stress.interrupt import Interrupt, Interrupted
+from stress.judging import judge_history
+from stress.manifest import ArmManifest, Manifest
+from stress.metrics import RunMetrics
+from stress.plan import Plan
+from stress.report.files import write_all
+from stress.results import BlockCheck, Results, RunState
+from stress.screen import Screen
+from stress.verdict import decided, exit_code, judge_all
+
+LIVE_CHECK_S = 2.0
+_FIRST_BLOCK_COST_S = 75.0
+EXIT_FAILED = 3
+
+
+class Run:
+    """One run of a plan."""
+
+    def __init__(self, plan: Plan, arguments: list[str], screen: Screen) -> None:
+        self._plan = plan
+        self._screen = screen
+        self._manifest = _manifest_of(plan, arguments)
+        self._checks: list[BlockCheck] = []
+        self._entries: list[Entry] = []
+        self._live_at = 0.0
+        self._block_costs: list[float] = []
+        observers = ("postgres_log", "component_logs", "receipts", "execution_api", "database", "load", "fix_reports")
+        self._metrics = RunMetrics(
+            arms=[arm.name for arm in plan.arms],
+            scenario_of={race: scenario.name for scenario in plan.scenarios for race in scenario.races},
+            causes_of=CAUSES,
+            observers=observers,
+            info={"airflow": ",".join(self._manifest.releases), "runtime": plan.runtime, "workers": plan.workers},
+        )
+
+    def execute(self) -> int:
+        """Steps 1 to 7; returns the exit code."""
+        plan = self._plan
+        began = time.monotonic()
+        state, error = RunState.DONE, None
+        with Interrupt() as interrupt:
+            try:
+                plan.directory.mkdir(parents=True, exist_ok=True)
+                manifest.save(self._manifest, plan.directory)
+                journal = Journal(plan.directory / history.FILE_NAME)
+            except OSError as failure:
+                self._screen.error(f"{plan.directory} can't be written to: {failure}")
+                return EXIT_FAILED
+            try:
+                self._begin(journal)
+                with self._serving():
+                    self._blocks(journal, interrupt, began)
+                if interrupt.requested:
+                    state = RunState.INTERRUPTED
+            except Interrupted:
+                state = RunState.INTERRUPTED
+            except (ClusterError, ArmsError, HistoryBroken, OSError) as failure:
+                state, error = RunState.FAILED, str(failure)
+            with interrupt.shielded():
+                self._screen.end()
+                return self._conclude(journal, state, error, interrupt.signal_number)
+
+    def _begin(self, journal: Journal) -> None:
+        plan = self._plan
+        record = Recorder(journal, None)
+        record(
+            events.RunPlanned(
+                run_id=plan.run_id,
+                seed=plan.seed,
+                races=list(plan.races),
+                scenarios=[scenario.name for scenario in plan.scenarios],
+            )
+        )
+        for arm in self._manifest.arms:
+            record(events.ArmPlanned(name=arm.name, airflow=arm.airflow, fixes=arm.fixes, config=arm.config))
+        self._screen.begin(plan)
+
+    def _serving(self) -> _Server:
+        registry = CollectorRegistry()
+        registry.register(self._metrics)
+        return _Server(registry, self._plan.metrics_port)
+
+    def _blocks(self, journal: Journal, interrupt: Interrupt, began: float) -> None:
+        plan = self._plan
+        runtime = LocalRuntime(plan.run_id)
+        try:
+            with interrupt.raising():
+                runtime.prepare(plan.arms, self._screen.progress)
+            self._save(RunState.RUNNING)
+            block = 0
+            while not interrupt.requested and self._goes_on(block, began):
+                started = time.monotonic()
+                self._one(runtime, journal, block, interrupt)
+                self._block_costs.append(time.monotonic() - started)
+                block += 1
+        finally:
+            with interrupt.shielded():
+                self._screen.progress("ending what was started")
+                runtime.close()
+
+    def _goes_on(self, block: int, began: float) -> bool:
+        plan = self._plan
+        if block and block % len(plan.arms) == 0 and self._decided():
+            return False
+        cost = max(self._block_costs[-2:], default=_FIRST_BLOCK_COST_S)
+        # The first turn of every arm is taken even by a small budget: without it there is nothing to compare.
+        return block < len(plan.arms) or time.monotonic() - began + cost <= plan.budget_s
+
+    def _decided(self) -> bool:
+        names = [arm.name for arm in self._plan.arms]
+        verdicts = judge_all(self._checks, self._plan.races, names, block_cost_s=self._block_cost())
+        self._screen.verdicts(verdicts)
+        return decided(verdicts)
+
+    def _block_cost(self) -> float | None:
+        return sum(self._block_costs) / len(self._block_costs) if self._block_costs else None
+
+    def _one(self, runtime: Runtime, journal: Journal, block: int, interrupt: Interrupt) -> None:
+        plan = self._plan
+        arm = plan.arm_of(block)
+        directory = plan.directory / "logs" / str(block)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._entries = []
+        self._screen.block(block, arm.name)
+        cluster: Cluster = runtime.open(arm, block, directory, cluster_settings(plan))
+        record = Recorder(journal, block, (self._heard,))
+        label = runtime.label
+        Block(plan, cluster, label, directory, record, interrupt, self._screen.phase).run(arm.name)
+        view = BlockView(block, arm.name, tuple(self._entries))
+        results = [check(race, view) for race in plan.races]
+        self._checks.extend(results)
+        for result in results:
+            self._publish(result)
+            self._metrics.checked(result.race, result.arm, blind=bool(result.blind))
+        counted = view.last(events.TasksCounted)
+        if counted is not None:
+            self._metrics.finished_tasks(arm.name, counted.by_state.get("success", 0))
+        self._screen.checked(results, final=True)
+
+    def _heard(self, entry: Entry) -> None:
+        """Every entry of the present block passes here, right after it was written."""
+        self._entries.append(entry)
+        arm = next((e.event.arm for e in self._entries[:1] if isinstance(e.event, events.BlockStarted)), "")
+        match entry.event:
+            case events.ObserverUp(observer=name):
+                self._metrics.observer(name, up=True)
+            case events.ObserverBlind(observer=name, reason=reason):
+                self._metrics.observer(name, up=False, error=True)
+                self._screen.warn(f"{name} is blind: {reason}")
+            case events.ComponentStarted(component=component, restarts=restarts) if restarts:
+                self._metrics.restarted(arm, component)
+            case events.ApiAnswered() as answer:
+                self._metrics.answered(
+                    arm, answer.operation, answer.code, answer.count, answer.seconds, answer.buckets
+                )
+        if time.monotonic() - self._live_at >= LIVE_CHECK_S:
+            self._live_at = time.monotonic()
+            view = BlockView(entry.block or 0, arm, tuple(self._entries))
+            results = [check(race, view) for race in self._plan.races]
+            for result in results:
+                self._publish(result)
+            self._screen.checked(results, final=False)
+
+    def _publish(self, result: BlockCheck) -> None:
+        causes: dict[str, int] = {}
+        for incident in result.incidents:
+            causes[incident.cause] = causes.get(incident.cause, 0) + 1
+        self._metrics.found(result.race, result.arm, result.block, causes, result.opportunities)
+
+    def _conclude(self, journal: Journal, state: RunState, error: str | None, signal_number: int | None) -> int:
+        directory = self._plan.directory
+        try:
+            journal.close()
+            self._save(RunState.ANALYSING, error=error)
+            results = judge_history(
+                history.read(directory / history.FILE_NAME),
+                state,
+                block_cost_s=self._block_cost(),
+                notes=(error,) if error else (),
+            )
+            self._save(state, ended=True, error=error)
+            write_all(results, self._manifest.facts(), directory)
+            registry = CollectorRegistry()
+            registry.register(self._metrics)
+            (directory / "metrics.prom").write_bytes(generate_latest(registry))
+            _link_latest(directory)
+        except OSError as failure:
+            self._screen.error(f"the reports can't be written to {directory}: {failure}")
+            return EXIT_FAILED
+        self._screen.results(results, directory)
+        if state is RunState.FAILED:
+            self._screen.error(error or "the run failed")
+            return EXIT_FAILED
+        return exit_code(
+            results.races,
+            interrupted=state is RunState.INTERRUPTED,
+            interrupted_by_signal=signal_number if state is RunState.INTERRUPTED else None,
+        )
+
+    def _save(self, state: RunState, *, ended: bool = False, error: str | None = None) -> None:
+        self._manifest = self._manifest.with_state(state, ended=ended, error=error)
+        manifest.save(self._manifest, self._plan.directory)
+
+
+class _Server:
+    """The metrics' HTTP server, on loopback, for as long as the run lasts."""
+
+    def __init__(self, registry: CollectorRegistry, port: int) -> None:
+        self._registry = registry
+        self._port = port
+
+    def __enter__(self) -> None:
+        try:
+            self._server, self._thread = start_http_server(self._port, addr="127.0.0.1", registry=self._registry)
+        except OSError as error:
+            raise ClusterError(f"the metrics' port {self._port} can't be opened: {error}") from error
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+def analyse(directory: Path) -> tuple[Manifest, Results]:
+    """Judge a stored run again. A run that says that it goes on but whose harness is dead was interrupted.
+
+    Raises FileNotFoundError, ValueError or msgspec.MsgspecError with what is wrong with the directory.
+    """
+    kept = manifest.load(directory)
+    state = RunState(kept.state)
+    if kept.abandoned():
+        state = RunState.INTERRUPTED
+        kept = kept.with_state(state, error="the harness was killed")
+        manifest.save(kept, directory)
+    elif state not in (RunState.DONE, RunState.INTERRUPTED, RunState.FAILED):
+        raise ValueError(f"the run in {directory} is still {state}: wait for its end, or interrupt it")
+    notes = (kept.error,) if kept.error else ()
+    return kept, judge_history(history.read(directory / history.FILE_NAME), state, notes=notes)
+
+
+def _manifest_of(plan: Plan, arguments: list[str]) -> Manifest:
+    pid, started = manifest.own_identity()
+    arms = [
+        ArmManifest(
+            name=arm.name,
+            airflow=arm.airflow.version,
+            overlay=[path.name for path in arm.overlay],
+            fixes=list(arm.fixes),
+            config=dict(arm.config),
+        )
+        for arm in plan.arms
+    ]
+    return Manifest(
+        run_id=plan.run_id,
+        state=str(RunState.STARTING),
+        seed=plan.seed,
+        started_at=time.time(),
+        ended_at=None,
+        command=manifest.command_line(arguments, plan.seed),
+        runtime=plan.runtime,
+        scenarios=[scenario.name for scenario in plan.scenarios],
+        races=list(plan.races),
+        arms=arms,
+        releases=list(dict.fromkeys(arm.airflow for arm in arms)),
+        fixes=list(dict.fromkeys(fix for arm in arms for fix in arm.fixes)),
+        budget_s=plan.budget_s,
+        load=plan.load,
+        workers=plan.workers,
+        settings=_settings(plan),
+        host=manifest.host_facts(),
+        harness_pid=pid,
+        harness_started=started,
+    )
+
+
+def _settings(plan: Plan) -> Mapping[str, str] | dict[str, str]:
+    cluster = cluster_settings(plan)
+    return {
+        "workers": plan.workers,
+        "schedulers": str(cluster.schedulers),
+        "triggerers": str(cluster.triggerers),
+        "load per block": f"{plan.load.seconds:g} s",
+        "PostgreSQL": "16, deadlock_timeout 100 ms, fsync off",
+        **{f"airflow {option}": value for option, value in cluster.config.items()},
+    }
+
+
+def _link_latest(directory: Path) -> None:
+    """`runs/latest` for a run that was given no directory of its own."""
+    if directory.parent.name != "runs":
+        return
+    link = directory.parent / "latest"
+    scratch = directory.parent / ".latest.new"
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(directory.name)
+    scratch.replace(link)
+
+

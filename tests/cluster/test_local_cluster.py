@@ -1,0 +1,230 @@
+"""The local cluster, for real, once: health, restarts, memory, faults, and a harness that is killed.
+
+The environment of the release comes from the user's cache, as a run's does; it is made if it isn't there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from stress.arms.releases import check
+from stress.arms.spec import parse_arm
+from stress.cluster import local as module
+from stress.cluster import procfs, registry
+from stress.cluster.base import ClusterSettings, ComponentEvent, EventKind
+from stress.cluster.errors import ComponentFailed, PostgresError
+from stress.cluster.local import LocalCluster, LocalRuntime
+
+ARM = parse_arm("stock", check("3.2.1"))
+NAMES = ("api-server", "scheduler-1", "scheduler-2", "dag-processor", "triggerer-1", "triggerer-2")
+
+HARNESS = """
+import json, sys, time
+from pathlib import Path
+from stress.arms.releases import check
+from stress.arms.spec import parse_arm
+from stress.cluster.base import ClusterSettings
+from stress.cluster.local import LocalRuntime
+runtime = LocalRuntime()
+arm = parse_arm("stock", check("3.2.1"))
+runtime.prepare([arm])
+cluster = runtime.open(arm, 1, Path(sys.argv[1]), ClusterSettings())
+cluster.start()
+print(json.dumps([runtime.guard.record.run_id, runtime.guard.watchdog_pid]), flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Iterator[LocalRuntime]:
+    """A runtime that is ready for blocks."""
+    with LocalRuntime() as runtime:
+        runtime.prepare([ARM])
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def cluster(runtime: LocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A started cluster."""
+    settings = ClusterSettings(dags_folder=tmp_path_factory.mktemp("dags"), deadlock_timeout_ms=50)
+    cluster = runtime.open(ARM, 1, tmp_path_factory.mktemp("logs"), settings)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """Whether it becomes true in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return condition()
+
+
+def test_every_component_is_there_and_told_by_its_name(cluster: LocalCluster) -> None:
+    assert tuple(component.name for component in cluster.components) == NAMES
+    with psycopg.connect(cluster.dsn()) as connection:
+        hosts = {host for (host,) in connection.execute("SELECT hostname FROM job WHERE state = 'running'")}
+        assert hosts == set(NAMES) - {"api-server"}
+        connected = connection.execute("SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = %s",
+                                       (cluster.database,))  # fmt: skip
+        assert {"scheduler-1", "scheduler-2", "triggerer-1", "triggerer-2"} <= {name for (name,) in connected}
+        assert connection.execute("SHOW deadlock_timeout").fetchone() == ("50ms",)
+
+
+def test_airflow_says_that_it_is_healthy(cluster: LocalCluster) -> None:
+    with urllib.request.urlopen(f"{cluster.api_url}/api/v2/monitor/health", timeout=20) as response:  # noqa: S310
+        health = json.load(response)
+    assert {part: health[part]["status"] for part in ("metadatabase", "scheduler", "triggerer", "dag_processor")} == {
+        "metadatabase": "healthy", "scheduler": "healthy", "triggerer": "healthy", "dag_processor": "healthy",
+    }  # fmt: skip
+
+
+def test_everything_listens_on_the_loopback_address_only(cluster: LocalCluster) -> None:
+    mine = {pid for member in cluster._members if member.process for pid in member.process.tree()}
+    inodes = {link for pid in mine for link in _socket_links(pid)}
+    outside = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            is_listening = fields[3] == "0A"
+            is_loopback = fields[1].startswith(("0100007F:", "00000000000000000000000001000000:"))
+            if is_listening and not is_loopback and f"socket:[{fields[9]}]" in inodes:
+                outside.append(line)
+    assert outside == []
+
+
+def test_memory_is_within_bounds(cluster: LocalCluster) -> None:
+    memory = cluster.memory_bytes()
+    assert set(memory) == {*NAMES, "postgres"}
+    assert all(value > 10 * 2**20 for value in memory.values())
+    assert sum(memory.values()) < 1.6 * 2**30
+
+
+def test_a_component_that_dies_is_restarted_and_counted(cluster: LocalCluster) -> None:
+    cluster.poll()
+    cluster.kill("triggerer-2", signal.SIGKILL)
+    events: list[ComponentEvent] = []
+
+    def restarted() -> bool:
+        events.extend(cluster.poll())
+        return any(event.kind is EventKind.RESTARTED for event in events)
+
+    assert eventually(restarted, 20)
+    assert [(event.component, event.kind, event.exit_code, event.restarts) for event in events] == [
+        ("triggerer-2", EventKind.EXITED, -signal.SIGKILL, 0),
+        ("triggerer-2", EventKind.RESTARTED, None, 1),
+    ]
+    assert {component.name: component.restarts for component in cluster.components}["triggerer-2"] == 1
+    at_work = "SELECT count(*) FROM job WHERE state = 'running' AND hostname = 'triggerer-2' AND start_date > %s"
+    since = events[-1].at
+
+    def is_at_work() -> bool:
+        with psycopg.connect(cluster.dsn()) as connection:
+            row = connection.execute(at_work.replace("%s", "to_timestamp(%s)"), (since,)).fetchone()
+        return row is not None and row[0] == 1
+
+    assert eventually(is_at_work, 90)
+
+
+def test_the_machine_s_own_airflow_settings_are_left_out(
+    runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "1")
+    monkeypatch.setenv("AIRFLOW_HOME", "/somebody's")
+    variables = module.base_environment(runtime.environment(ARM), tmp_path, module._new_secrets())
+    assert "AIRFLOW__CORE__PARALLELISM" not in variables
+    assert variables["AIRFLOW_HOME"] == str(tmp_path)
+
+
+def test_a_port_that_is_taken_meanwhile_is_told(
+    runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(module, "free_port", lambda: taken.getsockname()[1])
+        cluster = runtime.open(ARM, 2, tmp_path, ClusterSettings(schedulers=0, triggerers=0))
+        try:
+            with pytest.raises(
+                ComponentFailed, match=r"api-server ended with exit code .* is taken by another program"
+            ):
+                cluster.start()
+        finally:
+            cluster.stop()
+
+
+def test_a_component_that_fails_at_its_start_is_named_with_its_log(runtime: LocalRuntime, tmp_path: Path) -> None:
+    settings = ClusterSettings(executor="no.such.Executor", schedulers=1, triggerers=0)
+    cluster = runtime.open(ARM, 3, tmp_path, settings)
+    try:
+        with pytest.raises(ComponentFailed, match=r"(?s)scheduler-1 ended with exit code .*scheduler-1\.log:\n.*no"):
+            cluster.start()
+    finally:
+        cluster.stop()
+    with psycopg.connect(runtime.postgres.dsn("postgres", "test")) as connection:
+        assert connection.execute("SELECT 1 FROM pg_database WHERE datname = 'block_3'").fetchone() is None
+
+
+def test_a_server_that_ends_in_the_middle_of_a_block_is_told(tmp_path: Path) -> None:
+    with LocalRuntime() as runtime:
+        runtime.prepare([ARM])
+        cluster = runtime.open(ARM, 1, tmp_path, ClusterSettings())
+        assert cluster.poll() == []
+        assert runtime.postgres.process is not None
+        os.kill(runtime.postgres.process.pid, signal.SIGKILL)
+        runtime.postgres.process.wait(10)
+        with pytest.raises(PostgresError, match="in the middle of a block, with exit code -9"):
+            cluster.poll()
+
+
+def test_a_harness_that_is_killed_in_the_middle_leaves_nothing_after_15_s(tmp_path: Path) -> None:
+    root = str(Path(__file__).resolve().parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-c", HARNESS, str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root},
+    ) as harness:  # fmt: skip
+        assert harness.stdout is not None
+        line = harness.stdout.readline()
+        run_id, watchdog_pid = json.loads(line)
+        watchdog = procfs.read(watchdog_pid)
+        record = registry.load(registry.record_path(run_id))
+        assert record is not None
+        assert watchdog is not None
+        members = procfs.members(record.mark)
+        assert len(members) > 12  # six components, PostgreSQL's own processes and its connections
+        harness.kill()
+    killed_at = time.monotonic()
+    assert eventually(
+        lambda: not any(procfs.is_same(info.pid, info.started) for info in [*members, watchdog]),
+        timeout_s=15,
+    )
+    assert time.monotonic() - killed_at < 15
+    assert procfs.members(record.mark) == []
+    assert not Path(record.directory).exists()
+
+
+def _socket_links(pid: int) -> set[str]:
+    links = set()
+    try:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            links.add(str(entry.readlink()))
+    except OSError:
+        pass  # it has ended meanwhile, or closed something
+    return links
