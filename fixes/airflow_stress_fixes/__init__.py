@@ -1,1 +1,1 @@
-"""Fixes for Airflow's races, mounted at run time; see ``fixes/README.md``. No module imports Airflow at import."""
+"""Fixes for Airflow's races, mounted at run time; see ``fixes/README.md``. No module needs Airflow to be imported."""

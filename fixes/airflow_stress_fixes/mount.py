@@ -144,7 +144,8 @@ def _refusal(fix: Fix, files: dict[Target, Path | None], found: dict[Target, str
         lines += [
             f"  target {target}",
             f"    file  {files[target] or 'not found'}",
-            f"    found {found[target] or 'no such definition'} ({_list(target.releases(found[target])) or 'new'})",
+            f"    found {found[target] or 'no such definition'}"
+            f" ({_list(target.releases(found[target])) or 'unknown'})",
             *(f"    known {fingerprint} ({releases})" for fingerprint, releases in known.items()),
         ]
     lines += [
@@ -166,7 +167,7 @@ def _shout(message: str) -> None:
 
 
 def report(fix: str, status: str, detail: str) -> None:
-    """Append one line to this process's report, if a report directory is set; a full disk only makes noise."""
+    """Append one line to this process's report, if a report directory is set; a full disk makes noise."""
     directory = os.environ.get(REPORT_VARIABLE)
     if not directory:
         return

@@ -70,7 +70,7 @@ FIX = Fix(
     name="proposed_deadline_row_lock",
     race="duplicate_callback",
     thread=64710,
-    summary="as #64710 proposes: the scheduler selects expired deadlines with row locks, skipping locked ones",
+    summary="as #64710 proposes: the scheduler selects expired deadlines with row locks, skip locked",
     components=("scheduler",),
     targets=(
         Target("airflow.jobs.scheduler_job_runner", "SchedulerJobRunner._run_scheduler_loop"),

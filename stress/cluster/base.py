@@ -30,6 +30,7 @@ from types import TracebackType
 from typing import Self
 
 from stress.arms.spec import Arm
+from stress.cluster.processes import Label
 
 Progress = Callable[[str], None]
 
@@ -178,6 +179,11 @@ class Runtime(ABC):
     """What all blocks of a run share."""
 
     name: str
+
+    @property
+    @abstractmethod
+    def label(self) -> Label:
+        """For the run's other processes (the load generator): start them with `processes.spawn` and this."""
 
     @abstractmethod
     def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> None:

@@ -110,7 +110,6 @@ class LocalRuntime(Runtime):
 
     @property
     def label(self) -> Label:
-        """For the run's other processes (the load generator): start them with `processes.spawn` and this."""
         return self.guard.label
 
     @property

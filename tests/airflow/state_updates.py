@@ -15,7 +15,7 @@ def success(outlet_events: list[dict[str, Any]] | None = None) -> Any:
 
 
 UNREADABLE_EVENTS = [{"extra": {}}]
-"""Outlet events without a key: the update fails in Python, not in its transaction, and goes to the handler."""
+"""Outlet events without a key: the update fails in Python, not in SQL, and goes to the error handler."""
 
 
 def update_state(task_instance_id: Any, payload: Any, before_commit: Any = None) -> None:

@@ -107,7 +107,7 @@ def locks_dag_run(database: Any, dag_id: str, payload: Any) -> bool:
 
 
 def test_fix_reaches_the_route_that_is_served(database: Any, mounted: Any, release: str) -> None:
-    """Over HTTP, while somebody holds the dag run: the web framework's references are out of a patch's reach."""
+    """Over HTTP, while somebody holds the dag run: the web framework keeps references of its own."""
     defect = FIXES[FIX].fits(release) is Fit.APPLIES
 
     assert waits_for_dag_run(database, "stock") is defect
