@@ -15,5 +15,5 @@ with DAG("bigquery_jobs", schedule="* * * * *", start_date=START, catchup=False,
         BigQueryLikeOperator(task_id=f"job_{job}", poll_s=0.5, job_s=3.0)
 
 with DAG("bigquery_endless", schedule=None, start_date=START, max_active_runs=64, tags=["stress"]):
-    for job in range(4):
-        BigQueryLikeOperator(task_id=f"job_{job}", poll_s=0.1, job_s=None)
+    for job in range(5):
+        BigQueryLikeOperator(task_id=f"job_{job}", poll_s=0.3, job_s=None)

@@ -34,10 +34,9 @@ def _report_failure(error: BaseException) -> None:
     import json
     import time
     import traceback
+    from pathlib import Path
 
-    sys.stderr.write(
-        f"airflow-stress fixes: THE MOUNT FAILED, no fix is active in this process (pid {os.getpid()})\n"
-    )
+    sys.stderr.write(f"airflow-stress fixes: THE MOUNT FAILED, no fix is active in this process (pid {os.getpid()})\n")
     traceback.print_exception(type(error), error, error.__traceback__)
     directory = os.environ.get("AIRFLOW_STRESS_FIX_REPORT_DIR")
     if not directory:
@@ -53,7 +52,7 @@ def _report_failure(error: BaseException) -> None:
         "release": "unknown",
     }
     try:
-        with open(os.path.join(directory, f"{component}-{os.getpid()}.jsonl"), "a") as report:
+        with Path(directory, f"{component}-{os.getpid()}.jsonl").open("a", encoding="utf-8") as report:
             report.write(json.dumps(line) + "\n")
     except OSError as unwritable:
         sys.stderr.write(f"airflow-stress fixes: the report could not be written: {unwritable}\n")
@@ -64,8 +63,9 @@ def _run_shadowed() -> None:
     from importlib.machinery import PathFinder
     from importlib.util import module_from_spec
 
-    here = os.path.realpath(os.path.dirname(__file__))
-    spec = PathFinder.find_spec("sitecustomize", [p for p in sys.path if os.path.realpath(p or ".") != here])
+    here = os.path.realpath(f"{__file__}/..")
+    elsewhere = [entry for entry in sys.path if os.path.realpath(entry or ".") != here]
+    spec = PathFinder.find_spec("sitecustomize", elsewhere)
     if spec is None or spec.loader is None:
         return
     module = module_from_spec(spec)

@@ -31,8 +31,8 @@ from stress.cluster import procfs
 from stress.cluster.base import Cluster, ClusterSettings, EventKind, Role
 from stress.cluster.errors import ClusterError
 from stress.cluster.processes import Command, Label, Process, spawn, stop_all
-from stress.history import Entry, Journal
-from stress.interrupt import Interrupt
+from stress.history import Entry, HistoryBroken, Journal
+from stress.interrupt import Interrupt, Interrupted
 from stress.observers.base import Observer
 from stress.observers.component_logs import ComponentLogs
 from stress.observers.database import Database
@@ -40,13 +40,13 @@ from stress.observers.execution_api import ExecutionApi
 from stress.observers.load import Load
 from stress.observers.postgres_log import PostgresLog
 from stress.observers.receipts import FixReports, Receipts
-from stress.observers.tail import SourceLost
+from stress.observers.tail import SourceLost, Tail
 from stress.plan import Plan
 
 POLL_S = 0.5
 MEMORY_INTERVAL_S = 5.0
 DAGS_TIMEOUT_S = 40.0
-LOAD_START_TIMEOUT_S = 30.0
+LOAD_START_TIMEOUT_S = 60.0
 LOAD_STOP_TIMEOUT_S = 12.0
 SETTLE_S = 12.0
 
@@ -54,7 +54,7 @@ SETTLE_S = 12.0
 _KNOWN_DAGS = "SELECT DISTINCT dag_id FROM serialized_dag"
 
 
-class BlockFailed(ClusterError):
+class BlockFailed(ClusterError):  # noqa: N818 - it says what happened
     """The block could not be brought to its end; the message says what to look at."""
 
 
@@ -120,7 +120,9 @@ class Observers:
                 self._record(event)
         except SourceLost as lost:
             reason = str(lost)
-        except (ValueError, KeyError, TypeError, psycopg.Error, OSError) as error:
+        except HistoryBroken:
+            raise
+        except Exception as error:
             # What we can't read we have not seen: a defect of an observer must not pass for silence.
             reason = f"{type(error).__name__}: {error}"
         else:
@@ -232,8 +234,10 @@ class Block:
                         database.close()
                     self._report_load()
                 finally:
-                    self._record(events.BlockEnded(complete=complete, reason=reason))
-                    self._cluster.stop()
+                    try:
+                        self._record(events.BlockEnded(complete=complete, reason=reason))
+                    finally:  # also where the history can't be written any more
+                        self._cluster.stop()
 
     def _await_dags(self) -> None:
         missing = set(self._plan.dags)
@@ -260,7 +264,7 @@ class Block:
             *(sys.executable, "-m", "locust", "--locustfile", str(layout.LOCUSTFILE)),
             *("--headless", "--host", self._cluster.api_url, "--only-summary", "--loglevel", "WARNING"),
             *("--users", str(len(self._plan.load.users)), "--spawn-rate", str(len(self._plan.load.users))),
-            *("--run-time", f"{self._plan.load.seconds:g}s", "--stop-timeout", "3"),
+            *("--stop-timeout", "3"),
             *("--csv", str(self._directory / "locust"), "--exit-code-on-error", "0"),
         ]
         command = Command(
@@ -279,17 +283,30 @@ class Block:
         )
         self._load = spawn(command, self._label)
         deadline = time.monotonic() + LOAD_START_TIMEOUT_S
-        began = shared / "load" / "actions.jsonl"
-        while not began.exists():
-            if self._load.wait(0.05) is not None:
+        self._phase("warming up")
+        # Its first action is to say that the load begins (the order of its record is the order of what it did), or, with
+        # triggers in the load, the second.
+        actions = Tail(shared / "load" / "actions.jsonl")
+        while not any(b'"load_started"' in line for line in self._new_lines(actions)):
+            self._components()
+            if self._load.wait(0.1) is not None:
                 raise BlockFailed(
                     f"the load generator ended with exit code {self._load.exit_code()} at its start; "
                     f"the end of its log:\n{self._load.log_tail()}"
                 )
             if time.monotonic() > deadline:
-                raise BlockFailed(f"the load generator did not begin within {LOAD_START_TIMEOUT_S:.0f} s")
+                raise BlockFailed(
+                    f"the load did not begin within {LOAD_START_TIMEOUT_S:.0f} s: with triggers in it, it waits until both "
+                    f"triggerers answer some; see {self._directory / 'triggerer-1.log'} and triggerer-2.log beside it"
+                )
+            if self._interrupt.requested:
+                raise Interrupted(self._interrupt.signal_number or signal.SIGINT)
         self._load_started = time.monotonic()
         self._record(events.LoadStarted())
+
+    @staticmethod
+    def _new_lines(tail: Tail) -> list[bytes]:
+        return tail.lines() if tail.path.exists() else []
 
     def _watch_load(self, observers: Observers) -> None:
         assert self._load is not None and self._load_started is not None
@@ -299,22 +316,19 @@ class Block:
             if time.monotonic() - self._memory_at >= MEMORY_INTERVAL_S:
                 self._sample_memory()
             if self._load.exit_code() is not None:
-                lasted = time.monotonic() - self._load_started
-                if lasted < self._plan.load.seconds - 2.0:
-                    raise BlockFailed(
-                        f"the load generator ended after {lasted:.0f} s with exit code {self._load.exit_code()}; "
-                        f"the end of its log:\n{self._load.log_tail()}"
-                    )
-                return
+                raise BlockFailed(
+                    f"the load generator ended before its time, with exit code {self._load.exit_code()}; "
+                    f"the end of its log:\n{self._load.log_tail()}"
+                )
             if time.monotonic() - self._load_started >= self._plan.load.seconds:
                 return
 
     def _stop_load(self) -> None:
-        """Its time is over and it ends by itself; on an interrupt it is asked to."""
+        """Ask the load generator to end; it finishes its requests and writes its statistics."""
         assert self._load is not None and self._load_started is not None
         lasted = min(time.monotonic() - self._load_started, self._plan.load.seconds)
         self._record(events.LoadStopped(seconds=round(lasted, 3)))
-        if self._load.exit_code() is None and self._interrupt.requested:
+        if self._load.exit_code() is None:
             self._load.popen.send_signal(signal.SIGTERM)
 
     def _settle(self, observers: Observers, database: Database) -> None:

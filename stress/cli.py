@@ -1,7 +1,7 @@
 """The commands: parse, check, call.
 
-Exit codes: 0 every race asked for was seen on the control arm and removed; 1 a race remains; 2 unknown; 3 the harness or
-the machine failed; 64 bad arguments; 130 and 143 interrupted before any evidence.
+Exit codes: 0 every race asked for was seen on the control arm and removed; 1 a race remains; 2 unknown; 3 the harness
+or the machine failed; 64 bad arguments; 130 and 143 interrupted before any evidence.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ class _Parser(argparse.ArgumentParser):
     """Ends with the project's exit code for bad arguments."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"stress: {message}\nTry 'stress {self.prog.partition(' ')[2]} --help'.", file=sys.stderr)
+        print(f"stress: {message}\nTry '{self.prog} --help'.", file=sys.stderr)
         raise SystemExit(EXIT_USAGE)
 
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    root = _Parser(prog="stress", description="Makes the races of Apache Airflow appear, and decides whether a fix removed them.")
+    root = _Parser(
+        prog="stress", description="Makes the races of Apache Airflow appear, and decides whether a fix removed them."
+    )
     root.add_argument("--version", action="version", version=f"airflow-stress {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
@@ -45,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release of arms that name none")
     run.add_argument("--budget", default=None, help="how long at most, such as 10m (default: 9m)")
     run.add_argument("--load", default=None, metavar="TIME", help="how long a block's load lasts, such as 30s")
-    run.add_argument("--seed", default=None, metavar="N", help="for the same choices again (default: chosen and printed)")
+    run.add_argument("--seed", default=None, metavar="N", help="for the same choices again (default: chosen, printed)")
     run.add_argument("--out", default=None, metavar="DIR", help="the run's directory (default: runs/<id>)")
     run.add_argument("--workers", default="hollow", help="hollow (default) or real: tasks run by LocalExecutor")
     run.add_argument("--metrics-port", default=None, metavar="PORT", help="of http://127.0.0.1:9108/metrics")
@@ -82,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "report": _report,
         "compare": _compare,
         "list": _list,
-        "doctor": _doctor,
+        "doctor": lambda _: _doctor(),
         "clean": _clean,
     }
     return commands[options.command](options)
@@ -146,7 +148,7 @@ def _list(options: argparse.Namespace) -> int:
     return commands.list_things(options.what)
 
 
-def _doctor(options: argparse.Namespace) -> int:
+def _doctor() -> int:
     from stress import commands
 
     return commands.doctor()

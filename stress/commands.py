@@ -70,15 +70,19 @@ def compare(run_a: str, run_b: str) -> int:
             print(f"stress: {_why(Path(run_dir), error)}", file=sys.stderr)
     if len(found) < 2:
         return EXIT_USAGE
+    arms = tuple(dict.fromkeys(arm.name for results in found for arm in results.arms))
     rows = [["race", "arm", *(results.run_id for results in found)]]
     for race in dict.fromkeys(race for results in found for race in results.races):
         rows.append([text.race_title(race), "", *(_state(results, race) for results in found)])
-        for arm in dict.fromkeys(arm.name for results in found for arm in results.arms):
-            rows.append(["", arm, *(_count(results, race, arm) for results in found)])
-    for arm in dict.fromkeys(arm.name for results in found for arm in results.arms):
+        rows.extend(["", arm, *(_count(results, race, arm) for results in found)] for arm in arms)
+    for arm in arms:
         rates = [results.throughput.get(arm) for results in found]
         rows.append(
-            ["task instances/s", arm, *(f"{rate.task_instances_per_s:.1f}" if rate is not None else "-" for rate in rates)]
+            [
+                "task instances/s",
+                arm,
+                *(f"{rate.task_instances_per_s:.1f}" if rate is not None else "-" for rate in rates),
+            ]
         )
     print(_table(rows))
     for left, right in zip(found[0].arms, found[1].arms, strict=False):

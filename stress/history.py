@@ -43,7 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
     event: AnyEvent
 
 
-class HistoryBroken(Exception):
+class HistoryBroken(Exception):  # noqa: N818 - it says what happened
     """The history can't be written any more: the disk is full, say."""
 
 
@@ -56,15 +56,27 @@ class Journal:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._lock = threading.Lock()
         self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(Entry)
         self._seq = 0
         self._synced_at = time.monotonic()
         self._closed = False
 
     def append(self, event: AnyEvent, block: int | None) -> Entry:
-        """Write one event and return it with its place. Raises HistoryBroken if it could not be written whole."""
+        """Write one event and return it with its place. Raises HistoryBroken if it could not be written whole.
+
+        Raises ValueError, and writes nothing, for an event that could not be read back (a number where a text belongs):
+        reading stops at the first such line, and everything after it would be lost.
+        """
         with self._lock:
+            if self._closed:
+                raise HistoryBroken(f"the history {self.path} is closed: nothing can be added to it")
             entry = Entry(self._seq, round(time.time(), 6), block, event)
-            body = self._encoder.encode(entry)[:-1]
+            encoded = self._encoder.encode(entry)
+            try:
+                self._decoder.decode(encoded)
+            except msgspec.MsgspecError as error:
+                raise ValueError(f"an event of kind {type(event).__name__} is malformed: {error}") from error
+            body = encoded[:-1]
             line = b'%b%b%08x"}\n' % (body, _CRC_FIELD, zlib.crc32(body))
             try:
                 written = os.write(self._file, line)
@@ -83,8 +95,10 @@ class Journal:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                os.fsync(self._file)
-                os.close(self._file)
+                try:
+                    os.fsync(self._file)
+                finally:
+                    os.close(self._file)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Interrupt:
         finally:
             self._shielded -= 1
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1
         self.signal_number = self.signal_number or number
         self._event.set()

@@ -6,8 +6,9 @@ What counts
   rather than removed.
 
 Whether the fixes were there
-  An arm with fixes counts only if each of its processes that runs the fixed code said that it had loaded them. A process
-  that lived for less than `SHORT_LIFE_S` (it was started again just before the end of its block) may not have come to it.
+  An arm with fixes counts only if each of its processes that runs the fixed code said that it had loaded them. A
+  process that lived for less than `SHORT_LIFE_S` (it was started again just before the end of its block) may not have
+  come to it.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def unloaded(blocks: Sequence[BlockView], arms: Sequence[ArmSummary]) -> dict[st
             for role in components_of(fix):
                 for life in view.lives(role):
                     if not _loaded(fix, life, reports) and (life.restarts == 0 or life.end - life.start > SHORT_LIFE_S):
-                        reasons[view.arm].append(f"{life.component} of block {view.block} did not report {fix} as loaded")
+                        reasons[view.arm].append(
+                            f"{life.component} of block {view.block} did not report {fix} as loaded"
+                        )
     return {arm: list(dict.fromkeys(found)) for arm, found in reasons.items() if found}
 
 
@@ -118,15 +121,11 @@ def summary_of(view: BlockView) -> BlockSummary:
         complete=view.complete,
         task_instances=counted.by_state.get("success", 0) if counted is not None else 0,
         restarts=sum(1 for _, event in view.all(events.ComponentStarted) if event.restarts > 0),
-        peak_rss_bytes=max(
-            (e.cluster_bytes + e.harness_bytes for _, e in view.all(events.MemorySampled)), default=0
-        ),
+        peak_rss_bytes=max((e.cluster_bytes + e.harness_bytes for _, e in view.all(events.MemorySampled)), default=0),
     )
 
 
-def judge_history(
-    history: History, state: RunState, *, block_cost_s: float | None = None, notes: Sequence[str] = ()
-) -> Results:
+def judge_history(history: History, state: RunState, *, notes: Sequence[str] = ()) -> Results:
     """Judge a history as it stands. `state` is the run's; an interrupted or failed run is never a pass."""
     plan = planned(history)
     names = [arm.name for arm in plan.arms]
@@ -135,13 +134,17 @@ def judge_history(
     missing = unloaded(blocks, plan.arms)
     ended_early = state in (RunState.INTERRUPTED, RunState.FAILED)
     verdicts = judge_all(
-        checks, plan.races, names, block_cost_s=block_cost_s, unloaded=missing, interrupted=ended_early
+        checks, plan.races, names, block_cost_s=_block_cost_s(blocks), unloaded=missing, interrupted=ended_early
     )
     said = list(notes)
     if history.broken is not None:
         said.append(f"the history ends early: {history.broken}")
+    counted = {result.block for result in checks}
     said.extend(
-        f"block {view.block} ({view.arm}) was cut short and is left out" for view in blocks if not view.complete
+        f"block {view.block} ({view.arm}) was cut short and "
+        + ("counts for its incidents only" if view.block in counted else "is left out")
+        for view in blocks
+        if not view.complete
     )
     blind = [reason for result in checks for reason in result.blind]
     blind += [f"{arm}: {reason}" for arm, reasons in missing.items() for reason in reasons]
@@ -158,6 +161,12 @@ def judge_history(
         incidents=tuple(incident for result in checks for incident in result.incidents),
         notes=tuple(said),
     )
+
+
+def _block_cost_s(blocks: Sequence[BlockView]) -> float | None:
+    """How long a complete block took from its start to its end, load and all; None if there was none."""
+    costs = [view.entries[-1].t - view.entries[0].t for view in blocks if view.complete]
+    return sum(costs) / len(costs) if costs else None
 
 
 def _throughput(blocks: Sequence[BlockView], arms: Sequence[str]) -> Mapping[str, Throughput]:

@@ -1,8 +1,9 @@
 """Every Prometheus metric of the harness, in one place; METRICS.md says what each means and what it does not.
 
-The numbers are the history's, never a second count: the run tells this collector what was appended and what the checkers
-found, and a scrape reads it. All series of the planned arms are there at 0 from the start, so that `rate()` sees the first
-incident. Labels are bounded: arms, scenarios, causes, observers, components, operations; never a run's or a task's id.
+The numbers are the history's, never a second count: the run tells this collector what was appended and what the
+checkers found, and a scrape reads it. All series of the planned arms are there at 0 from the start, so that `rate()`
+sees the first incident. Labels are bounded: arms, scenarios, causes, observers, components, operations; never a run's
+or a task's id.
 """
 
 from __future__ import annotations
@@ -65,7 +66,14 @@ class RunMetrics(Collector):
                     self._checks[race, arm, result] = 0
                 for cause in causes_of.get(race, ()):
                     self._incidents[race][arm, scenario, cause] = 0
-            for component in ("api-server", "dag-processor", "scheduler-1", "scheduler-2", "triggerer-1", "triggerer-2"):
+            for component in (
+                "api-server",
+                "dag-processor",
+                "scheduler-1",
+                "scheduler-2",
+                "triggerer-1",
+                "triggerer-2",
+            ):
                 self._restarts[arm, component] = 0
             for operation in ("run", "defer", "success"):
                 self._requests[arm, operation, "2xx"] = 0
@@ -74,7 +82,7 @@ class RunMetrics(Collector):
     # -- what the run tells --------------------------------------------------------------------------------------
 
     def found(self, race: str, arm: str, block: int, causes: Mapping[str, int], opportunities: int) -> None:
-        """The checker's present count on a block. Counters only grow: an incident keeps the cause it was first seen with."""
+        """The checker's present count on a block. Counters only grow: an incident keeps its first cause."""
         with self._lock:
             scenario = self._scenario_of[race]
             published = self._published[race, arm, block]
@@ -139,7 +147,12 @@ class RunMetrics(Collector):
                 )
             )
             families.append(
-                _counter("checks", "Blocks judged for a race, by whether everything was seen", ("race", "arm", "result"), self._checks)
+                _counter(
+                    "checks",
+                    "Blocks judged for a race, by whether everything was seen",
+                    ("race", "arm", "result"),
+                    self._checks,
+                )
             )
             families.append(
                 _gauge(

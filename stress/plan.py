@@ -18,7 +18,8 @@ from pathlib import Path
 
 from stress.arms.errors import ArmSpecError, UnknownRelease
 from stress.arms.fixes import resolve
-from stress.arms.releases import DEFAULT_RELEASE, check as check_release
+from stress.arms.releases import DEFAULT_RELEASE
+from stress.arms.releases import check as check_release
 from stress.arms.spec import Arm, parse_arms
 from stress.load.settings import LoadSettings
 from stress.scenarios import SCENARIOS
@@ -91,7 +92,7 @@ class Plan:
         return self.arms[place if turn % 2 == 0 else len(self.arms) - 1 - place]
 
 
-class BadOptions(Exception):
+class BadOptions(Exception):  # noqa: N818 - it says what happened
     """Options that can't be a plan: all mistakes at once. `machine` holds the machine's faults."""
 
     def __init__(self, mistakes: Sequence[str], machine: Sequence[str]) -> None:
@@ -115,9 +116,12 @@ def check(options: Options) -> Plan:
     if options.load is not None:
         seconds = _duration("--load", options.load, _LEAST_LOAD_S, _MOST_LOAD_S, mistakes)
         load = LoadSettings(users=load.users, seconds=seconds)
-    seed = _number("--seed", options.seed, 0, 2**32 - 1, mistakes) if options.seed is not None else secrets.randbelow(2**32)
+    seed = secrets.randbelow(2**32)
+    if options.seed is not None:
+        seed = _number("--seed", options.seed, 0, 2**32 - 1, mistakes)
+    before = len(mistakes)
     port = _number("--metrics-port", options.metrics_port, 1, 65535, mistakes)
-    machine.extend(machine_faults(port))
+    machine.extend(machine_faults(port if len(mistakes) == before else None))
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     directory = _directory(options.out, run_id, mistakes)
     if mistakes or machine:
@@ -138,10 +142,10 @@ def check(options: Options) -> Plan:
     )
 
 
-def machine_faults(metrics_port: int) -> list[str]:
-    """Why this machine can't take a run now, a sentence each; empty if it can."""
+def machine_faults(metrics_port: int | None) -> list[str]:
+    """Why this machine can't take a run now, a sentence each; empty if it can. No port: it is not looked at."""
     faults = _memory()
-    if not _is_free(metrics_port):
+    if metrics_port is not None and not _is_free(metrics_port):
         faults.append(
             f"port {metrics_port} of 127.0.0.1 is taken (another run?): "
             "end what uses it, or choose another with --metrics-port"
@@ -192,22 +196,31 @@ def _number(option: str, text: str, least: int, most: int, mistakes: list[str]) 
 
 
 def _directory(out: str | None, run_id: str, mistakes: list[str]) -> Path:
-    path = Path(out).expanduser().absolute() if out is not None else Path.cwd() / "runs" / run_id
+    path = Path(out if out is not None else Path("runs") / run_id).absolute()
     option = f"--out {out!r}" if out is not None else f"the directory for the run, {path}"
+    try:
+        path = path if out is None else Path(out).expanduser().absolute()
+        mistakes.extend(_unusable(path, option))
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory that we may not look into
+        mistakes.append(f"{option} can't be used: {getattr(error, 'strerror', None) or error}")
+    return path
+
+
+def _unusable(path: Path, option: str) -> list[str]:
     if path.exists():
         if not path.is_dir():
-            mistakes.append(f"{option} is not a directory")
-        elif any(path.iterdir()):
-            mistakes.append(f"{option} is not empty: name a new directory, a run is never written over another")
-        elif not os.access(path, os.W_OK | os.X_OK):
-            mistakes.append(f"{option} can't be written to: choose another directory with --out")
-        return path
+            return [f"{option} is not a directory"]
+        if any(path.iterdir()):
+            return [f"{option} is not empty: name a new directory, a run is never written over another"]
+        if not os.access(path, os.W_OK | os.X_OK):
+            return [f"{option} can't be written to: choose another directory with --out"]
+        return []
     parent = path.parent
     while not parent.exists():
         parent = parent.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK) or _is_virtual(parent):
-        mistakes.append(f"{option} can't be made, because {parent} can't be written to: choose another with --out")
-    return path
+        return [f"{option} can't be made, because {parent} can't be written to: choose another with --out"]
+    return []
 
 
 def _is_virtual(path: Path) -> bool:

@@ -14,22 +14,19 @@ was complete by then is judged. An arm's turns: A B B A A B B A.
 
 from __future__ import annotations
 
-
-
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
 from stress import events, history, manifest
+from stress.arms.errors import ArmsError
 from stress.block import Block, Recorder, cluster_settings
 from stress.checkers import CAUSES, check
 from stress.checkers.view import BlockView
-from stress.cluster.base import Cluster, Runtime
+from stress.cluster.base import Cluster
 from stress.cluster.errors import ClusterError
 from stress.cluster.local import LocalRuntime
-from stress.arms.errors import ArmsError
 from stress.history import Entry, HistoryBroken, Journal
 from stress.interrupt import Interrupt, Interrupted
 from stress.judging import judge_history
@@ -148,7 +145,7 @@ class Run:
     def _block_cost(self) -> float | None:
         return sum(self._block_costs) / len(self._block_costs) if self._block_costs else None
 
-    def _one(self, runtime: Runtime, journal: Journal, block: int, interrupt: Interrupt) -> None:
+    def _one(self, runtime: LocalRuntime, journal: Journal, block: int, interrupt: Interrupt) -> None:
         plan = self._plan
         arm = plan.arm_of(block)
         directory = plan.directory / "logs" / str(block)
@@ -183,9 +180,7 @@ class Run:
             case events.ComponentStarted(component=component, restarts=restarts) if restarts:
                 self._metrics.restarted(arm, component)
             case events.ApiAnswered() as answer:
-                self._metrics.answered(
-                    arm, answer.operation, answer.code, answer.count, answer.seconds, answer.buckets
-                )
+                self._metrics.answered(arm, answer.operation, answer.code, answer.count, answer.seconds, answer.buckets)
         if time.monotonic() - self._live_at >= LIVE_CHECK_S:
             self._live_at = time.monotonic()
             view = BlockView(entry.block or 0, arm, tuple(self._entries))
@@ -208,7 +203,6 @@ class Run:
             results = judge_history(
                 history.read(directory / history.FILE_NAME),
                 state,
-                block_cost_s=self._block_cost(),
                 notes=(error,) if error else (),
             )
             self._save(state, ended=True, error=error)
@@ -219,6 +213,9 @@ class Run:
             _link_latest(directory)
         except OSError as failure:
             self._screen.error(f"the reports can't be written to {directory}: {failure}")
+            return EXIT_FAILED
+        except ValueError as failure:  # not even the plan came into the history
+            self._screen.error(error or str(failure))
             return EXIT_FAILED
         self._screen.results(results, directory)
         if state is RunState.FAILED:
@@ -306,7 +303,7 @@ def _manifest_of(plan: Plan, arguments: list[str]) -> Manifest:
     )
 
 
-def _settings(plan: Plan) -> Mapping[str, str] | dict[str, str]:
+def _settings(plan: Plan) -> dict[str, str]:
     cluster = cluster_settings(plan)
     return {
         "workers": plan.workers,
@@ -327,5 +324,3 @@ def _link_latest(directory: Path) -> None:
     scratch.unlink(missing_ok=True)
     scratch.symlink_to(directory.name)
     scratch.replace(link)
-
-

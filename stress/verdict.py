@@ -454,7 +454,7 @@ def _gather(checks: Sequence[BlockCheck], race: str, control: str, under_test: s
     )
 
 
-def _decide(
+def _decide(  # noqa: PLR0912 - one branch a row of the table
     e: _Evidence,
     p_adjusted: float | None,
     races: int,

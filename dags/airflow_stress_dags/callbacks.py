@@ -17,8 +17,8 @@ _TRIGGER_ID = re.compile(r"\bID (\d+)")
 async def alert(**kwargs: Any) -> str:
     """Send the alert (the receipt) and wait for its answer.
 
-    The receipt has the deadline's id and the id of the trigger that ran this callback. Airflow hands the deadline over in the keyword `context`; the trigger's id is in the name that the trigger runner
-    gives to the trigger's task.
+    The receipt has the deadline's id and the id of the trigger that ran this callback. Airflow hands the deadline over
+    in the keyword `context`; the trigger's id is in the name that the trigger runner gives to the trigger's task.
     """
     deadline = (kwargs.get("context") or {}).get("deadline") or {}
     task = asyncio.current_task()

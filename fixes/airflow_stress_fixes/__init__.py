@@ -1,1 +1,1 @@
-"""Fixes for Airflow's races, mounted at run time; see ``fixes/README.md``. No module needs Airflow to be imported."""
+"""Fixes for Airflow's races, mounted at run time; see ``fixes/README.md``. Importing it needs no Airflow."""

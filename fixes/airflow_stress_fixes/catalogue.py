@@ -63,11 +63,7 @@ def resolve(selection: str | Iterable[str]) -> tuple[Fix, ...]:
     :param selection: ``"a+b"``, ``"a,b"``, a group's name, or several such names.
     :raises FixSelectionError: for an unknown name, or for fixes that exclude each other.
     """
-    names = (
-        split(selection)
-        if isinstance(selection, str)
-        else tuple(n for item in selection for n in split(item))
-    )
+    names = split(selection) if isinstance(selection, str) else tuple(n for item in selection for n in split(item))
     wanted: set[str] = set()
     for name in names:
         if name in GROUPS:

@@ -29,7 +29,7 @@ def spread(span: str, value: T) -> dict[str, T]:
 
 
 KNOWN: Mapping[str, Mapping[str, str]] = {
-    "airflow.api_fastapi.execution_api.routes.task_instances:_create_ti_state_update_query_and_update_state": {  # noqa: E501 - a name of Airflow's
+    "airflow.api_fastapi.execution_api.routes.task_instances:_create_ti_state_update_query_and_update_state": {
         "d08ed34c859621c6e55f1cf08b89ae31fc86be17a781a6ef7c023ac929f58a6f": "3.1.0",
         "1f498b99ab6f5286ccb42aaa54d336f4717dea554f590f049f8a5313b2d5fd2b": "3.1.1..3.1.8",
         "a679f29bef50cf152245bb526d029d746f2ce43583a57be29f12aceb6b4671c3": "3.2.0..3.2.1",

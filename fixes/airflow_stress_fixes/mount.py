@@ -144,8 +144,7 @@ def _refusal(fix: Fix, files: dict[Target, Path | None], found: dict[Target, str
         lines += [
             f"  target {target}",
             f"    file  {files[target] or 'not found'}",
-            f"    found {found[target] or 'no such definition'}"
-            f" ({_list(target.releases(found[target])) or 'unknown'})",
+            f"    found {found[target] or 'no such definition'} ({_list(target.releases(found[target])) or 'unknown'})",
             *(f"    known {fingerprint} ({releases})" for fingerprint, releases in known.items()),
         ]
     lines += [

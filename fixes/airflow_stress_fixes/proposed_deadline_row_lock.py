@@ -38,9 +38,7 @@ def lock_deadlines(session: Any, deadline: Any) -> None:
     def scalars(statement: Any, *args: Any, **kwargs: Any) -> Any:
         descriptions = getattr(statement, "column_descriptions", ())
         if [description["expr"] for description in descriptions] == [deadline]:
-            statement = with_row_locks(
-                statement, session=session, of=deadline, skip_locked=True, key_share=False
-            )
+            statement = with_row_locks(statement, session=session, of=deadline, skip_locked=True, key_share=False)
         return stock(statement, *args, **kwargs)
 
     session.scalars = scalars

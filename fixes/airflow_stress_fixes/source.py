@@ -88,18 +88,14 @@ def fingerprint(path: Path | None, name: str) -> str | None:
 
 def fingerprints(fix: Fix, roots: Sequence[Path]) -> dict[Target, str | None]:
     """Fingerprints of all targets of a fix, in the directories of ``sys.path``."""
-    return {
-        target: fingerprint(find_module_file(target.module, roots), target.name) for target in fix.targets
-    }
+    return {target: fingerprint(find_module_file(target.module, roots), target.name) for target in fix.targets}
 
 
 def release_of(roots: Iterable[Path]) -> str:
     """The release that the files say they are; ``unknown`` if they don't say."""
     path = find_module_file("airflow", roots)
     if path is not None:
-        match = re.search(
-            r"""^__version__\s*=\s*["']([^"']+)["']""", path.read_text(encoding="utf-8"), re.MULTILINE
-        )
+        match = re.search(r"""^__version__\s*=\s*["']([^"']+)["']""", path.read_text(encoding="utf-8"), re.MULTILINE)
         if match:
             return match.group(1)
     return "unknown"
@@ -112,9 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     roots = [Path(argument) for argument in arguments]
     missing = [str(root) for root in roots if not root.is_dir()]
     if not roots or missing:
-        print(
-            "usage: python -m airflow_stress_fixes.source SITE_PACKAGES [SITE_PACKAGES...]", file=sys.stderr
-        )
+        print("usage: python -m airflow_stress_fixes.source SITE_PACKAGES [SITE_PACKAGES...]", file=sys.stderr)
         print(f"not a directory: {', '.join(missing)}" if missing else "no directory given", file=sys.stderr)
         return 64
     release = release_of(roots)

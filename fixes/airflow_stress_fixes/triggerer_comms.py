@@ -53,7 +53,7 @@ _ON_LOOP_THREAD = (
 )
 
 
-class SupervisorGone(ConnectionError):
+class SupervisorGoneError(ConnectionError):
     """The stream to the triggerer's supervisor has ended or broke, so no reply can come any more."""
 
 
@@ -104,7 +104,7 @@ def routed(stock: Any) -> type[Any]:
 
         async def _reply(self, frame_id: int, ask: Callable[[], None]) -> Any:
             if self._ended is not None:
-                raise SupervisorGone("the connection to the supervisor has ended") from self._ended
+                raise SupervisorGoneError("the connection to the supervisor has ended") from self._ended
             waiter: asyncio.Future[Any] = self._owner.create_future()
             self._waiters[frame_id] = waiter
             if self._reader is None:
@@ -133,7 +133,7 @@ def routed(stock: Any) -> type[Any]:
                 self._ended = error
                 for waiter in self._waiters.values():
                     if not waiter.done():
-                        gone = SupervisorGone(f"the connection to the supervisor has ended: {error!r}")
+                        gone = SupervisorGoneError(f"the connection to the supervisor has ended: {error!r}")
                         gone.__cause__ = error
                         waiter.set_exception(gone)
                 self._waiters.clear()
@@ -143,7 +143,7 @@ def routed(stock: Any) -> type[Any]:
         async def _aread_frame(self) -> Any:
             raise RuntimeError("only the reader task may read the triggerer's stream")
 
-        def _read_frame(self, maxfds: int | None = None) -> Any:
+        def _read_frame(self, maxfds: int | None = None) -> Any:  # noqa: ARG002 - the stock signature
             raise RuntimeError("only the reader task may read the triggerer's stream")
 
     RoutedTriggerComms.__qualname__ = RoutedTriggerComms.__name__ = stock.__name__

@@ -57,9 +57,7 @@ def cause_of(runs: list[events.CallbackExecuted]) -> str:
 def _incident(view: BlockView, deadline: str, runs: list[events.CallbackExecuted]) -> Incident:
     cause = cause_of(runs)
     triggers = {run.trigger for run in runs}
-    rows = tuple(
-        (f"{view.at_s(run.at):.3f} s", str(run.trigger), run.component, str(run.pid)) for run in runs
-    )
+    rows = tuple((f"{view.at_s(run.at):.3f} s", str(run.trigger), run.component, str(run.pid)) for run in runs)
     tables = [WitnessTable("Receipts of the callback", ("time of load", "trigger", "triggerer", "process"), rows)]
     owners = tuple(
         (f"{view.at_s(t):.3f} s", str(event.trigger), event.owner or "nobody")
@@ -69,6 +67,4 @@ def _incident(view: BlockView, deadline: str, runs: list[events.CallbackExecuted
     if owners:
         tables.append(WitnessTable("Owners in the trigger table", ("time of load", "trigger", "owner"), owners))
     headline = f"the callback of deadline {deadline} ran {len(runs)} times, in {len(triggers)} trigger(s)"
-    return Incident(
-        RACE, view.block, view.arm, view.at_s(runs[1].at), cause, cause, Witness(headline, tuple(tables))
-    )
+    return Incident(RACE, view.block, view.arm, view.at_s(runs[1].at), cause, cause, Witness(headline, tuple(tables)))

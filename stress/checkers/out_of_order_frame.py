@@ -3,8 +3,8 @@
 One incident is one life of a runner, however many lines its death writes. Causes are told apart by what came before: a
 trigger that was cancelled while it waited for an answer, or a call from a foreign thread. A repair that trades the
 broken order for a standstill is no repair: a runner that holds polling triggers and whose event loop stands still for
-`LOOP_STOPPED_S`, or which gets no answer for `UNANSWERED_S`, is an incident of this race too. Progress is measured by the triggers' own receipts, not by heartbeats, which a
-triggerer goes on sending while its runner is dead.
+`LOOP_STOPPED_S`, or which gets no answer for `UNANSWERED_S`, is an incident of this race too. Progress is measured by
+the triggers' own receipts, not by heartbeats, which a triggerer goes on sending while its runner is dead.
 
 Opportunities are cancellations, by the receipts of the cancelled triggers.
 """
@@ -29,8 +29,9 @@ LOOP_STOPPED_S = 10.0
 runner ticks every half second; the longest gap seen under the default load is in FINDINGS.md."""
 
 UNANSWERED_S = 20.0
-"""Seconds in which the loop ticked and not one poll was answered, after which it counts as hung too. Not before its first
-answered poll: the supervisor builds its in-process API on the first request, which takes seconds on a busy machine."""
+"""Seconds in which the loop ticked and not one poll was answered, after which it counts as hung too. Not before its
+first answered poll: the supervisor builds its in-process API on the first request, which takes seconds on a busy
+machine."""
 
 _BEFORE_S = 10.0
 _WITNESS_ROWS = 40
@@ -86,11 +87,14 @@ def _hung(view: BlockView, life: Life) -> Incident | None:
         return None
     # After the load nothing need poll any more: look no further than what the load could have kept busy.
     horizon = min(life.end, (view.load_started_at or life.end) + view.load_s)
-    answered_at, polls = None, 0
-    for event, following_at in zip(told, [*(following.at for following in told[1:]), horizon], strict=True):
-        if event.polls > polls or event.active == 0:
+    answered_at, polls, idle = None, 0, True
+    for event, next_at in zip(told, [*(following.at for following in told[1:]), horizon], strict=True):
+        following_at = min(next_at, horizon)
+        # The wait for an answer begins with the last answer, or with the first question after a time without triggers.
+        if event.polls > polls or idle:
             answered_at, polls = event.at, event.polls
-        if event.active == 0:
+        idle = event.active == 0
+        if idle:
             continue
         if following_at - event.at >= LOOP_STOPPED_S:
             headline = (

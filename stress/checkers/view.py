@@ -104,6 +104,11 @@ class BlockView:
                 for exited_at, exited in self.all(events.ComponentExited)
                 if exited.component == started.component and exited.pid == started.pid and exited_at >= t
             ]
+            ends += [
+                successor_at
+                for successor_at, successor in self.all(events.ComponentStarted)
+                if successor.component == started.component and successor_at > t
+            ]
             lives.append(Life(started.component, started.pid, started.restarts, t, min(ends, default=last)))
         return lives
 

@@ -15,11 +15,13 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
+import gevent
+from gevent.event import Event
 from locust import HttpUser, User, constant, constant_pacing, events, task
 from locust.env import Environment
 
@@ -50,19 +52,53 @@ def new_run_id(kind: str) -> str:
     return f"{kind}-{next(_run_numbers)}-{time.time():.3f}"
 
 
-@events.test_start.add_listener
-def _started(environment: Environment, **_: Any) -> None:
-    act("load_started")
+class Start:
+    """When the load counts from: at once, or, with triggers in it, when both triggerers have answered some of them.
+
+    A triggerer's supervisor builds its in-process Execution API on the first request, which takes seconds: a part of its
+    start that only a trigger can set off. Until then the other users wait, and nothing is counted.
+    """
+
+    def __init__(self) -> None:
+        self._event = Event()
+        self._given_at = 0.0
+
+    def give(self) -> None:
+        """The load begins now."""
+        if not self._event.is_set():
+            act("load_started")
+            self._given_at = time.monotonic()
+            self._event.set()
+
+    def seconds(self) -> float:
+        """Seconds of load so far."""
+        return time.monotonic() - self._given_at
+
+    def wait(self) -> None:
+        """Until the load begins."""
+        self._event.wait()
+
+
+START = Start()
+
+
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
+def _started(environment: Environment, **_: Any) -> None:  # noqa: ARG001 - Locust passes it by this name
+    if "QueryCanceller" not in SETTINGS.users:
+        START.give()
 
 
 class ApiUser(HttpUser):
     """A user with a token. Every path that holds an id is named by its template, so that statistics stay bounded."""
 
     abstract = True
+    waits = True
 
     def on_start(self) -> None:
         """Log in: a closed lab with everyone an admin answers 201 with a token."""
-        self.random = random.Random(f"{SEED}/{type(self).__name__}")
+        if self.waits:
+            START.wait()
+        self.random = random.Random(f"{SEED}/{type(self).__name__}")  # noqa: S311 - a seed must give the same again
         with self.client.get("/auth/token", name="GET /auth/token", catch_response=True) as response:
             if response.status_code not in (200, 201):
                 response.failure(f"no token: {response.status_code}")
@@ -87,17 +123,20 @@ class ApiUser(HttpUser):
         return run["dag_run_id"] if run else None
 
     def mark(self, dag_id: str, run_ids: Iterable[str], state: str) -> int:
-        """Mark runs as failed or successful, which ends their deferred tasks; how many were marked."""
-        return sum(
-            self.call(
-                "PATCH",
-                f"/dags/{dag_id}/dagRuns/{run_id}",
-                "/dags/{dag}/dagRuns/{run}",
-                json={"state": state},
-            )
-            is not None
-            for run_id in run_ids
-        )
+        """Mark runs, all at the same time, as failed or successful, which ends their deferred tasks; how many were."""
+
+        def patch(run_id: str) -> Any:
+            path = f"/dags/{dag_id}/dagRuns/{run_id}"
+            return self.call("PATCH", path, "/dags/{dag}/dagRuns/{run}", json={"state": state})
+
+        return sum(answer is not None for answer in together(patch, [(run_id,) for run_id in run_ids]))
+
+
+def together(call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Make the calls at the same time; their results, None for one that raised or took too long."""
+    calls = [gevent.spawn(call, *each) for each in arguments]
+    gevent.joinall(calls, timeout=2 * _REQUEST_TIMEOUT_S)
+    return [each.value for each in calls]
 
 
 class DagEditor(User):
@@ -106,6 +145,10 @@ class DagEditor(User):
     fixed_count = 1
     wait_time = constant_pacing(SETTINGS.churn_period_s)
     _generations = itertools.count(1)
+
+    def on_start(self) -> None:
+        """Nobody deploys before the load begins."""
+        START.wait()
 
     @task
     def deploy(self) -> None:
@@ -118,28 +161,28 @@ class DagEditor(User):
 
 
 class RunStarter(ApiUser):
-    """Keeps a number of runs of the changing DAGs in flight."""
+    """Starts runs of the changing DAGs at a steady pace, whatever the cluster makes of them.
+
+    An open loop: if runs were started as others end, an arm without deadlocks would get more tasks, and the arms' counts
+    would be of different loads.
+    """
 
     fixed_count = 1
-    wait_time = constant(0.5)
+    wait_time = constant_pacing(SETTINGS.churn_run_period_s)
 
     def on_start(self) -> None:
         super().on_start()
         self._dags = itertools.cycle(range(CHURN_DAGS))
+        self._start(SETTINGS.churn_first_runs)
 
     @task
-    def refill(self) -> None:
-        """Trigger as many as are missing."""
-        found = self.call(
-            "GET",
-            "/dags/~/dagRuns",
-            "/dags/~/dagRuns (in flight)",
-            params=[("state", "running"), ("state", "queued"), ("limit", 1), ("dag_id_pattern", "churn_%")],
-        )
-        missing = SETTINGS.churn_active_runs - found["total_entries"] if found else 0
-        started = sum(self.trigger(f"churn_{next(self._dags)}", "churn") is not None for _ in range(missing))
-        if started:
-            act("churn_runs_started", started)
+    def start_one(self) -> None:
+        """The next run."""
+        self._start(1)
+
+    def _start(self, runs: int) -> None:
+        started = together(lambda dag: self.trigger(f"churn_{dag}", "churn"), [(next(self._dags),) for _ in range(runs)])
+        act("churn_runs_started", sum(run is not None for run in started))
 
 
 class DeadlineMisser(ApiUser):
@@ -151,6 +194,7 @@ class DeadlineMisser(ApiUser):
     def on_start(self) -> None:
         super().on_start()
         self._batches = 0
+        gevent.sleep(max(0.0, SETTINGS.deadline_first_s - START.seconds()))
         # The task of the one active run must never run.
         self.call("POST", "/pools", "/pools", json={"name": "no_slots", "slots": 0})
 
@@ -166,9 +210,14 @@ class DeadlineMisser(ApiUser):
 
 
 class QueryCanceller(ApiUser):
-    """Ends many runs at once while their triggers poll: as failed and as successful in turn."""
+    """Keeps runs whose triggers poll in both triggerers, and ends all of them at once: as failed and as successful in turn.
+
+    The number of times is bounded, so that an arm whose triggerers survive gets no more of them than one whose triggerers
+    have to start again.
+    """
 
     fixed_count = 1
+    waits = False
     wait_time = constant(0.2)
     _STATES: ClassVar = itertools.cycle(["failed", "success"])
 
@@ -176,27 +225,35 @@ class QueryCanceller(ApiUser):
         super().on_start()
         self._runs: list[str] = []
         self._polling_since: float | None = None
+        self._bursts = 0
 
     @task
     def cycle(self) -> None:
         """Start runs; when triggers have been polling in every triggerer for a while, end all of them together."""
+        if self._bursts >= SETTINGS.cancel_bursts:
+            return
         if not self._runs:
-            started = [self.trigger(ENDLESS, "endless") for _ in range(SETTINGS.cancel_runs)]
+            started = together(lambda: self.trigger(ENDLESS, "endless"), [()] * SETTINGS.cancel_runs)
             self._runs = [run for run in started if run is not None]
             act("endless_runs_started", len(self._runs))
-            self._polling_since = None
-            return
-        if polling_triggerers() < 2:
+        elif polling_triggerers() < 2:
             self._polling_since = None
         elif self._polling_since is None:
             self._polling_since = time.monotonic()
-        elif time.monotonic() - self._polling_since >= SETTINGS.cancel_settle_s:
+            START.give()
+        elif time.monotonic() - self._polling_since >= SETTINGS.cancel_settle_s and START.seconds() >= self._due_s():
             runs, self._runs = self._runs, []
             act("runs_ended", self.mark(ENDLESS, runs, next(self._STATES)))
+            self._polling_since = None
+            self._bursts += 1
+
+    def _due_s(self) -> float:
+        """When the next time may be, in seconds of load."""
+        return SETTINGS.cancel_first_s + self._bursts * SETTINGS.cancel_period_s
 
 
-def polling_triggerers(within_s: float = 1.5, at_least: int = 4) -> int:
-    """How many triggerers told, a moment ago, that so many of their triggers are polling (by the triggers' receipts)."""
+def polling_triggerers(within_s: float = 2.0, at_least: int = 4) -> int:
+    """How many triggerers told, a moment ago, that so many of their triggers poll and that polls were answered."""
     polling = set()
     now = time.time()
     for path in (SHARED / "receipts").glob("progress-*.jsonl"):
@@ -207,7 +264,7 @@ def polling_triggerers(within_s: float = 1.5, at_least: int = 4) -> int:
             receipt = json.loads(last)
         except ValueError:
             continue
-        if now - receipt["t"] <= within_s and receipt["active"] >= at_least:
+        if now - receipt["t"] <= within_s and receipt["active"] >= at_least and receipt["polls"] >= at_least:
             polling.add(receipt["component"])
     return len(polling)
 

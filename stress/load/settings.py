@@ -16,17 +16,28 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a block's load lasts."""
     users: list[str] = []
     """Names of the Locust users that take part."""
-    churn_active_runs: int = 16
-    """Runs of the changing DAGs that are kept queued or running."""
+    churn_first_runs: int = 4
+    """Runs of the changing DAGs that are started with the load."""
+    churn_run_period_s: float = 2.5
+    """From one further start to the next. Each run has 32 task instances; both arms must be able to keep up."""
     churn_period_s: float = 2.0
     """How often their structure changes."""
+    deadline_first_s: float = 10.0
+    """When the first batch is triggered: after the cancellations, because a triggerer whose runner died runs no callbacks
+    until it has started again."""
     deadline_batches: int = 2
     deadline_batch_runs: int = 6
-    """Runs triggered at once; each has the deadline DAG's number of alerts."""
-    deadline_batch_period_s: float = 12.0
-    cancel_runs: int = 6
-    """Runs of the endless deferrable DAG (four triggers each) that are ended together."""
-    cancel_settle_s: float = 1.5
+    """Runs triggered one after another; each has the deadline DAG's number of alerts."""
+    deadline_batch_period_s: float = 6.0
+    cancel_runs: int = 8
+    """Runs of the endless deferrable DAG (five triggers each) that are ended together. They are more than one triggerer has
+    the capacity for in the `trigger_cancel` scenario, so that both have some."""
+    cancel_first_s: float = 1.5
+    cancel_bursts: int = 1
+    """How often in a block; the number is fixed, so that an arm whose triggerers survive gets no more of them."""
+    cancel_period_s: float = 25.0
+    """From one time to the next, at least."""
+    cancel_settle_s: float = 1.0
     """How long both triggerers must have been polling before their runs are ended."""
     ui_period_s: float = 1.0
     clear_period_s: float = 3.0

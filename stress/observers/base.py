@@ -22,7 +22,7 @@ class Observer(ABC):
 
     name: str
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027 - most have nothing to begin
         """Begin to look. Raises SourceLost if the source is not there."""
 
     @abstractmethod
@@ -33,5 +33,5 @@ class Observer(ABC):
         """The last look, with whatever is counted once at the end of a block. Raises SourceLost."""
         return self.poll()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most hold nothing
         """Let go of connections and files."""

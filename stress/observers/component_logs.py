@@ -35,8 +35,10 @@ class ComponentLogs(Observer):
         self._tails: dict[str, Tail] = {}
         self._cluster = cluster
         self._times: dict[str, float] = {}
+        self._looked_at = time.time()
 
     def start(self) -> None:
+        self._looked_at = time.time()
         for component in self._cluster.components:
             if role_of(component.name) == "triggerer":
                 self._follow(component.name, component.log_file)
@@ -47,14 +49,16 @@ class ComponentLogs(Observer):
         self._tails[name] = tail
 
     def poll(self) -> Iterator[events.AnyEvent]:
+        looked_at, self._looked_at = self._looked_at, time.time()
         for component, tail in self._tails.items():
             for line in tail.lines():
-                # Lines of a traceback have no time of their own: they belong to the last line that has one.
+                # Lines of a traceback have no time of their own: they were written after the last line that has one,
+                # and after our last look (a log can be silent for seconds before a traceback).
                 if match := _TIMESTAMP.match(line):
-                    self._times[component] = (
-                        datetime.strptime(match[1].decode(), "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
-                    )
-                at = self._times.get(component, time.time())
+                    at = datetime.strptime(match[1].decode(), "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+                    self._times[component] = at
+                else:
+                    at = max(self._times.get(component, 0.0), looked_at)
                 yield from _events_of(component, at, line)
 
 

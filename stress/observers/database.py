@@ -91,7 +91,7 @@ class Database(Observer):
         """Whether no missed deadline waits to be handled and no callback waits to be run; True if it can't be told."""
         if self._connection is None:
             return True
-        return self._rows(self._due)[0][0] == 0 and self._rows(_CALLBACKS)[0][0] == 0
+        return bool(self._rows(self._due)[0][0] == 0 and self._rows(_CALLBACKS)[0][0] == 0)
 
     def close(self) -> None:
         if self._connection is not None:

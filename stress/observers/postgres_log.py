@@ -1,10 +1,10 @@
 """Deadlocks from the server's JSON log: the only place that has both statements of a cycle.
 
-The log proves that it is seen: every few seconds this observer makes the server log a mark of its own (`RAISE LOG`), and
-if the mark does not come back within `MARK_TIMEOUT_S`, the log is not what we read any more.
+The log proves that it is seen: every few seconds this observer makes the server log a mark of its own (`RAISE LOG`),
+and if the mark does not come back within `MARK_TIMEOUT_S`, the log is not what we read any more.
 
-Who a server process belongs to is its application name. The log tells it of the victim only; the others are looked up in
-`pg_stat_activity`, which is sampled at the same rhythm, and in every other line that names a process.
+Who a server process belongs to is its application name. The log tells it of the victim only; the others are looked up
+in `pg_stat_activity`, which is sampled at the same rhythm, and in every other line that names a process.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ class PostgresLog(Observer):
         """Begin at the log's present end, and see the first mark come back."""
         try:
             self._tail = Tail(self._path, self._path.stat().st_size)
-            self._connection = psycopg.connect(self._cluster.dsn("airflow-stress"), autocommit=True, connect_timeout=5)
+            self._connection = psycopg.connect(
+                self._cluster.dsn("airflow-stress"),
+                autocommit=True,
+                connect_timeout=5,
+                options="-c statement_timeout=5s",
+            )
         except (OSError, psycopg.Error) as error:
             raise SourceLost(f"the server or its log can't be reached: {error}") from error
         self._mark()
@@ -66,11 +71,11 @@ class PostgresLog(Observer):
 
     def poll(self) -> Iterator[events.AnyEvent]:
         """Deadlocks since the last call."""
+        yield from self._read()
         now = time.monotonic()
         if now - self._marked_at >= MARK_INTERVAL_S:
             self._sample_sessions()
             self._mark()
-        yield from self._read()
         late = [mark for mark, sent in self._waiting.items() if now - sent > MARK_TIMEOUT_S]
         if late:
             self._waiting.clear()
@@ -78,10 +83,18 @@ class PostgresLog(Observer):
 
     def finish(self) -> Iterator[events.AnyEvent]:
         """Read up to a last mark of ours: everything that the server logged before it has then been seen."""
+        yield from self._read()
         self._mark()
         found: list[events.AnyEvent] = []
-        self._await_marks(found)
+        lost: SourceLost | None = None
+        try:
+            self._await_marks(found)
+        except SourceLost as error:
+            lost = error
+        # What was seen before the log was lost is seen.
         yield from found
+        if lost is not None:
+            raise lost
 
     def close(self) -> None:
         if self._connection is not None:

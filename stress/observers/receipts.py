@@ -39,6 +39,8 @@ def _event(family: str, receipt: dict[str, Any]) -> events.AnyEvent:
     at, component, pid = receipt["t"], receipt["component"], receipt["pid"]
     match family:
         case "callbacks":
+            if receipt["deadline"] == "None":
+                raise SourceLost("the receipt of a callback does not say which deadline it was for")
             return events.CallbackExecuted(
                 at=at, component=component, pid=pid, deadline=receipt["deadline"], trigger=receipt["trigger"]
             )

@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 
 _SPACE = re.compile(r"\s+")
-_STRING = re.compile(r"'(?:[^']|'')*'")
+# The last one may have been cut off by the server, before its closing quote.
+_STRING = re.compile(r"'(?:[^']|'')*(?:'|\Z)")
+_NUMBER = re.compile(r"\b\d+(?:\.\d+)?\b")
 _UPDATE = re.compile(r"^UPDATE (?:ONLY )?(\w+) SET (.*?)(?: WHERE |$)", re.IGNORECASE)
 _DELETE = re.compile(r"^DELETE FROM (\w+)", re.IGNORECASE)
 _INSERT = re.compile(r"^INSERT INTO (\w+)", re.IGNORECASE)
-_TABLE = re.compile(r"\b(?:FROM|JOIN) (\w+)", re.IGNORECASE)
+_TABLE = re.compile(r"\b(?:FROM|JOIN) ([a-z_]\w*)", re.IGNORECASE)
 _LOCK = re.compile(r"\bFOR (?:NO KEY )?(?:UPDATE|SHARE|KEY SHARE)(?: OF [\w, ]+?)?(?: SKIP LOCKED| NOWAIT)?\s*$", re.I)
 _COLUMN = re.compile(r"(?:^|, ?)(\w+)\s*=")
 
@@ -29,7 +31,7 @@ def signature(statement: str) -> str:
     text = _SPACE.sub(" ", _STRING.sub("?", statement)).strip().split(";")[0]
     if match := _UPDATE.match(text):
         columns = [name for name in _COLUMN.findall(match[2]) if name not in _EVERYWHERE]
-        return f"UPDATE {match[1]} SET {', '.join(columns)}"[:_MAX_LENGTH]
+        return f"UPDATE {match[1]} SET {', '.join(columns)}"[:_MAX_LENGTH]  # noqa: S608 - it is never executed
     if match := _DELETE.match(text):
         return f"DELETE {match[1]}"
     if match := _INSERT.match(text):
@@ -38,4 +40,4 @@ def signature(statement: str) -> str:
         tables = list(dict.fromkeys(_TABLE.findall(text)))
         lock = _LOCK.search(text)
         return f"SELECT {', '.join(tables)}{' ' + lock[0].strip() if lock else ''}"[:_MAX_LENGTH]
-    return text[:60]
+    return _NUMBER.sub("?", text)[:60]

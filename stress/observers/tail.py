@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 
-class SourceLost(Exception):
+class SourceLost(Exception):  # noqa: N818 - it says what happened
     """What was to be observed can't be seen any more, or was not seen for a time."""
 
 

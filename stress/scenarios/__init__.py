@@ -9,9 +9,6 @@ from stress.scenarios import deadline_miss, trigger_cancel, version_churn
 from stress.scenarios.base import Scenario
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
-    {
-        scenario.name: scenario
-        for scenario in (version_churn.SCENARIO, deadline_miss.SCENARIO, trigger_cancel.SCENARIO)
-    }
+    {scenario.name: scenario for scenario in (version_churn.SCENARIO, deadline_miss.SCENARIO, trigger_cancel.SCENARIO)}
 )
 """Every scenario by its name, in the order in which their races are reported."""

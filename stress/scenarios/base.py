@@ -1,8 +1,8 @@
 """What a scenario is: the races it provokes and what it needs for that.
 
 A scenario is data: which DAGs must be there, which users of the load take part, what the cluster must be told, which
-observers must see. Scenarios are joined into one load, since the races are races of one cluster under one load; each can
-be asked for alone.
+observers must see. Scenarios are joined into one load, since the races are races of one cluster under one load; each
+can be asked for alone.
 """
 
 from __future__ import annotations

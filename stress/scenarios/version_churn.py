@@ -17,7 +17,7 @@ SCENARIO = Scenario(
     config={
         # Airflow's default writes a changed DAG at most every 30 s, so that versions would come in bursts.
         "core.min_serialized_dag_update_interval": "0",
-        "dag_processor.min_file_process_interval": "1",
+        "dag_processor.min_file_process_interval": "2",
         "dag_processor.refresh_interval": "5",
     },
 )

@@ -13,7 +13,7 @@ BUNDLE = "test"
 WORKER = ("worker.test", 4711)
 """Host and process id of the worker that all task instances run on."""
 
-NOW = datetime.datetime.now(datetime.timezone.utc)
+NOW = datetime.datetime.now(datetime.UTC)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def write_dag(dag_id: str, tasks: int, extra: str = "") -> Any:
     except ImportError:  # until 3.1
         from airflow.serialization.serialized_objects import SerializedDAG
 
-    with DAG(dag_id, schedule=None, start_date=datetime.datetime(2024, 1, 1), doc_md=extra) as dag:
+    with DAG(dag_id, schedule=None, start_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), doc_md=extra) as dag:
         for number in range(tasks):
             EmptyOperator(task_id=f"task_{number}")
     lazy = LazyDeserializedDAG.from_dag(dag)
@@ -90,9 +90,7 @@ def task_instance_ids(run: Run) -> list[Any]:
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        query = (
-            select(TaskInstance.id).where(TaskInstance.dag_id == run.dag_id).order_by(TaskInstance.task_id)
-        )
+        query = select(TaskInstance.id).where(TaskInstance.dag_id == run.dag_id).order_by(TaskInstance.task_id)
         return list(session.scalars(query))
 
 
@@ -106,9 +104,7 @@ def add_expired_deadlines(run: Run, count: int) -> None:
     except ImportError:  # until 3.1
         from airflow.sdk.definitions.deadline import AsyncCallback
 
-    options = (
-        {"deadline_alert_id": None} if "deadline_alert_id" in inspect.signature(Deadline).parameters else {}
-    )
+    options = {"deadline_alert_id": None} if "deadline_alert_id" in inspect.signature(Deadline).parameters else {}
     with create_session() as session:
         for _ in range(count):
             session.add(

@@ -31,13 +31,13 @@ def listen(engine: Any) -> None:
         event.listen(engine, "after_cursor_execute", _after)
 
 
-def _before(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+def _before(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
     party = _parties.get(threading.get_ident())
     if party is not None:
         party.about_to_execute(cursor.connection.get_backend_pid(), statement)
 
 
-def _after(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+def _after(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
     party = _parties.get(threading.get_ident())
     if party is not None:
         party.executed(statement)

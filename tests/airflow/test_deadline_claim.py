@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow_stress_fixes.catalogue import FIXES
-from airflow_stress_fixes.fix import Fit
 from dag_data import add_expired_deadlines, running_run
 from parties import Party
+
+from airflow_stress_fixes.catalogue import FIXES
+from airflow_stress_fixes.fix import Fit
 
 SELECTS_DEADLINES = r"FROM deadline\s+WHERE deadline\.deadline_time <"
 MAKES_TRIGGER = r"INSERT INTO trigger "

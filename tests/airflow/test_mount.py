@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mounting import read_report
+
 from airflow_stress_fixes import catalogue, source
 from airflow_stress_fixes.fix import COMPONENTS, Fit
 from airflow_stress_fixes.known_sources import RELEASES
-from mounting import read_report
 
 FIXES_DIRECTORY = Path(catalogue.__file__).parents[1]
 TIMEOUT_S = 120
@@ -52,12 +53,8 @@ def test_every_fix_reports_what_the_release_needs(tmp_path: Path, release: str) 
     pid = int(process.stdout.split()[-1])
     assert [file.name for file in tmp_path.iterdir()] == [f"scheduler-{pid}.jsonl"]
     lines = read_report(tmp_path)
-    assert all(
-        line.keys() == {"t", "component", "pid", "fix", "status", "detail", "release"} for line in lines
-    )
-    assert {(line["component"], line["pid"], line["release"]) for line in lines} == {
-        ("scheduler", pid, release)
-    }
+    assert all(line.keys() == {"t", "component", "pid", "fix", "status", "detail", "release"} for line in lines)
+    assert {(line["component"], line["pid"], line["release"]) for line in lines} == {("scheduler", pid, release)}
     words = {Fit.APPLIES: "loaded", Fit.NOT_NEEDED: "not_needed"}
     for fix in ours:
         fit = fix.fits(release)
@@ -76,9 +73,7 @@ def overlay(tmp_path: Path, changed: bool) -> Path:
     text = file.read_text()
     line = "remaining_capacity = capacity - len(result)\n"
     assert text.count(line) == 1
-    file.write_text(
-        text.replace(line, line.rstrip() + "  # changed\n" if changed else line.rstrip() + "  \n")
-    )
+    file.write_text(text.replace(line, line.rstrip() + "  # changed\n" if changed else line.rstrip() + "  \n"))
     return root
 
 
@@ -173,14 +168,10 @@ def test_catalogue_is_consistent() -> None:
         assert set(fix.releases) == set(RELEASES), "each known release has a verdict"
         for release, fit in fix.releases.items():
             found = {t: next(f for f in t.known if release in t.releases(f)) for t in fix.targets}
-            assert fix.judge(found).fit is fit, (
-                f"{name}: the fingerprints of {release} don't lead to its verdict"
-            )
+            assert fix.judge(found).fit is fit, f"{name}: the fingerprints of {release} don't lead to its verdict"
 
 
-@pytest.mark.parametrize(
-    "selection", ["triggerer_comms+deadline_claim", ["deadline_claim", "triggerer_comms"]]
-)
+@pytest.mark.parametrize("selection", ["triggerer_comms+deadline_claim", ["deadline_claim", "triggerer_comms"]])
 def test_resolve_keeps_the_catalogues_order(selection: Any) -> None:
     assert [fix.name for fix in catalogue.resolve(selection)] == ["triggerer_comms", "deadline_claim"]
 

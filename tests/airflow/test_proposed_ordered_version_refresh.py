@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow_stress_fixes.catalogue import FIXES
-from airflow_stress_fixes.fix import Fit
 from dag_data import running_run, task_instance_ids, write_dag
 from parties import Party
 from scheduler_parts import refresh_dag_version
 from state_updates import heartbeat
 from test_state_update_lock_scope import new_run, race
+
+from airflow_stress_fixes.catalogue import FIXES
+from airflow_stress_fixes.fix import Fit
 
 FIX = "proposed_ordered_version_refresh"
 
@@ -42,9 +43,7 @@ def test_breaks_the_cycle(database: Any, mounted: Any, release: str) -> None:
         assert race(database, new_run("proposed")) == 0
 
 
-def test_ends_and_refreshes_all_with_more_rows_than_a_batch(
-    database: Any, mounted: Any, monkeypatch: Any
-) -> None:
+def test_ends_and_refreshes_all_with_more_rows_than_a_batch(database: Any, mounted: Any, monkeypatch: Any) -> None:
     from airflow_stress_fixes import proposed_ordered_version_refresh
 
     monkeypatch.setattr(proposed_ordered_version_refresh, "BATCH", 2)
@@ -57,9 +56,7 @@ def test_ends_and_refreshes_all_with_more_rows_than_a_batch(
     assert sum("SKIP LOCKED" in s and "dag_version_id !=" in s for s in refresh.statements) == 4
 
 
-def test_a_row_skipped_during_its_heartbeat_keeps_the_old_version_for_good(
-    database: Any, mounted: Any
-) -> None:
+def test_a_row_skipped_during_its_heartbeat_keeps_the_old_version_for_good(database: Any, mounted: Any) -> None:
     """The task goes on running, and no later refresh finds that it is behind, because another one isn't."""
     run = new_run("skipped")
     with mounted(FIX):

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_triggerer_comms import cancelled_after_the_write, on_stream, request
+
 from airflow_stress_fixes.catalogue import FIXES
 from airflow_stress_fixes.fix import Fit
-from test_triggerer_comms import cancelled_after_the_write, on_stream, request
 
 FIX = "proposed_thread_lock"
 HANG_S = 3.0
@@ -35,11 +36,9 @@ def test_still_out_of_order_after_a_cancellation(mounted: Any) -> None:
             on_stream(cancelled_after_the_write)
 
 
-async def two_coroutines(comms: Any, supervisor: Any) -> list[str]:
+async def two_coroutines(comms: Any, _supervisor: Any) -> list[str]:
     """Two coroutines of one loop ask at the same time."""
-    return [
-        reply.value for reply in await asyncio.gather(comms.asend(request("a")), comms.asend(request("b")))
-    ]
+    return [reply.value for reply in await asyncio.gather(comms.asend(request("a")), comms.asend(request("b")))]
 
 
 HANGS = f"""

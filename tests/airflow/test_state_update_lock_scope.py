@@ -8,13 +8,14 @@ from typing import Any
 import httpx
 import psycopg2.errors
 import pytest
-from airflow_stress_fixes.catalogue import FIXES
-from airflow_stress_fixes.fix import Fit
 from dag_data import NOW, Run, running_run, task_instance_ids, write_dag
 from parties import Party
 from scheduler_parts import refresh_dag_version
 from sqlalchemy.exc import DBAPIError
 from state_updates import UNREADABLE_EVENTS, stored_state, success, update_state
+
+from airflow_stress_fixes.catalogue import FIXES
+from airflow_stress_fixes.fix import Fit
 
 FIX = "state_update_lock_scope"
 LOADS_TASK_INSTANCE = r"task_instance\.pool_slots.*FROM task_instance JOIN dag_run"
@@ -53,9 +54,7 @@ def deadlocks(database: Any) -> int:
 
     settings.engine.dispose()  # a backend sends its statistics at the latest when it ends
     database.query("SELECT pg_stat_force_next_flush()")
-    return int(
-        database.run("SELECT deadlocks FROM pg_stat_database WHERE datname = %s", database.database)[0][0]
-    )
+    return int(database.run("SELECT deadlocks FROM pg_stat_database WHERE datname = %s", database.database)[0][0])
 
 
 def new_run(dag_id: str) -> Run:

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from airflow_stress_fixes.catalogue import FIXES
-from airflow_stress_fixes.fix import Fit
 from asgiref.sync import sync_to_async
 from supervisor import Supervisor
+
+from airflow_stress_fixes.catalogue import FIXES
+from airflow_stress_fixes.fix import Fit
 
 FIX = "triggerer_comms"
 TIMEOUT_S = 20.0
@@ -110,9 +111,7 @@ async def thread_beside_the_loop(comms: Any, supervisor: Supervisor) -> list[str
     thread = asyncio.create_task(asyncio.to_thread(comms.send, request("thread")))
     await asyncio.to_thread(supervisor.wait_received)
     own = asyncio.create_task(comms.asend(request("loop")))
-    await asyncio.sleep(
-        0
-    )  # one turn of the loop: it has written, or waits for the lock that the thread's loop holds
+    await asyncio.sleep(0)  # one turn of the loop: it has written, or waits for the lock that the thread's loop holds
     supervisor.resume()
     return [reply.value for reply in await asyncio.gather(thread, own)]
 
@@ -125,7 +124,7 @@ def test_threads_may_ask_beside_the_loop(mounted: Any, defect: bool) -> None:
         assert on_stream(thread_beside_the_loop) == ["thread", "loop"]
 
 
-async def many_cancelled_callers(comms: Any, supervisor: Supervisor) -> int:
+async def many_cancelled_callers(comms: Any, _supervisor: Supervisor) -> int:
     """Sixteen callers of all kinds, half of whose requests are cancelled in flight; returns good replies."""
 
     async def caller(number: int) -> int:
@@ -168,13 +167,13 @@ async def supervisor_dies(comms: Any, supervisor: Supervisor) -> list[BaseExcept
 
 
 def test_dead_supervisor_fails_every_caller(mounted: Any, defect: bool) -> None:
-    from airflow_stress_fixes.triggerer_comms import SupervisorGone
+    from airflow_stress_fixes.triggerer_comms import SupervisorGoneError
 
     if not defect:
         pytest.skip("the decoder is upstream's own in this release: its behaviour isn't ours to test")
     with mounted(FIX):
         errors = on_stream(supervisor_dies)
-    assert [type(error) for error in errors] == [SupervisorGone] * 4
+    assert [type(error) for error in errors] == [SupervisorGoneError] * 4
 
 
 async def garbage(comms: Any, supervisor: Supervisor) -> list[BaseException]:
@@ -188,15 +187,15 @@ async def garbage(comms: Any, supervisor: Supervisor) -> list[BaseException]:
 
 
 def test_undecodable_frame_fails_every_caller(mounted: Any, defect: bool) -> None:
-    from airflow_stress_fixes.triggerer_comms import SupervisorGone
+    from airflow_stress_fixes.triggerer_comms import SupervisorGoneError
 
     if not defect:
         pytest.skip("the decoder is upstream's own in this release: its behaviour isn't ours to test")
     with mounted(FIX):
-        assert [type(error) for error in on_stream(garbage)] == [SupervisorGone] * 2
+        assert [type(error) for error in on_stream(garbage)] == [SupervisorGoneError] * 2
 
 
-async def sync_call_on_the_loop(comms: Any, supervisor: Supervisor) -> str:
+async def sync_call_on_the_loop(comms: Any, _supervisor: Supervisor) -> str:
     """A synchronous send on the loop's own thread; returns its error's words."""
     try:
         comms.send(request("blocks"))
@@ -215,7 +214,7 @@ def test_sync_call_on_the_loop_raises_what_the_sdk_looks_for(mounted: Any, defec
         assert on_stream(sync_call_on_the_loop).startswith(words)
 
 
-async def event_that_cannot_be_encoded(comms: Any, supervisor: Supervisor) -> str:
+async def event_that_cannot_be_encoded(comms: Any, _supervisor: Supervisor) -> str:
     """A request that msgpack refuses must fail its own caller and leave the stream whole."""
 
     class Unencodable:

@@ -1,9 +1,9 @@
-"""The hollow worker executor: drives scheduler, api-server and database as a fleet of workers would, without running tasks.
+"""The hollow worker executor: drives scheduler, api-server and database as workers would, without running tasks.
 
-A real task costs about a second of CPU, so two cores never reach the rates at which races show. This executor hands each
-workload's identity and token to one worker process (`hollow_worker.py`, no Airflow inside), which plays the task's part
-over the Execution API and tells how it ended. Everything on the server's side is real: the routes, their transactions,
-the scheduler's handling of executor events.
+A real task costs about a second of CPU, so two cores never reach the rates at which races show. This executor hands
+each workload's identity and token to one worker process (`hollow_worker.py`, no Airflow inside), which plays the task's
+part over the Execution API and tells how it ended. Everything on the server's side is real: the routes, their
+transactions, the scheduler's handling of executor events.
 
 Mounted on PYTHONPATH and named in `core.executor`; imports nothing of the harness.
 """

@@ -1,10 +1,10 @@
 """The hollow worker process: plays many task workers at once over the Execution API. Standard library only.
 
-Reads one JSON object a line from standard input (`id`, `ti`, `token`, `hollow`: what the task would do) and writes one a
-line to standard output when a worker process would have ended (`id`, `ok`). Ends when its input ends.
+Reads one JSON object a line from standard input (`id`, `ti`, `token`, `hollow`: what the task would do) and writes one
+a line to standard output when a worker process would have ended (`id`, `ok`). Ends when its input ends.
 
-Raw HTTP on purpose: the task SDK's client retries server errors and would hide them. A server error is recorded with its
-code and then retried as a worker would, a bounded number of times. Every answer is recorded as one JSON line in the
+Raw HTTP on purpose: the task SDK's client retries server errors and would hide them. A server error is recorded with
+its code and then retried as a worker would, a bounded number of times. Every answer is recorded as one JSON line in the
 shared directory: time, operation, code, duration, and for a final state what was reported and for which task instance.
 """
 
@@ -16,6 +16,8 @@ import socket
 import sys
 import time
 from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 CONCURRENCY = int(os.environ.get("AIRFLOW_STRESS_HOLLOW_WORKERS", "12"))
@@ -32,10 +34,10 @@ class Recorder:
         shared = os.environ.get("AIRFLOW_STRESS_SHARED")
         self.file = None
         if shared:
-            directory = os.path.join(shared, "execution_api")
-            os.makedirs(directory, exist_ok=True)
+            directory = Path(shared) / "execution_api"
+            directory.mkdir(parents=True, exist_ok=True)
             name = f"{os.environ.get('AIRFLOW_STRESS_COMPONENT', 'unknown')}-{os.getpid()}.jsonl"
-            self.file = os.open(os.path.join(directory, name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            self.file = os.open(directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def answer(self, **facts: object) -> None:
         if self.file is not None:
@@ -107,7 +109,9 @@ class Worker:
         self.recorder = recorder
         self.identity = {"hostname": socket.gethostname(), "unixname": "hollow", "pid": os.getpid()}
 
-    async def call(self, operation: str, method: str, path: str, work: dict, body: object, **facts: object) -> tuple[int, bytes]:
+    async def call(
+        self, operation: str, method: str, path: str, work: dict[str, Any], body: object, **facts: object
+    ) -> tuple[int, bytes]:
         """Call until the answer is not a server error; code 0 stands for no answer at all."""
         for attempt in range(ATTEMPTS):
             started = time.monotonic()
@@ -117,15 +121,18 @@ class Worker:
                 )
             except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
                 code, headers, content = 0, {}, b""
-            self.recorder.answer(t=time.time(), op=operation, code=code, s=round(time.monotonic() - started, 6), **facts)
+            self.recorder.answer(
+                t=time.time(), op=operation, code=code, s=round(time.monotonic() - started, 6), **facts
+            )
             work["token"] = headers.get("refreshed-api-token", work["token"])
             if 0 < code < 500:
                 return code, content
             if attempt + 1 < ATTEMPTS:
-                await asyncio.sleep(RETRY_S * (2**attempt) * random.uniform(0.5, 1.5))
+                spread = random.uniform(0.5, 1.5)  # noqa: S311 - so that workers do not come back together
+                await asyncio.sleep(RETRY_S * (2**attempt) * spread)
         return code, content
 
-    async def play(self, work: dict) -> bool:
+    async def play(self, work: dict[str, Any]) -> bool:
         """True if the task's process would have ended with exit code 0."""
         ti = work["ti"]
         hollow = work["hollow"]
@@ -160,7 +167,7 @@ async def main() -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     plays: set[asyncio.Task[None]] = set()
 
-    async def play(work: dict) -> None:
+    async def play(work: dict[str, Any]) -> None:
         async with places:
             ok = await worker.play(work)
         os.write(1, json.dumps({"id": work["id"], "ok": ok}).encode() + b"\n")

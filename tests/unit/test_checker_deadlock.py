@@ -1,0 +1,99 @@
+"""Deadlocks: each is counted once, named by its cause, and measured against the state updates."""
+
+from __future__ import annotations
+
+import pytest
+from histories import Block, deadlock
+
+from stress import events
+from stress.checkers.deadlock import check
+
+REFRESH = "UPDATE task_instance SET dag_version_id"
+LOCKING = "SELECT task_instance, dag_run FOR UPDATE"
+
+
+def answered(count: int, operation: str = "success", code: int = 204) -> events.AnyEvent:
+    return events.ApiAnswered(operation=operation, code=code, count=count, seconds=0.1, buckets=[0] * 13)
+
+
+def sampled(deadlocks: int) -> events.AnyEvent:
+    return events.DatabaseSampled(deadlocks=deadlocks, commits=1, rollbacks=1, sessions=1)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "cause"),
+    [
+        (("api-server", LOCKING), ("scheduler-1", REFRESH), "state_update_vs_version_refresh"),
+        (("scheduler-2", REFRESH), ("api-server", LOCKING), "state_update_vs_version_refresh"),
+        (("scheduler-1", REFRESH), ("scheduler-2", REFRESH), "scheduler_vs_scheduler"),
+        (("scheduler-1", REFRESH), ("api-server", "UPDATE dag_run SET state"), "api-server_vs_scheduler"),
+        (("scheduler-1", "UPDATE dag_run SET state"), ("api-server", LOCKING), "api-server_vs_scheduler"),
+        # The roles count, not only the statements: here the api-server refreshes and the scheduler locks.
+        (("api-server", REFRESH), ("scheduler-1", LOCKING), "api-server_vs_scheduler"),
+        (("api-server", LOCKING), ("api-server", LOCKING), "api-server"),
+        (("triggerer-1", "DELETE trigger"), ("scheduler-1", REFRESH), "scheduler_vs_triggerer"),
+        (("unknown", LOCKING), ("scheduler-1", REFRESH), "scheduler_vs_unknown"),
+    ],
+)
+def test_the_cause_is_told_by_who_took_part_with_what(
+    left: tuple[str, str], right: tuple[str, str], cause: str
+) -> None:
+    block = Block().add(10.2, deadlock(10, left, right)).end()
+    assert [incident.cause for incident in check(block.view()).incidents] == [cause]
+
+
+def test_the_cause_of_a_cycle_of_three_is_told() -> None:
+    two = deadlock(10)
+    third = events.DeadlockSide(pid=9, component="api-server", statement="", waits_for="", signature=LOCKING)
+    three = events.DeadlockSeen(at=two.at, victim=two.victim, context="", sides=[*two.sides, third])
+    block = Block().add(10.2, three).end()
+    assert check(block.view()).incidents[0].cause == "state_update_vs_version_refresh"
+
+
+def test_each_deadlock_is_an_incident_at_its_own_time() -> None:
+    block = Block().add(10.4, deadlock(10)).add(20.4, deadlock(20)).end()
+    assert [incident.at_s for incident in check(block.view()).incidents] == [10.0, 20.0]
+
+
+def test_two_deadlocks_of_the_same_statements_have_the_same_signature() -> None:
+    refresh, locking = ("scheduler-1", REFRESH), ("api-server", LOCKING)
+    block = Block().add(1, deadlock(1, locking, refresh)).add(2, deadlock(2, ("scheduler-2", REFRESH), locking)).end()
+    signatures = {incident.signature for incident in check(block.view()).incidents}
+    assert signatures == {f"api-server: {LOCKING} <> scheduler: {REFRESH}"}
+
+
+def test_the_witness_has_both_statements_and_locks() -> None:
+    witness = check(Block().add(10.2, deadlock(10)).end().view()).incidents[0].witness
+    assert witness.headline == "PostgreSQL aborted the transaction of api-server while locking tuple (4,13)"
+    assert witness.tables[0].rows == (
+        ("api-server", "500", "ShareLock", LOCKING),
+        ("scheduler-1", "501", "ShareLock", REFRESH),
+    )
+
+
+def test_opportunities_are_the_state_updates_that_were_answered() -> None:
+    block = Block().add(1, answered(5), answered(2, code=500), answered(7, code=0), answered(9, operation="run")).end()
+    assert check(block.view()).opportunities == 7
+
+
+def test_without_hollow_workers_opportunities_are_the_finished_tasks() -> None:
+    assert check(Block().end(tasks=42).view()).opportunities == 42
+
+
+@pytest.mark.parametrize("observer", ["postgres_log", "database"])
+def test_a_blind_observer_makes_the_race_blind(observer: str) -> None:
+    block = Block().add(1, events.ObserverBlind(observer=observer, reason="gone")).end()
+    assert check(block.view()).blind == (f"block 0: {observer} was blind: gone",)
+
+
+def test_deadlocks_that_the_log_did_not_show_make_the_race_blind() -> None:
+    block = Block().add(10.2, deadlock(10)).add(59, sampled(2)).end()
+    assert check(block.view()).blind == ("block 0: PostgreSQL counted 2 deadlocks, its log showed 1",)
+
+
+def test_counters_that_lag_behind_the_log_are_no_blindness() -> None:
+    assert check(Block().add(10.2, deadlock(10)).add(59, sampled(0)).end().view()).blind == ()
+
+
+def test_while_the_block_runs_the_log_may_lag_behind_the_counters() -> None:
+    assert check(Block().add(10, sampled(1)).view()).blind == ()

@@ -1,0 +1,229 @@
+"""Out-of-order frames: one incident a life of a runner, its cause told apart, and a standstill is no repair."""
+
+from __future__ import annotations
+
+import pytest
+from histories import Block, at
+
+from stress import events
+from stress.checkers.out_of_order_frame import LOOP_STOPPED_S, UNANSWERED_S, check
+from stress.results import Incident
+
+
+def frame_error(second: float, error: str = "out_of_order", component: str = "triggerer-1") -> events.AnyEvent:
+    got, expected = (555, 556) if error == "out_of_order" else (None, None)
+    return events.FrameError(at=at(second), component=component, error=error, got=got, expected=expected, line=error)
+
+
+def cancelled(second: float, *, in_request: bool = True, component: str = "triggerer-1") -> events.AnyEvent:
+    return events.CancellationDelivered(
+        at=at(second), component=component, pid=104, trigger=9, in_request=in_request, next_frame=556
+    )
+
+
+def died(second: float, component: str = "triggerer-1") -> events.AnyEvent:
+    return events.RunnerDied(at=at(second), component=component)
+
+
+def restarted(block: Block, second: float, pid: int = 900) -> Block:
+    """The first triggerer ends and is started again."""
+    block.add(second, events.ComponentExited(component="triggerer-1", pid=104, code=1))
+    return block.add(second, events.ComponentStarted(component="triggerer-1", pid=pid, restarts=1))
+
+
+def told(second: float, polls: int, active: int = 8) -> events.AnyEvent:
+    return events.TriggersProgressed(at=at(second), component="triggerer-1", pid=300, polls=polls, active=active)
+
+
+def polling(block: Block, begin: float, end: float, polls: int, step: int = 4) -> int:
+    """A runner that ticks twice a second with `step` polls a tick; the number of its last."""
+    for half in range(int((end - begin) * 2) + 1):
+        polls += step
+        block.add(begin + half / 2, told(begin + half / 2, polls))
+    return polls
+
+
+def incidents(block: Block) -> tuple[Incident, ...]:
+    return check(block.end().view()).incidents
+
+
+def causes(block: Block) -> list[str]:
+    return [incident.cause for incident in incidents(block)]
+
+
+def test_a_frame_lost_after_a_cancellation_in_a_request_is_cancellation() -> None:
+    assert causes(Block().add(10, cancelled(10), frame_error(10.2))) == ["cancellation"]
+
+
+def test_a_frame_lost_beside_a_foreign_loop_is_a_foreign_thread() -> None:
+    assert causes(Block().add(10, frame_error(9.9, "foreign_loop"), frame_error(10.2))) == ["foreign_thread"]
+
+
+def test_a_foreign_loop_alone_is_a_foreign_thread() -> None:
+    assert causes(Block().add(10, frame_error(10, "foreign_loop"))) == ["foreign_thread"]
+
+
+def test_a_frame_lost_without_a_known_reason_is_unexplained() -> None:
+    assert causes(Block().add(10, frame_error(10))) == ["unexplained"]
+
+
+def test_a_cancellation_between_requests_explains_nothing() -> None:
+    assert causes(Block().add(10, cancelled(9.9, in_request=False), frame_error(10))) == ["unexplained"]
+
+
+def test_a_cancellation_in_another_triggerer_explains_nothing() -> None:
+    assert causes(Block().add(10, cancelled(9.9, component="triggerer-2"), frame_error(10))) == ["unexplained"]
+
+
+def test_a_cancellation_long_before_explains_nothing() -> None:
+    assert causes(Block().add(5, cancelled(5)).add(30, frame_error(30))) == ["unexplained"]
+
+
+def test_a_runner_that_died_without_a_frame_is_runner_died() -> None:
+    assert causes(Block().add(10, died(10))) == ["runner_died"]
+
+
+def test_a_life_is_one_incident_however_many_lines_its_death_writes() -> None:
+    block = Block().add(10, cancelled(10), frame_error(10.1), frame_error(10.2), frame_error(10.3), died(10.4))
+    assert causes(block) == ["cancellation"]
+
+
+def test_each_life_is_an_incident_of_its_own() -> None:
+    block = restarted(Block().add(10, frame_error(10)), 11)
+    assert causes(block.add(40, died(40))) == ["unexplained", "runner_died"]
+
+
+def test_each_triggerer_is_an_incident_of_its_own() -> None:
+    block = Block().add(10, frame_error(10), frame_error(10, component="triggerer-2"))
+    assert len(incidents(block)) == 2
+
+
+def test_the_incident_is_when_the_first_frame_was_lost() -> None:
+    assert incidents(Block().add(12, frame_error(10), frame_error(11)))[0].at_s == 10.0
+
+
+def test_the_witness_has_the_frames_around_the_cancellation() -> None:
+    answer = events.CancelledAnswer(
+        at=at(10.1), component="triggerer-1", pid=104, trigger=9, state=None, error="RuntimeError: out of order"
+    )
+    witness = incidents(Block().add(11, cancelled(10), answer, frame_error(10.2)))[0].witness
+    assert witness.headline == (
+        "triggerer-1 read frame 555 where it expected 556, after 1 cancellations (1 of them in the middle of a request)"
+    )
+    assert witness.tables[0].rows == (
+        ("10.000 s", "receipt", "trigger 9 cancelled in the middle of a request, next frame id 556"),
+        ("10.100 s", "receipt", "trigger 9 asked for its task's state: error RuntimeError: out of order"),
+        ("10.200 s", "log", "out_of_order"),
+    )
+
+
+def test_a_long_witness_is_cut_and_says_so() -> None:
+    table = incidents(Block().add(10, *(frame_error(10 + n / 100) for n in range(100))))[0].witness.tables[0]
+    assert len(table.rows) == 40
+    assert table.caption == "Around the incident (first of 100)"
+
+
+def test_opportunities_are_the_cancellations() -> None:
+    block = Block().add(10, cancelled(10), cancelled(10, in_request=False), cancelled(10, component="triggerer-2"))
+    assert check(block.end().view()).opportunities == 3
+
+
+@pytest.mark.parametrize("observer", ["component_logs", "receipts"])
+def test_a_blind_observer_makes_the_race_blind(observer: str) -> None:
+    block = Block().add(1, events.ObserverBlind(observer=observer, reason="gone")).end()
+    assert check(block.view()).blind == (f"block 0: {observer} was blind: gone",)
+
+
+def test_a_runner_that_polls_all_the_time_does_not_hang() -> None:
+    block = Block()
+    polling(block, 1, 60, 0)
+    assert causes(block) == []
+
+
+def test_a_runner_whose_loop_stands_still_hangs() -> None:
+    block = Block()
+    polls = polling(block, 1, 10, 0)
+    polling(block, 10 + LOOP_STOPPED_S, 60, polls)
+    found = incidents(block)
+    assert [(incident.cause, incident.at_s) for incident in found] == [("runner_hung", 10.0)]
+    assert "stood still for 10.0 s with 8 polling triggers" in found[0].witness.headline
+
+
+def test_a_runner_whose_loop_stands_still_for_less_does_not_hang() -> None:
+    block = Block()
+    polls = polling(block, 1, 10, 0)
+    polling(block, 10 + LOOP_STOPPED_S - 0.5, 60, polls)
+    assert causes(block) == []
+
+
+def test_a_runner_that_falls_silent_for_good_hangs() -> None:
+    block = Block()
+    polling(block, 1, 10, 0)
+    assert causes(block) == ["runner_hung"]
+
+
+def test_a_runner_that_ticks_but_gets_no_answer_hangs() -> None:
+    block = Block()
+    polls = polling(block, 1, 10, 0)
+    polling(block, 10.5, 10 + UNANSWERED_S, polls, step=0)
+    found = incidents(block)
+    assert (found[0].cause, found[0].at_s) == ("runner_hung", 10.0)
+    assert "got no answer for 20.0 s" in found[0].witness.headline
+
+
+def test_a_runner_that_waits_for_an_answer_for_less_does_not_hang() -> None:
+    block = Block()
+    polls = polling(block, 1, 10, 0)
+    polling(block, 10.5, 10 + UNANSWERED_S - 0.5, polls, step=0)
+    polling(block, 10 + UNANSWERED_S - 0.5, 60, polls)
+    assert causes(block) == []
+
+
+def test_a_runner_does_not_hang_before_its_first_answer() -> None:
+    block = Block()
+    polling(block, 1, 40, 0, step=0)
+    polling(block, 40.5, 60, 0)
+    assert causes(block) == []
+
+
+def test_a_runner_without_triggers_does_not_hang() -> None:
+    block = Block()
+    polls = polling(block, 1, 10, 0)
+    block.add(10.5, told(10.5, polls, active=0))
+    assert causes(block) == []
+
+
+def test_a_wait_for_an_answer_does_not_begin_before_the_question() -> None:
+    block = Block()
+    polls = polling(block, 1, 10, 0)
+    block.add(10.5, told(10.5, polls, active=0))
+    # Nothing to poll for longer than any answer may take; then triggers again, not answered in their first second.
+    polling(block, 40, 41, polls, step=0)
+    polling(block, 41.5, 60, polls)
+    assert causes(block) == []
+
+
+def test_a_runner_does_not_hang_after_the_load() -> None:
+    block = Block()
+    polls = polling(block, 1, 59, 0)
+    block.add(59.5 + LOOP_STOPPED_S, told(59.5 + LOOP_STOPPED_S, polls))
+    assert causes(block) == []
+
+
+def test_a_standstill_that_begins_after_the_load_is_none() -> None:
+    block = Block()
+    polls = polling(block, 1, 62, 0)
+    block.add(75, told(75, polls))
+    assert causes(block) == []
+
+
+def test_a_runner_whose_triggerer_ended_did_not_hang() -> None:
+    block = Block()
+    polling(block, 1, 10, 0)
+    assert causes(restarted(block, 11)) == []
+
+
+def test_a_lost_frame_outranks_the_standstill_that_it_leads_to() -> None:
+    block = Block()
+    polling(block, 1, 10, 0)
+    assert causes(block.add(11, cancelled(10), frame_error(10.2))) == ["cancellation"]
