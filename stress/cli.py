@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--runtime", default="local", help="where: local (default)")
     run.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release of arms that name none")
-    run.add_argument("--budget", default=None, help="how long at most, such as 10m (default: 9m)")
+    run.add_argument("--budget", default=None, help="how long at most, such as 10m (default: 9.5m)")
     run.add_argument("--load", default=None, metavar="TIME", help="how long a block's load lasts, such as 30s")
     run.add_argument("--seed", default=None, metavar="N", help="for the same choices again (default: chosen, printed)")
     run.add_argument("--out", default=None, metavar="DIR", help="the run's directory (default: runs/<id>)")

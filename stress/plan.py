@@ -27,7 +27,7 @@ from stress.scenarios.base import Scenario
 
 METRICS_PORT = 9108
 DEFAULT_ARMS = ("stock", "fixed")
-DEFAULT_BUDGET = "9m"
+DEFAULT_BUDGET = "9.5m"
 WORKERS = ("hollow", "real")
 RUNTIMES = ("local",)
 
