@@ -9,6 +9,7 @@ in `pg_stat_activity`, which is sampled at the same rhythm, and in every other l
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import re
@@ -157,7 +158,10 @@ class PostgresLog(Observer):
             statements[victim] = record["statement"]
         unknown = [pid for pid in waits if pid not in self._components]
         if unknown:
-            self._sample_sessions()
+            # A side that nobody knows is better than a deadlock that nobody saw; a server that is gone is noticed by
+            # its marks.
+            with contextlib.suppress(SourceLost):
+                self._sample_sessions()
         sides = [
             events.DeadlockSide(
                 pid=pid,

@@ -1,0 +1,249 @@
+"""From a history to results: what counts, what was cut short, whether the fixes were there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from histories import Block, callback, deadlock, run
+
+from stress import events, history
+from stress.history import History, Journal
+from stress.judging import judge_history, planned
+from stress.report import results_json
+from stress.results import RaceState, RunState, Verdict
+
+FIX = "deadline_claim"  # loaded by schedulers
+FIXED = {"stock": [], "fixed": [FIX]}
+
+
+def quiet(arm: str, number: int, updates: int = 1000) -> Block:
+    """A complete block without an incident."""
+    block = Block(arm, number)
+    block.add(1, events.ApiAnswered(operation="success", code=204, count=updates, seconds=1.0, buckets=[0] * 13))
+    return block
+
+
+def deadlocked(arm: str, number: int, count: int = 10) -> Block:
+    """A complete block with deadlocks, spread evenly."""
+    block = quiet(arm, number)
+    for n in range(count):
+        block.add(n + 1.0, deadlock(n + 1.0))
+    return block
+
+
+def loaded(block: Block, *components: str, status: str = "loaded", second: float = -8.0) -> Block:
+    """Components report the fix."""
+    for component in components or ("scheduler-1", "scheduler-2"):
+        report = events.FixReported(component=component, pid=1, fix=FIX, status=status, detail="why")
+        block.add(second, report)
+    return block
+
+
+def decisive() -> list[Block]:
+    """Six blocks, A B B A A B, with deadlocks on stock only."""
+    arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed")
+    return [
+        (deadlocked(arm, n) if arm == "stock" else quiet(arm, n)).end(tasks=500) for n, arm in enumerate(arms)
+    ]
+
+
+def test_a_race_that_stock_shows_and_fixed_does_not_is_removed() -> None:
+    results = judge_history(run(*decisive(), races=("deadlock",)), RunState.DONE)
+    assert results.races["deadlock"].verdict is RaceState.REMOVED
+    assert results.verdict is Verdict.PASS
+
+
+def test_the_counts_are_those_of_all_blocks_of_an_arm() -> None:
+    verdict = judge_history(run(*decisive()), RunState.DONE).races["deadlock"]
+    stock, fixed = verdict.arms["stock"], verdict.arms["fixed"]
+    assert (stock.incidents, stock.opportunities, stock.exposure_s) == (30, 3000, 180.0)
+    assert (fixed.incidents, fixed.opportunities, fixed.exposure_s) == (0, 3000, 180.0)
+
+
+def test_the_same_history_has_the_same_results() -> None:
+    recorded = run(*decisive())
+    assert results_json.render(judge_history(recorded, RunState.DONE)) == results_json.render(
+        judge_history(recorded, RunState.DONE)
+    )
+
+
+def test_a_history_is_judged_alike_from_memory_and_from_the_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "h")
+    entries = [journal.append(entry.event, entry.block) for entry in run(*decisive()).entries]
+    journal.close()
+    from_memory = judge_history(History(tuple(entries), None), RunState.DONE)
+    assert judge_history(history.read(tmp_path / "h"), RunState.DONE) == from_memory
+
+
+def test_races_are_judged_in_the_plan_s_order_and_no_others() -> None:
+    recorded = run(quiet("stock", 0).end(), races=("out_of_order_frame", "deadlock"))
+    assert list(judge_history(recorded, RunState.DONE).races) == ["out_of_order_frame", "deadlock"]
+
+
+def test_a_block_that_was_cut_short_is_left_out_and_said_so() -> None:
+    results = judge_history(run(*decisive(), deadlocked("stock", 6).end(complete=False)), RunState.DONE)
+    assert results.races["deadlock"].arms["stock"].incidents == 30
+    assert "block 6 (stock) was cut short and is left out" in results.notes
+
+
+def test_a_block_that_was_cut_short_counts_for_its_incidents_on_the_arm_under_test() -> None:
+    results = judge_history(run(*decisive(), deadlocked("fixed", 6, 1).end(complete=False)), RunState.DONE)
+    assert results.races["deadlock"].arms["fixed"].incidents == 1
+    assert results.races["deadlock"].verdict is not RaceState.REMOVED
+    assert "block 6 (fixed) was cut short and counts for its incidents only" in results.notes
+
+
+def test_a_block_without_an_end_is_cut_short() -> None:
+    results = judge_history(run(*decisive(), deadlocked("stock", 6)), RunState.DONE)
+    assert results.races["deadlock"].arms["stock"].incidents == 30
+
+
+def test_an_interrupted_run_is_never_a_pass() -> None:
+    results = judge_history(run(*decisive(), races=("deadlock",)), RunState.INTERRUPTED)
+    assert results.verdict is Verdict.UNKNOWN
+
+
+def test_a_failed_run_is_never_a_pass() -> None:
+    assert judge_history(run(*decisive(), races=("deadlock",)), RunState.FAILED).verdict is Verdict.UNKNOWN
+
+
+def test_a_blind_block_makes_the_race_unknown() -> None:
+    blocks = decisive()
+    blind = quiet("fixed", 6).add(5, events.ObserverBlind(observer="postgres_log", reason="moved away")).end()
+    results = judge_history(run(*blocks, blind, races=("deadlock",)), RunState.DONE)
+    assert results.races["deadlock"].verdict is RaceState.UNKNOWN
+    assert "block 6: postgres_log was blind: moved away" in results.blind
+
+
+def test_a_broken_history_is_noted() -> None:
+    whole = run(*decisive())
+    results = judge_history(History(whole.entries, "line 9 of history.jsonl is torn"), RunState.DONE)
+    assert "the history ends early: line 9 of history.jsonl is torn" in results.notes
+
+
+def test_notes_of_the_run_come_first() -> None:
+    results = judge_history(run(quiet("stock", 0)), RunState.INTERRUPTED, notes=("the harness was killed",))
+    assert results.notes[0] == "the harness was killed"
+
+
+@pytest.mark.parametrize("length", range(4))
+def test_the_begin_of_a_history_is_judged_as_unknown_or_refused(length: int) -> None:
+    # Nothing, the run, its first arm, its second arm.
+    begun = History(run(*decisive()).entries[:length], None)
+    if length < 2:
+        with pytest.raises(ValueError, match="does not begin with a plan"):
+            judge_history(begun, RunState.INTERRUPTED)
+    else:
+        assert judge_history(begun, RunState.INTERRUPTED).verdict is Verdict.UNKNOWN
+
+
+def test_every_prefix_of_a_history_can_be_judged_and_none_is_a_pass() -> None:
+    blocks = [block.end() for block in (deadlocked("stock", 0, 2), quiet("fixed", 1))]
+    whole = run(*blocks)
+    for length in range(3, len(whole.entries)):
+        results = judge_history(History(whole.entries[:length], None), RunState.INTERRUPTED)
+        assert results.verdict is not Verdict.PASS, f"after {length} entries"
+
+
+def test_the_plan_is_what_the_history_begins_with() -> None:
+    plan = planned(run(fixes=FIXED))
+    assert (plan.run_id, plan.seed, [(arm.name, arm.fixes) for arm in plan.arms]) == (
+        "20270115-080000-abcdef",
+        7,
+        [("stock", ()), ("fixed", (FIX,))],
+    )
+
+
+# -- were the fixes there --------------------------------------------------------------------------------------------
+
+
+def blind_for(*blocks: Block) -> tuple[str, ...]:
+    return judge_history(run(*blocks, fixes=FIXED, races=("deadlock",)), RunState.DONE).blind
+
+
+def test_fixes_that_every_process_loaded_are_trusted() -> None:
+    assert blind_for(quiet("stock", 0).end(), loaded(quiet("fixed", 1)).end()) == ()
+
+
+def test_a_fix_that_is_not_needed_is_trusted() -> None:
+    assert blind_for(quiet("stock", 0).end(), loaded(quiet("fixed", 1), status="not_needed").end()) == ()
+
+
+@pytest.mark.parametrize("status", ["refused", "error", "armed"])
+def test_a_fix_that_a_process_did_not_load_is_not_trusted(status: str) -> None:
+    block = loaded(loaded(quiet("fixed", 1), "scheduler-1"), "scheduler-2", status=status).end()
+    assert "fixed: scheduler-2 of block 1 did not report deadline_claim as loaded" in blind_for(block)
+
+
+def test_a_process_that_refused_says_why() -> None:
+    block = loaded(loaded(quiet("fixed", 1), "scheduler-1"), "scheduler-2", status="refused").end()
+    assert "fixed: scheduler-2 refused deadline_claim: why" in blind_for(block)
+
+
+def test_a_process_that_reported_nothing_is_not_trusted() -> None:
+    assert blind_for(loaded(quiet("fixed", 1), "scheduler-1").end()) == (
+        "fixed: scheduler-2 of block 1 did not report deadline_claim as loaded",
+    )
+
+
+def test_a_race_whose_fix_was_not_loaded_is_not_removed() -> None:
+    blocks = decisive()
+    results = judge_history(run(*blocks, fixes=FIXED, races=("deadlock",)), RunState.DONE)
+    assert results.races["deadlock"].verdict is RaceState.UNKNOWN
+
+
+def test_only_the_roles_that_run_the_code_must_load_it() -> None:
+    assert not any("triggerer" in reason for reason in blind_for(quiet("fixed", 1).end()))
+
+
+def restart(block: Block, second: float) -> Block:
+    block.add(second, events.ComponentExited(component="scheduler-1", pid=101, code=1))
+    return block.add(second, events.ComponentStarted(component="scheduler-1", pid=900, restarts=1))
+
+
+def test_a_process_that_was_started_again_must_load_it_too() -> None:
+    block = restart(loaded(quiet("fixed", 1)), 20).end()
+    assert blind_for(block) == ("fixed: scheduler-1 of block 1 did not report deadline_claim as loaded",)
+
+
+def test_a_process_that_was_started_again_and_loaded_it_is_trusted() -> None:
+    block = loaded(restart(loaded(quiet("fixed", 1)), 20), "scheduler-1", second=25).end()
+    assert blind_for(block) == ()
+
+
+def test_a_process_that_was_started_again_just_before_the_end_need_not_have_come_to_it() -> None:
+    assert blind_for(restart(loaded(quiet("fixed", 1)), 50).end()) == ()
+
+
+def test_reports_of_a_block_that_was_cut_short_are_not_missed() -> None:
+    assert blind_for(quiet("fixed", 1).end(complete=False)) == ()
+
+
+# -- what the report shows -------------------------------------------------------------------------------------------
+
+
+def test_throughput_is_finished_tasks_a_second_of_load_of_complete_blocks() -> None:
+    blocks = [quiet("stock", 0).end(tasks=600), quiet("stock", 1).end(tasks=1200), quiet("stock", 2).end(complete=False)]
+    rate = judge_history(run(*blocks), RunState.DONE).throughput["stock"]
+    assert (rate.task_instances, rate.load_s, rate.task_instances_per_s) == (1800, 120.0, 15.0)
+
+
+def test_an_arm_without_a_block_has_no_throughput() -> None:
+    assert judge_history(run(), RunState.DONE).throughput["fixed"].task_instances_per_s == 0.0
+
+
+def test_a_block_s_summary_has_its_restarts_and_its_memory() -> None:
+    block = restart(quiet("stock", 0), 20)
+    for size in (5, 9, 7):
+        block.add(30, events.MemorySampled(cluster_bytes=size, harness_bytes=1))
+    (summary,) = judge_history(run(block.end(tasks=4)), RunState.DONE).blocks
+    assert (summary.restarts, summary.peak_rss_bytes, summary.task_instances) == (1, 10, 4)
+
+
+def test_every_incident_that_counts_is_shown_with_its_block() -> None:
+    block = quiet("stock", 0).add(20, callback("d", 1), callback("d", 1)).end(missed=("d",))
+    incidents = judge_history(run(block), RunState.DONE).incidents
+    assert [(incident.race, incident.block, incident.arm) for incident in incidents] == [
+        ("duplicate_callback", 0, "stock")
+    ]

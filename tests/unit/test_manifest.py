@@ -1,0 +1,106 @@
+"""The manifest: always whole, tells a run that was abandoned from one that goes on, and how to run it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+import msgspec
+import pytest
+from histories import manifest_of
+
+from stress import manifest
+from stress.results import RunState
+
+GOING_ON = (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING)
+OVER = (RunState.DONE, RunState.INTERRUPTED, RunState.FAILED)
+
+
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    manifest.save(manifest_of(), tmp_path)
+    assert manifest.load(tmp_path) == manifest_of()
+
+
+def test_a_manifest_that_is_written_anew_replaces_the_old_one_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest.save(manifest_of(RunState.STARTING), tmp_path)
+    seen: list[str] = []
+    real = Path.write_bytes
+
+    def watched(path: Path, data: bytes) -> int:
+        written = real(path, data[: len(data) // 2])
+        seen.append(manifest.load(tmp_path).state)
+        return written + real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", watched)
+    manifest.save(manifest_of(RunState.RUNNING), tmp_path)
+    assert (seen, manifest.load(tmp_path).state) == (["starting"], "running")
+
+
+def test_nothing_but_the_manifest_is_left(tmp_path: Path) -> None:
+    manifest.save(manifest_of(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_manifest_is_for_people_too(tmp_path: Path) -> None:
+    manifest.save(manifest_of(), tmp_path)
+    text = (tmp_path / "manifest.json").read_text()
+    assert json.loads(text)["state"] == "done"
+    assert text.count("\n") > 20
+
+
+def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(msgspec.ValidationError, match="run_id"):
+        manifest.load(tmp_path)
+
+
+@pytest.mark.parametrize("state", GOING_ON)
+def test_a_run_that_says_it_goes_on_but_whose_harness_is_gone_is_abandoned(state: RunState) -> None:
+    pid, started = manifest.own_identity()
+    assert manifest_of(state, pid=pid, started=started + 1).abandoned()
+
+
+@pytest.mark.parametrize("state", GOING_ON)
+def test_a_run_whose_harness_lives_is_not_abandoned(state: RunState) -> None:
+    pid, started = manifest.own_identity()
+    assert not manifest_of(state, pid=pid, started=started).abandoned()
+
+
+@pytest.mark.parametrize("state", OVER)
+def test_a_run_that_is_over_is_not_abandoned(state: RunState) -> None:
+    assert not manifest_of(state, pid=1, started=-1).abandoned()
+
+
+def test_a_further_state_keeps_the_end_and_the_error() -> None:
+    failed = manifest_of().with_state(RunState.FAILED, ended=True, error="no memory")
+    later = failed.with_state(RunState.INTERRUPTED)
+    assert (later.ended_at, later.error) == (failed.ended_at, "no memory")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["run"], "stress run --seed 7"),
+        (["run", "--seed", "5"], "stress run --seed 5"),
+        (["run", "--seed=5"], "stress run --seed=5"),
+        (["run", "--arm", "a=config:core.x=b c"], "stress run --arm 'a=config:core.x=b c' --seed 7"),
+    ],
+)
+def test_the_command_runs_it_again(arguments: list[str], command: str) -> None:
+    assert manifest.command_line(arguments, 7) == command
+    assert shlex.split(command)[1 : len(arguments) + 1] == arguments
+
+
+def test_the_host_s_facts_do_not_name_it() -> None:
+    facts = manifest.host_facts()
+    assert set(facts) == {"cpus", "memory_gib", "kernel", "machine", "python"}
+    assert os.uname().nodename not in facts.values()
+
+
+def test_the_facts_of_the_reports_are_the_manifest_s() -> None:
+    facts = manifest_of().facts()
+    assert (facts.run_id, facts.command, facts.host) == ("20270115-080000-abcdef", "stress run --seed 7", {"cpus": "2"})

@@ -1,0 +1,167 @@
+"""What a run shows: plain lines for logs, and a live view that says the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from histories import Block, deadlock
+from rich.console import Console
+
+from stress import screen as module
+from stress.checkers import check
+from stress.plan import Options, Plan, check as check_plan
+from stress.results import BlockCheck
+from stress.screen import LiveScreen, PlainScreen, choose
+from stress.verdict import judge_all
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+    """A plan of the default arms."""
+    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
+    return check_plan(Options(seed="7", budget="10m", out=str(tmp_path / "run")))
+
+
+@pytest.fixture
+def found() -> list[BlockCheck]:
+    """A block's counts."""
+    return [check("deadlock", Block().add(5, deadlock(5)).end(tasks=40).view())]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the screen sees, as a list of one."""
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What was printed, without the times."""
+    return [line.partition("] ")[2] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_plain_lines_begin_with_the_seconds_since_the_start(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = PlainScreen()
+    clock[0] += 12.34
+    screen.progress("migrating")
+    assert capsys.readouterr().out == "[  12.3 s] migrating\n"
+
+
+def test_the_plan_is_told_first(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    PlainScreen().begin(plan)
+    assert lines(capsys) == [
+        f"run {plan.run_id}: stock (3.2.1, 0 fixes) against fixed (3.2.1, 4 fixes)",
+        "races deadlock, duplicate_callback, out_of_order_frame; seed 7; budget 10 min; "
+        "metrics on http://127.0.0.1:9108/metrics",
+    ]
+
+
+def test_a_phase_is_told_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = PlainScreen()
+    screen.block(3, "fixed")
+    screen.phase("load")
+    assert lines(capsys) == ["block 3 (fixed): load"]
+
+
+def test_counts_are_told_with_their_denominator(found: list[BlockCheck], capsys: pytest.CaptureFixture[str]) -> None:
+    screen = PlainScreen()
+    screen.block(0, "stock")
+    screen.checked(found, final=True)
+    assert lines(capsys) == ["block 0 (stock): in all: deadlock 1 of 40 state updates"]
+
+
+def test_counts_of_a_block_that_runs_are_not_told_all_the_time(
+    clock: list[float], found: list[BlockCheck], capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = PlainScreen()
+    for _ in range(20):
+        clock[0] += 2.0
+        screen.checked(found, final=False)
+    assert len(lines(capsys)) == 3
+
+
+def test_the_end_of_a_block_is_always_told(
+    clock: list[float], found: list[BlockCheck], capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = PlainScreen()
+    screen.checked(found, final=False)
+    clock[0] += 0.1
+    screen.checked(found, final=True)
+    assert len(lines(capsys)) == 2
+
+
+def test_what_is_decided_is_told(found: list[BlockCheck], capsys: pytest.CaptureFixture[str]) -> None:
+    PlainScreen().verdicts(judge_all(found, ("deadlock",), ("stock", "fixed")))
+    assert lines(capsys) == ["so far: deadlock unknown"]
+
+
+def test_a_warning_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainScreen().warn("receipts is blind")
+    assert lines(capsys) == ["warning: receipts is blind"]
+
+
+def test_an_error_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainScreen().error("the disk is full")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "stress: the disk is full\n")
+
+
+def test_plain_lines_hold_no_control_characters(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    screen = PlainScreen()
+    screen.begin(plan)
+    screen.end()
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("terminal", "tui", "kind"),
+    [(True, True, LiveScreen), (True, False, PlainScreen), (False, True, PlainScreen), (False, False, PlainScreen)],
+)
+def test_the_live_view_is_for_terminals_where_it_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, tui: bool, kind: type
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    assert type(choose(tui=tui)) is kind
+
+
+def rendered(screen: LiveScreen) -> str:
+    console = Console(width=140)
+    with console.capture() as capture:
+        console.print(screen._render())
+    return capture.get()
+
+
+def test_the_live_view_adds_up_blocks_and_the_present_one(plan: Plan, found: list[BlockCheck]) -> None:
+    screen = LiveScreen()
+    screen._plan = plan
+    screen.checked(found, final=True)
+    screen.checked(found, final=False)
+    assert "2 of 80" in rendered(screen)
+
+
+def test_the_live_view_does_not_count_a_block_twice_at_its_end(plan: Plan, found: list[BlockCheck]) -> None:
+    screen = LiveScreen()
+    screen._plan = plan
+    screen.checked(found, final=False)
+    screen.checked(found, final=True)
+    assert "1 of 40" in rendered(screen)
+
+
+def test_the_live_view_has_what_is_decided_and_the_last_warnings(plan: Plan, found: list[BlockCheck]) -> None:
+    screen = LiveScreen()
+    screen._plan = plan
+    screen.verdicts(judge_all(found, ("deadlock",), ("stock", "fixed")))
+    for number in range(9):
+        screen.warn(f"warning {number}")
+    shown = rendered(screen)
+    assert "unknown" in shown
+    assert [number for number in range(9) if f"warning {number}" in shown] == [5, 6, 7, 8]
+
+
+def test_the_live_view_shows_nothing_before_the_plan() -> None:
+    assert rendered(LiveScreen()).strip() == ""
