@@ -16,4 +16,4 @@ with DAG("bigquery_jobs", schedule="* * * * *", start_date=START, catchup=False,
 
 with DAG("bigquery_endless", schedule=None, start_date=START, max_active_runs=64, tags=["stress"]):
     for job in range(5):
-        BigQueryLikeOperator(task_id=f"job_{job}", poll_s=0.3, job_s=None)
+        BigQueryLikeOperator(task_id=f"job_{job}", poll_s=0.15, job_s=None)

@@ -7,8 +7,8 @@
     5. the observers' last look, while the cluster still runs
     6. the end of everything that the block started
 
-Everything that happens goes into the journal as it happens. A block that doesn't come to step 6 in order is not complete,
-and is marked so.
+Everything that happens goes into the journal as it happens. A block that doesn't come to step 6 in order is not
+complete, and is marked so.
 """
 
 from __future__ import annotations
@@ -249,8 +249,8 @@ class Block:
                     return
                 if time.monotonic() > deadline:
                     raise BlockFailed(
-                        f"the dag-processor did not bring in {', '.join(sorted(missing))} within {DAGS_TIMEOUT_S:.0f} s: "
-                        f"see {self._directory / 'dag-processor.log'}"
+                        f"the dag-processor did not bring in {', '.join(sorted(missing))} "
+                        f"within {DAGS_TIMEOUT_S:.0f} s: see {self._directory / 'dag-processor.log'}"
                     )
                 self._components()
                 self._interrupt.pause(0.2)
@@ -284,8 +284,8 @@ class Block:
         self._load = spawn(command, self._label)
         deadline = time.monotonic() + LOAD_START_TIMEOUT_S
         self._phase("warming up")
-        # Its first action is to say that the load begins (the order of its record is the order of what it did), or, with
-        # triggers in the load, the second.
+        # Its first action is to say that the load begins (the order of its record is the order of what it did), or,
+        # with triggers in the load, the second.
         actions = Tail(shared / "load" / "actions.jsonl")
         while not any(b'"load_started"' in line for line in self._new_lines(actions)):
             self._components()
@@ -296,8 +296,8 @@ class Block:
                 )
             if time.monotonic() > deadline:
                 raise BlockFailed(
-                    f"the load did not begin within {LOAD_START_TIMEOUT_S:.0f} s: with triggers in it, it waits until both "
-                    f"triggerers answer some; see {self._directory / 'triggerer-1.log'} and triggerer-2.log beside it"
+                    f"the load did not begin within {LOAD_START_TIMEOUT_S:.0f} s: with triggers in it, it waits until "
+                    f"both triggerers answer some; see {self._directory / 'triggerer-1.log'} and the other beside it"
                 )
             if self._interrupt.requested:
                 raise Interrupted(self._interrupt.signal_number or signal.SIGINT)
@@ -309,7 +309,8 @@ class Block:
         return tail.lines() if tail.path.exists() else []
 
     def _watch_load(self, observers: Observers) -> None:
-        assert self._load is not None and self._load_started is not None
+        assert self._load is not None
+        assert self._load_started is not None
         while not self._interrupt.pause(POLL_S):
             self._components()
             observers.poll()
@@ -325,7 +326,8 @@ class Block:
 
     def _stop_load(self) -> None:
         """Ask the load generator to end; it finishes its requests and writes its statistics."""
-        assert self._load is not None and self._load_started is not None
+        assert self._load is not None
+        assert self._load_started is not None
         lasted = min(time.monotonic() - self._load_started, self._plan.load.seconds)
         self._record(events.LoadStopped(seconds=round(lasted, 3)))
         if self._load.exit_code() is None:
@@ -364,9 +366,7 @@ class Block:
                     events.ComponentExited(component=event.component, pid=event.pid, code=event.exit_code or 0)
                 )
             else:
-                self._record(
-                    events.ComponentStarted(component=event.component, pid=event.pid, restarts=event.restarts)
-                )
+                self._record(events.ComponentStarted(component=event.component, pid=event.pid, restarts=event.restarts))
 
     def _sample_memory(self) -> None:
         self._memory_at = time.monotonic()

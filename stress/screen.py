@@ -129,7 +129,6 @@ class LiveScreen(Screen):
 
     def __init__(self) -> None:
         self._console = Console()
-        self._live = Live(console=self._console, refresh_per_second=2, transient=True, get_renderable=self._render)
         self._began = time.monotonic()
         self._plan: Plan | None = None
         self._where = "preparing"
@@ -139,6 +138,8 @@ class LiveScreen(Screen):
         self._now: dict[tuple[str, str], tuple[int, int]] = {}
         self._verdicts: Mapping[str, RaceVerdict] = {}
         self._warnings: list[str] = []
+        # Last: it renders at once.
+        self._live = Live(console=self._console, refresh_per_second=2, transient=True, get_renderable=self._render)
 
     def begin(self, plan: Plan) -> None:
         self._plan = plan

@@ -1,8 +1,8 @@
 """The load on the public REST API, as Locust runs it: `locust -f stress/load/locustfile.py --headless`.
 
-One user class a behaviour; which of them take part is in the load settings (`AIRFLOW_STRESS_LOAD`, a file). What they did
-is appended to the shared directory as one JSON line an action, for the harness's history; what the requests cost is in
-Locust's own statistics.
+One user class a behaviour; which of them take part is in the load settings (`AIRFLOW_STRESS_LOAD`, a file). What they
+did is appended to the shared directory as one JSON line an action, for the harness's history; what the requests cost is
+in Locust's own statistics.
 
 Locust replaces the standard library's sockets and sleeps with cooperative ones in its own process, so nothing of this
 is ever imported by the harness.
@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import msgspec
 import gevent
+import msgspec
 from gevent.event import Event
 from locust import HttpUser, User, constant, constant_pacing, events, task
 from locust.env import Environment
@@ -55,8 +55,8 @@ def new_run_id(kind: str) -> str:
 class Start:
     """When the load counts from: at once, or, with triggers in it, when both triggerers have answered some of them.
 
-    A triggerer's supervisor builds its in-process Execution API on the first request, which takes seconds: a part of its
-    start that only a trigger can set off. Until then the other users wait, and nothing is counted.
+    A triggerer's supervisor builds its in-process Execution API on the first request, which takes seconds: a part of
+    its start that only a trigger can set off. Until then the other users wait, and nothing is counted.
     """
 
     def __init__(self) -> None:
@@ -163,8 +163,8 @@ class DagEditor(User):
 class RunStarter(ApiUser):
     """Starts runs of the changing DAGs at a steady pace, whatever the cluster makes of them.
 
-    An open loop: if runs were started as others end, an arm without deadlocks would get more tasks, and the arms' counts
-    would be of different loads.
+    An open loop: if runs were started as others end, an arm without deadlocks would get more tasks, and the arms'
+    counts would be of different loads.
     """
 
     fixed_count = 1
@@ -181,7 +181,9 @@ class RunStarter(ApiUser):
         self._start(1)
 
     def _start(self, runs: int) -> None:
-        started = together(lambda dag: self.trigger(f"churn_{dag}", "churn"), [(next(self._dags),) for _ in range(runs)])
+        started = together(
+            lambda dag: self.trigger(f"churn_{dag}", "churn"), [(next(self._dags),) for _ in range(runs)]
+        )
         act("churn_runs_started", sum(run is not None for run in started))
 
 
@@ -203,17 +205,15 @@ class DeadlineMisser(ApiUser):
         """One batch, until all batches are done; then nothing."""
         if self._batches < SETTINGS.deadline_batches:
             self._batches += 1
-            started = sum(
-                self.trigger(DEADLINES, "deadline") is not None for _ in range(SETTINGS.deadline_batch_runs)
-            )
+            started = sum(self.trigger(DEADLINES, "deadline") is not None for _ in range(SETTINGS.deadline_batch_runs))
             act("deadline_runs_started", started)
 
 
 class QueryCanceller(ApiUser):
-    """Keeps runs whose triggers poll in both triggerers, and ends all of them at once: as failed and as successful in turn.
+    """Keeps runs whose triggers poll in both triggerers, and ends all at once: as failed and as successful in turn.
 
-    The number of times is bounded, so that an arm whose triggerers survive gets no more of them than one whose triggerers
-    have to start again.
+    The number of times is bounded, so that an arm whose triggerers survive gets no more of them than one whose
+    triggerers have to start again.
     """
 
     fixed_count = 1

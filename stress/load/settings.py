@@ -23,15 +23,15 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     churn_period_s: float = 2.0
     """How often their structure changes."""
     deadline_first_s: float = 10.0
-    """When the first batch is triggered: after the cancellations, because a triggerer whose runner died runs no callbacks
-    until it has started again."""
+    """When the first batch is triggered: after the cancellations, because a triggerer whose runner died runs no
+    callbacks until it has started again."""
     deadline_batches: int = 2
     deadline_batch_runs: int = 6
     """Runs triggered one after another; each has the deadline DAG's number of alerts."""
     deadline_batch_period_s: float = 6.0
     cancel_runs: int = 8
-    """Runs of the endless deferrable DAG (five triggers each) that are ended together. They are more than one triggerer has
-    the capacity for in the `trigger_cancel` scenario, so that both have some."""
+    """Runs of the endless deferrable DAG (five triggers each) that are ended together. They are more than one triggerer
+    has the capacity for in the `trigger_cancel` scenario, so that both have some."""
     cancel_first_s: float = 1.5
     cancel_bursts: int = 1
     """How often in a block; the number is fixed, so that an arm whose triggerers survive gets no more of them."""

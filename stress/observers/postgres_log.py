@@ -4,7 +4,8 @@ The log proves that it is seen: every few seconds this observer makes the server
 and if the mark does not come back within `MARK_TIMEOUT_S`, the log is not what we read any more.
 
 Who a server process belongs to is its application name. The log tells it of the victim only; the others are looked up
-in `pg_stat_activity`, which is sampled at the same rhythm, and in every other line that names a process.
+in `pg_stat_activity`, which is sampled at the same rhythm, and in every other line that names a process. A session that
+came and went between two samples stays "unknown"; Airflow's sessions are pooled and live longer.
 """
 
 from __future__ import annotations

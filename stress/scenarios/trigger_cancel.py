@@ -14,6 +14,6 @@ SCENARIO = Scenario(
     dags=("bigquery_endless", "bigquery_jobs"),
     users=("QueryCanceller", "UiReader"),
     observers=("component_logs", "receipts"),
-    # Fewer than the load's triggers: else the triggerer that looks first takes them all, and the other has nothing to do.
+    # Fewer than the load's triggers: else the triggerer that looks first takes all, and the other has nothing to do.
     config={"triggerer.capacity": "30"},
 )

@@ -65,8 +65,10 @@ def run(*blocks: Block, fixes: dict[str, list[str]] | None = None, races: tuple[
         events.RunPlanned(run_id="20270115-080000-abcdef", seed=7, races=list(races), scenarios=["version_churn"]),
         *(events.ArmPlanned(name=name, airflow="3.2.1", fixes=names) for name, names in fixes.items()),
     ]
-    entries = [(EPOCH - 60, None, event) for event in planned]
-    entries += [(entry.t + 100.0 * block.number, block.number, entry.event) for block in blocks for entry in block.entries]
+    entries: list[tuple[float, int | None, events.AnyEvent]] = [(EPOCH - 60, None, event) for event in planned]
+    entries += [
+        (entry.t + 100.0 * block.number, block.number, entry.event) for block in blocks for entry in block.entries
+    ]
     return History(tuple(Entry(seq, t, block, event) for seq, (t, block, event) in enumerate(entries)), None)
 
 
@@ -88,12 +90,16 @@ def deadlock(
     return events.DeadlockSeen(at=at(second), victim=left[0], context="while locking tuple (4,13)", sides=sides)
 
 
-def callback(deadline: str, trigger: int | None, component: str = "triggerer-1", second: float = 20.0) -> events.AnyEvent:
+def callback(
+    deadline: str, trigger: int | None, component: str = "triggerer-1", second: float = 20.0
+) -> events.AnyEvent:
     """An execution of a deadline's callback."""
     return events.CallbackExecuted(at=at(second), component=component, pid=104, deadline=deadline, trigger=trigger)
 
 
-def write(directory: Path, history: History, state: RunState = RunState.DONE, *, pid: int = 1, started: int = 0) -> Path:
+def write(
+    directory: Path, history: History, state: RunState = RunState.DONE, *, pid: int = 1, started: int = 0
+) -> Path:
     """A run's directory as the harness leaves it: its manifest and its history (with the times of now)."""
     directory.mkdir(parents=True, exist_ok=True)
     journal = Journal(directory / FILE_NAME)

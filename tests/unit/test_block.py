@@ -101,7 +101,14 @@ def test_the_blindness_of_one_is_nobody_else_s(journal: Journal) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("no JSON"), KeyError("deadline"), IndexError("row"), AttributeError("x"), OSError("disk"), RuntimeError()],
+    [
+        ValueError("no JSON"),
+        KeyError("deadline"),
+        IndexError("row"),
+        AttributeError("x"),
+        OSError("disk"),
+        RuntimeError(),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_a_defect_of_an_observer_is_its_blindness(journal: Journal, error: Exception) -> None:

@@ -80,11 +80,14 @@ def test_words_that_are_no_command_are_bad_arguments(words: list[str], capsys: p
 
 def test_the_help_that_is_pointed_to_is_the_command_s(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["run", "--no-such-option"])
-    assert "Try 'stress run --help'." in capsys.readouterr().err or "Try 'stress --help'." in capsys.readouterr().err
+        main(["run", "--budget"])
+    assert capsys.readouterr().err == "stress: argument --budget: expected one argument\nTry 'stress run --help'.\n"
 
 
-def test_bad_options_of_a_run_are_told_all_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_options_of_a_run_are_told_all_at_once(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plan, "machine_faults", lambda _port: [])
     words = ["run", "--scenario", "nope", "--budget", "soon", "--seed", "x", "--workers", "many", "--arm", "nope"]
     assert main(words) == 64
     told = capsys.readouterr()
@@ -114,7 +117,7 @@ def test_bad_arguments_are_told_within_three_seconds(here: Path) -> None:
         check=False,
         cwd=here,
     )
-    assert (done.returncode, len(done.stderr.splitlines())) == (64, 2)
+    assert done.returncode == 64
     assert time.monotonic() - began < 3
 
 
@@ -231,7 +234,7 @@ def test_two_runs_are_shown_side_by_side(removed: Path, killed: Path, capsys: py
     assert main(["compare", str(removed), str(killed)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["race", "arm", "20270115-080000-abcdef", "20270115-080000-abcdef"]
-    assert ["stock", "30", "of", "3,000", "(600/h)", "1", "of", "1,000", "(60.0/h)"] in lines
+    assert ["stock", "30", "of", "3,000", "(600/h)", "1", "of", "1,000", "(60/h)"] in lines
     assert ["task", "instances/s", "stock", "10.0", "0.0"] in lines
 
 
@@ -266,7 +269,9 @@ def test_what_there_is_not_can_t_be_listed(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == expected
 
 
-def test_a_machine_that_lacks_nothing_is_fit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_machine_that_lacks_nothing_is_fit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(plan, "machine_faults", lambda _port: [])
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(9 << 40, 0, 9 << 40))
     assert main(["doctor"]) == 0

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from airflow_stress_dags import receipts
 
 
@@ -25,7 +27,7 @@ def left(shared: Path, name: str) -> list[dict[str, Any]]:
 
 
 def test_a_receipt_says_who_left_it_when(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receipts.time, "time", lambda: 1.5)
+    monkeypatch.setattr("airflow_stress_dags.receipts.time", SimpleNamespace(time=lambda: 1.5))
     receipts.leave("callbacks", deadline="d", trigger=7)
     assert left(shared, f"callbacks-triggerer-1-{os.getpid()}.jsonl") == [
         {"t": 1.5, "component": "triggerer-1", "pid": os.getpid(), "deadline": "d", "trigger": 7}

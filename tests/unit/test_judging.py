@@ -43,9 +43,7 @@ def loaded(block: Block, *components: str, status: str = "loaded", second: float
 def decisive() -> list[Block]:
     """Six blocks, A B B A A B, with deadlocks on stock only."""
     arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed")
-    return [
-        (deadlocked(arm, n) if arm == "stock" else quiet(arm, n)).end(tasks=500) for n, arm in enumerate(arms)
-    ]
+    return [(deadlocked(arm, n) if arm == "stock" else quiet(arm, n)).end(tasks=500) for n, arm in enumerate(arms)]
 
 
 def test_a_race_that_stock_shows_and_fixed_does_not_is_removed() -> None:
@@ -224,7 +222,11 @@ def test_reports_of_a_block_that_was_cut_short_are_not_missed() -> None:
 
 
 def test_throughput_is_finished_tasks_a_second_of_load_of_complete_blocks() -> None:
-    blocks = [quiet("stock", 0).end(tasks=600), quiet("stock", 1).end(tasks=1200), quiet("stock", 2).end(complete=False)]
+    blocks = [
+        quiet("stock", 0).end(tasks=600),
+        quiet("stock", 1).end(tasks=1200),
+        quiet("stock", 2).end(complete=False),
+    ]
     rate = judge_history(run(*blocks), RunState.DONE).throughput["stock"]
     assert (rate.task_instances, rate.load_s, rate.task_instances_per_s) == (1800, 120.0, 15.0)
 

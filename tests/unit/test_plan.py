@@ -232,9 +232,7 @@ def test_a_taken_port_is_the_machine_s_fault(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_machine_without_memory_is_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(Path, "read_text", lambda _path: "MemTotal: 9 kB\nMemAvailable:    1048576 kB\n")
-    assert module._memory() == [
-        "only 1.0 GiB of memory are free, and the cluster needs 2.5: end something else first"
-    ]
+    assert module._memory() == ["only 1.0 GiB of memory are free, and the cluster needs 2.5: end something else first"]
 
 
 def test_mistakes_and_faults_are_told_together_and_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from histories import Block, deadlock
 from rich.console import Console
 
-from stress import screen as module
 from stress.checkers import check
-from stress.plan import Options, Plan, check as check_plan
+from stress.plan import Options, Plan
+from stress.plan import check as check_plan
 from stress.results import BlockCheck
 from stress.screen import LiveScreen, PlainScreen, choose
 from stress.verdict import judge_all
@@ -34,7 +35,7 @@ def found() -> list[BlockCheck]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that the screen sees, as a list of one."""
     now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("stress.screen.time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
