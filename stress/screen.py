@@ -103,7 +103,8 @@ class PlainScreen(Screen):
         self._line(f"{self._block}: {phase}")
 
     def checked(self, results: Sequence[BlockCheck], *, final: bool) -> None:
-        if final or time.monotonic() - self._shown_at >= _LINE_INTERVAL_S:
+        counted = any(result.opportunities for result in results)
+        if final or (counted and time.monotonic() - self._shown_at >= _LINE_INTERVAL_S):
             self._shown_at = time.monotonic()
             counts = "; ".join(
                 f"{result.race} {len(result.incidents)} of {result.opportunities} {opportunity_unit(result.race)}"

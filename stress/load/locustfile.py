@@ -225,6 +225,7 @@ class QueryCanceller(ApiUser):
         super().on_start()
         self._runs: list[str] = []
         self._polling_since: float | None = None
+        self._started_at = 0.0
         self._bursts = 0
 
     @task
@@ -236,7 +237,8 @@ class QueryCanceller(ApiUser):
             started = together(lambda: self.trigger(ENDLESS, "endless"), [()] * SETTINGS.cancel_runs)
             self._runs = [run for run in started if run is not None]
             act("endless_runs_started", len(self._runs))
-        elif polling_triggerers() < 2:
+            self._started_at = time.monotonic()
+        elif polling_triggerers() < 2 and not self._patience_is_over():
             self._polling_since = None
         elif self._polling_since is None:
             self._polling_since = time.monotonic()
@@ -246,6 +248,10 @@ class QueryCanceller(ApiUser):
             act("runs_ended", self.mark(ENDLESS, runs, next(self._STATES)))
             self._polling_since = None
             self._bursts += 1
+
+    def _patience_is_over(self) -> bool:
+        """Runners that hang answer no trigger, ever: the load must begin all the same, and show it."""
+        return time.monotonic() - self._started_at >= SETTINGS.warm_up_s
 
     def _due_s(self) -> float:
         """When the next time may be, in seconds of load."""

@@ -14,6 +14,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: float = 28.0
     """How long a block's load lasts."""
+    warm_up_s: float = 25.0
+    """How long the load waits at most for both triggerers to answer triggers."""
     users: list[str] = []
     """Names of the Locust users that take part."""
     churn_first_runs: int = 4

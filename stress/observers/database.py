@@ -54,7 +54,9 @@ class Database(Observer):
 
     name = "database"
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, sample: bool = True) -> None:
+        """`sample=False` only counts at the end."""
+        self._sample = sample
         self._cluster = cluster
         self._connection: psycopg.Connection[Any] | None = None
         self._owners: dict[int, str | None] = {}
@@ -75,7 +77,7 @@ class Database(Observer):
             raise SourceLost(f"the database can't be reached: {error}") from error
 
     def poll(self) -> Iterator[events.AnyEvent]:
-        if time.monotonic() - self._sampled_at < SAMPLE_INTERVAL_S:
+        if not self._sample or time.monotonic() - self._sampled_at < SAMPLE_INTERVAL_S:
             return
         self._sampled_at = time.monotonic()
         yield from self._counters()
