@@ -11,27 +11,30 @@ ARGS ?=
 LOCK := requirements/harness.txt
 STAMP := $(VENV)/.installed-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: run test install lint unit airflow cluster lock
+.PHONY: run test install lock
 
 run: install
 	@$(BIN)/stress run $(ARGS)
 
 install: $(STAMP)
 
-# uv first, by pip and from its own lock: it installs the rest in a second where pip takes half a minute.
+# uv first, by pip and from its own lock: it installs the rest in a second where pip takes half a minute. What they print
+# is shown only if something fails.
+UV := PYTHONPATH=. $(BIN)/python -m stress.arms.uvtool
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode $(LOCK)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/uv.txt \
+	  && $(UV) pip sync --python $(BIN)/python --require-hashes --compile-bytecode $(LOCK) \
+	  && $(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --editable . ; \
+	} > $(VENV)/install.log 2>&1 || { cat $(VENV)/install.log; exit 1; }
 	@rm -f $(VENV)/.installed-* && touch $@
 
 test: install
 	@$(BIN)/python -m tests.everything
 
 # Locks carry hashes and no index addresses. Releases of Airflow: .venv/bin/python -m stress.arms.relock
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links
 lock: install
 	@$(COMPILE) --group build --group dev pyproject.toml -o $(LOCK)

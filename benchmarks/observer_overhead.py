@@ -1,8 +1,8 @@
 """How much faster is the cluster when nobody looks? `.venv/bin/python benchmarks/observer_overhead.py [PAIRS]`
 
-Blocks with all observers and blocks with none (but for the count at the end) take turns on the fixed arm, under a load that
-the cluster can't keep up with, so that what observing takes is missing from its throughput. Prints task instances per
-second of load for each block, and the mean difference with its standard error over pairs.
+Blocks with all observers and blocks with none (but for the count at the end) take turns on the fixed arm, under a load
+that the cluster can't keep up with, so that what observing takes is missing from its throughput. Prints task instances
+per second of load for each block, and the mean difference with its standard error over pairs.
 """
 
 from __future__ import annotations
@@ -44,17 +44,21 @@ def main(pairs: int) -> None:
                 cluster = runtime.open(plan.arms[0], block, logs, cluster_settings(plan))
                 entries: list[history.Entry] = []
                 record = Recorder(journal, block, (entries.append,))
-                Block(plan, cluster, runtime.label, logs, record, interrupt, lambda _: None).run("fixed")
+                run = Block(plan, cluster, runtime.label, logs, record, interrupt, lambda _: None)
+                run.run("fixed")
                 view = BlockView(block, "fixed", tuple(entries))
                 assert view.last(events.TasksCounted) is not None, "the block was not counted"
                 rates[observed].append(summary_of(view).task_instances / view.load_s)
-                print(f"block {block}, {'observed' if observed else 'unseen':8}: {rates[observed][-1]:.2f} task instances/s")
+                who = "observed" if observed else "unseen"
+                print(f"block {block}, {who:8}: {rates[observed][-1]:.2f} task instances/s")
         finally:
             runtime.close()
             journal.close()
-    differences = [100 * (unseen / seen - 1) for seen, unseen in zip(rates[True], rates[False], strict=True)]
+    pairs_of_rates = zip(rates[True], rates[False], strict=True)
+    differences = [100 * (unseen / seen - 1) for seen, unseen in pairs_of_rates]
     error = statistics.stdev(differences) / len(differences) ** 0.5 if pairs > 1 else float("nan")
-    print(f"unseen is {statistics.mean(differences):+.1f} % (standard error {error:.1f}, {pairs} pairs) faster than observed")
+    mean = statistics.mean(differences)
+    print(f"unseen is {mean:+.1f} % (standard error {error:.1f}, {pairs} pairs) faster than observed")
 
 
 if __name__ == "__main__":

@@ -64,9 +64,7 @@ def pytest(name: str, python: str, *arguments: str, environment: dict[str, str] 
     """Run pytest and count by its JUnit file; a pytest that died without one is a failure."""
     with tempfile.TemporaryDirectory() as scratch:
         junit = Path(scratch) / "junit.xml"
-        code = command(
-            name, python, "-m", "pytest", "-q", f"--junit-xml={junit}", *arguments, environment=environment
-        )
+        code = command(name, python, "-m", "pytest", "-q", f"--junit-xml={junit}", *arguments, environment=environment)
         if not junit.exists():
             return Count(failed=1)
         suites = ET.parse(junit).getroot().iter("testsuite")  # noqa: S314 - written by our own pytest

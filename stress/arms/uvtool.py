@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -98,3 +99,13 @@ def run_uv(
 
 def _joined(lines: deque[str]) -> str:
     return " | ".join(line.strip() for line in lines) or "it said nothing"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Become uv, with the index that pip is configured for: `python -m stress.arms.uvtool pip sync ...`."""
+    program = find_uv_bin()
+    os.execve(program, [program, *arguments], uv_environment())  # noqa: S606 - a list made by us, no shell
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

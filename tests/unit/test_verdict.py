@@ -131,7 +131,7 @@ def test_unknown_when_the_fix_starved_the_race() -> None:
 
 def test_a_block_cut_short_is_not_mistaken_for_starving() -> None:
     whole = blocks("stock", [10, 10, 10])
-    cut_short = blocks("fixed", [0, 0, 0]) + [BlockCheck("deadlock", 6, "fixed", (), 100, 6.0)]
+    cut_short = [*blocks("fixed", [0, 0, 0]), BlockCheck("deadlock", 6, "fixed", (), 100, 6.0)]
     assert one(whole + cut_short).verdict is RaceState.REMOVED
 
 
