@@ -95,9 +95,10 @@ def test_a_scenario_that_runs_alone_has_the_observers_that_it_names(scenario: Sc
     assert set(scenario.observers) <= {observer.name for observer in observers}
 
 
-def test_without_observers_only_what_costs_nothing_is_observed(tmp_path: Path) -> None:
+def test_without_observers_nothing_looks_before_the_end(tmp_path: Path) -> None:
     observers, _ = observers_of(PaperCluster(tmp_path / "cluster"), check(Options(observers=False)))
-    assert {observer.name for observer in observers} == {"fix_reports", "load"}
+    assert [observer.name for observer in observers] == ["database"]
+    assert list(observers[0].poll()) == []
 
 
 def test_real_workers_leave_no_answers_to_observe(tmp_path: Path) -> None:
