@@ -131,13 +131,16 @@ def test_a_history_that_can_t_be_written_is_no_observer_s_blindness(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     observers = Observers([Scripted("eyes")], Recorder(journal, 0))
+    observers.start()
+    append = journal.append
 
-    def broken(*_: object) -> Entry:
+    def broken_once(*_: object) -> Entry:
+        monkeypatch.setattr(journal, "append", append)
         raise HistoryBroken("no room")
 
-    monkeypatch.setattr(journal, "append", broken)
+    monkeypatch.setattr(journal, "append", broken_once)
     with pytest.raises(HistoryBroken, match="no room"):
-        observers.start()
+        observers.poll()
 
 
 ROW = {"Type": "GET", "Name": "/dags", "Request Count": "7", "Failure Count": "1", "Median Response Time": "12"}

@@ -30,6 +30,7 @@ def sampled(deadlocks: int) -> events.AnyEvent:
         (("scheduler-1", "UPDATE dag_run SET state"), ("api-server", LOCKING), "api-server_vs_scheduler"),
         # The roles count, not only the statements: here the api-server refreshes and the scheduler locks.
         (("api-server", REFRESH), ("scheduler-1", LOCKING), "api-server_vs_scheduler"),
+        (("api-server", REFRESH), ("api-server", LOCKING), "api-server"),
         (("api-server", LOCKING), ("api-server", LOCKING), "api-server"),
         (("triggerer-1", "DELETE trigger"), ("scheduler-1", REFRESH), "scheduler_vs_triggerer"),
         (("unknown", LOCKING), ("scheduler-1", REFRESH), "scheduler_vs_unknown"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, at
+from histories import LOAD_S, Block, at
 
 from stress import events
 from stress.checkers.out_of_order_frame import LOOP_STOPPED_S, UNANSWERED_S, check
@@ -203,18 +203,20 @@ def test_a_wait_for_an_answer_does_not_begin_before_the_question() -> None:
     assert causes(block) == []
 
 
-def test_a_runner_does_not_hang_after_the_load() -> None:
+def test_a_standstill_counts_only_as_far_as_the_load() -> None:
     block = Block()
-    polls = polling(block, 1, 59, 0)
-    block.add(59.5 + LOOP_STOPPED_S, told(59.5 + LOOP_STOPPED_S, polls))
-    assert causes(block) == []
+    polls = polling(block, 1, LOAD_S - 2, 0)
+    block.add(LOAD_S, events.LoadStopped(seconds=LOAD_S))
+    block.add(90, told(90, polls), events.BlockEnded(complete=True))
+    assert check(block.view()).incidents == ()
 
 
 def test_a_standstill_that_begins_after_the_load_is_none() -> None:
     block = Block()
-    polls = polling(block, 1, 62, 0)
-    block.add(75, told(75, polls))
-    assert causes(block) == []
+    polls = polling(block, 1, LOAD_S + 2, 0)
+    block.add(LOAD_S + 2, events.LoadStopped(seconds=LOAD_S))
+    block.add(90, told(90, polls), events.BlockEnded(complete=True))
+    assert check(block.view()).incidents == ()
 
 
 def test_a_runner_whose_triggerer_ended_did_not_hang() -> None:
