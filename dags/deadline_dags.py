@@ -1,7 +1,9 @@
-"""A DAG whose queued runs miss their deadline, and whose callback leaves a receipt.
+"""A DAG whose queued runs all miss their deadlines at one moment, and whose callbacks leave receipts.
 
-Only one of its runs can be active, and that one never ends by itself (its task is in a pool without slots): every other
-run stays queued until its deadline has passed.
+Only one of its runs can be active, and that one never ends by itself (its task is in a pool without slots): every
+other run stays queued until its deadline has passed. Deadlines count from the logical date, which the load gives all
+runs of a batch: so they pass together, as those of a nightly batch that is late do, and both schedulers find all of
+them at once.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ except ImportError:  # before 3.2
     from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
-DEADLINE = timedelta(seconds=4)
+DEADLINE = timedelta(seconds=5)
 ALERTS = 10
 
 with DAG(
@@ -30,7 +32,7 @@ with DAG(
     tags=["stress"],
     deadline=[
         DeadlineAlert(
-            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
             interval=DEADLINE,
             callback=AsyncCallback(alert, kwargs={"alert": number}),
         )

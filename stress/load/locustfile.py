@@ -16,6 +16,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -112,13 +113,16 @@ class ApiUser(HttpUser):
         )
         return response.json() if response.ok and response.content else None
 
-    def trigger(self, dag_id: str, kind: str) -> str | None:
+    def trigger(self, dag_id: str, kind: str, logical_date: datetime | None = None) -> str | None:
         """Trigger a run and return its id."""
         run = self.call(
             "POST",
             f"/dags/{dag_id}/dagRuns",
             "/dags/{dag}/dagRuns",
-            json={"dag_run_id": new_run_id(kind), "logical_date": None},
+            json={
+                "dag_run_id": new_run_id(kind),
+                "logical_date": logical_date.isoformat() if logical_date is not None else None,
+            },
         )
         return run["dag_run_id"] if run else None
 
@@ -205,7 +209,11 @@ class DeadlineMisser(ApiUser):
         """One batch, until all batches are done; then nothing."""
         if self._batches < SETTINGS.deadline_batches:
             self._batches += 1
-            started = sum(self.trigger(DEADLINES, "deadline") is not None for _ in range(SETTINGS.deadline_batch_runs))
+            # No two runs of a DAG may share a logical date; a microsecond between them is none to a scheduler.
+            moment = datetime.now(UTC)
+            dates = [(moment + timedelta(microseconds=run),) for run in range(SETTINGS.deadline_batch_runs)]
+            runs = together(lambda date: self.trigger(DEADLINES, "deadline", date), dates)
+            started = sum(run is not None for run in runs)
             act("deadline_runs_started", started)
 
 

@@ -27,9 +27,9 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     deadline_first_s: float = 10.0
     """When the first batch is triggered: after the cancellations, because a triggerer whose runner died runs no
     callbacks until it has started again."""
-    deadline_batches: int = 2
-    deadline_batch_runs: int = 6
-    """Runs triggered one after another; each has the deadline DAG's number of alerts."""
+    deadline_batches: int = 1
+    deadline_batch_runs: int = 12
+    """Runs triggered together; each has the deadline DAG's number of alerts."""
     deadline_batch_period_s: float = 6.0
     cancel_runs: int = 8
     """Runs of the endless deferrable DAG (five triggers each) that are ended together. They are more than one triggerer
