@@ -198,6 +198,9 @@ def _number(option: str, text: str, least: int, most: int, mistakes: list[str]) 
 def _directory(out: str | None, run_id: str, mistakes: list[str]) -> Path:
     path = Path(out if out is not None else Path("runs") / run_id).absolute()
     option = f"--out {out!r}" if out is not None else f"the directory for the run, {path}"
+    if out == "":
+        mistakes.append("--out '': name a directory")
+        return path
     try:
         path = path if out is None else Path(out).expanduser().absolute()
         mistakes.extend(_unusable(path, option))

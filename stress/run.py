@@ -15,6 +15,7 @@ was complete by then is judged. An arm's turns: A B B A A B B A.
 from __future__ import annotations
 
 import time
+import traceback
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
@@ -29,12 +30,12 @@ from stress.cluster.errors import ClusterError
 from stress.cluster.local import LocalRuntime
 from stress.history import Entry, HistoryBroken, Journal
 from stress.interrupt import Interrupt, Interrupted
-from stress.judging import judge_history
+from stress.judging import judge_history, unloaded
 from stress.manifest import ArmManifest, Manifest
 from stress.metrics import RunMetrics
 from stress.plan import Plan
 from stress.report.files import write_all
-from stress.results import BlockCheck, Results, RunState
+from stress.results import ArmSummary, BlockCheck, Results, RunState
 from stress.screen import Screen
 from stress.verdict import decided, exit_code, judge_all
 
@@ -86,6 +87,11 @@ class Run:
                 state = RunState.INTERRUPTED
             except (ClusterError, ArmsError, HistoryBroken, OSError) as failure:
                 state, error = RunState.FAILED, str(failure)
+            except Exception as failure:
+                # A defect of ours: everything has been ended by now, and what was complete is still judged.
+                trace = plan.directory / "harness.log"
+                trace.write_text(traceback.format_exc())
+                state, error = RunState.FAILED, f"{type(failure).__name__}: {failure} (a defect of stress: see {trace})"
             with interrupt.shielded():
                 self._screen.end()
                 return self._conclude(journal, state, error, interrupt.signal_number)
@@ -157,6 +163,10 @@ class Run:
         label = runtime.label
         Block(plan, cluster, label, directory, record, interrupt, self._screen.phase).run(arm.name)
         view = BlockView(block, arm.name, tuple(self._entries))
+        arms = [ArmSummary(a.name, a.airflow, tuple(a.fixes), a.config) for a in self._manifest.arms]
+        for reasons in unloaded([view], arms).values():
+            for reason in reasons:
+                self._screen.warn(f"{reason}: no verdict will be possible")
         results = [check(race, view) for race in plan.races]
         self._checks.extend(results)
         for result in results:

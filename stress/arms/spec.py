@@ -197,9 +197,12 @@ def _fix_problems(value: str) -> list[str]:
 
 
 def _airflow(value: str) -> tuple[Release, tuple[Path, ...]]:
-    path = Path(value).expanduser()
-    if "/" in value or value.endswith(".whl") or path.exists():
-        return _overlay(path.absolute())
+    try:
+        path = Path(value).expanduser()
+        if "/" in value or value.endswith(".whl") or path.exists():
+            return _overlay(path.absolute())
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory that we may not look into
+        raise ValueError(f"{value!r} can't be used: {getattr(error, 'strerror', None) or error}") from error
     return check(value), ()
 
 

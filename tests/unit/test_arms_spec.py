@@ -134,3 +134,10 @@ def test_a_file_that_is_no_wheel_is_refused(tmp_path: Path) -> None:
 def test_the_default_release_can_be_any() -> None:
     other = Release("3.9.9", date(2027, 1, 1), None)
     assert parse_arm("stock", other).airflow is other
+
+
+@pytest.mark.parametrize("path", ["~nobody-at-all/airflow", "/" + "x" * 5000, "no-such-directory/airflow"])
+def test_a_path_that_can_not_be_looked_at_is_a_mistake_and_no_traceback(path: str) -> None:
+    with pytest.raises(ArmSpecError) as raised:
+        parse_arm(f"mine={path}", check("3.2.1"))
+    assert len(raised.value.problems) == 1
