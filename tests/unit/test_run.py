@@ -81,7 +81,19 @@ def test_a_failure_of_the_cluster_is_exit_code_3_and_says_why(
     assert "stress: PostgreSQL did not start: no room" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("preparation", [fails, lambda: signal.raise_signal(signal.SIGINT)])
+def breaks() -> None:
+    raise ZeroDivisionError("a defect")
+
+
+def test_a_defect_of_the_harness_is_exit_code_3_and_keeps_its_traceback(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(plan, breaks, monkeypatch) == 3
+    assert "ZeroDivisionError: a defect (a defect of stress" in capsys.readouterr().err
+    assert "in breaks" in (plan.directory / "harness.log").read_text()
+
+
+@pytest.mark.parametrize("preparation", [fails, breaks, lambda: signal.raise_signal(signal.SIGINT)])
 def test_what_was_started_is_ended_however_the_run_ends(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, preparation: Callable[[], None]
 ) -> None:
