@@ -47,8 +47,6 @@ def _again(run_dir: str, *, every: bool) -> int:
         print(f"stress: {_why(directory, error)}", file=sys.stderr)
         return EXIT_USAGE if not (directory / "manifest.json").exists() else EXIT_FAILED
     print(f"run {results.run_id}, state {results.state}")
-    for note in results.notes:
-        print(f"note: {note}")
     print(terminal.render(results, colour=sys.stdout.isatty()))
     if every:
         print(f"report: {directory / 'report.html'}")

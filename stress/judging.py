@@ -29,7 +29,7 @@ from stress.results import (
     RunState,
     Throughput,
 )
-from stress.verdict import judge_all, overall
+from stress.verdict import judge_all, judge_each, overall
 
 SHORT_LIFE_S = 25.0
 
@@ -145,6 +145,12 @@ def judge_history(history: History, state: RunState, *, notes: Sequence[str] = (
         + ("counts for its incidents only" if view.block in counted else "is left out")
         for view in blocks
         if not view.complete
+    )
+    between = judge_each(checks, plan.races, names[:-1], unloaded=missing, interrupted=ended_early)
+    said.extend(
+        f"{arm} against {names[0]}: {race} {verdict.verdict}: {verdict.reason.removeprefix(f'{verdict.verdict}: ')}"
+        for arm, races in between.items()
+        for race, verdict in races.items()
     )
     blind = [reason for result in checks for reason in result.blind]
     blind += [f"{arm}: {reason}" for arm, reasons in missing.items() for reason in reasons]

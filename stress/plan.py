@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from stress.arms.fixes import resolve
 from stress.arms.releases import DEFAULT_RELEASE
 from stress.arms.releases import check as check_release
 from stress.arms.spec import Arm, parse_arms
+from stress.cluster.ports import is_free
 from stress.load.settings import LoadSettings
 from stress.scenarios import SCENARIOS
 from stress.scenarios.base import Scenario
@@ -145,7 +145,7 @@ def check(options: Options) -> Plan:
 def machine_faults(metrics_port: int | None) -> list[str]:
     """Why this machine can't take a run now, a sentence each; empty if it can. No port: it is not looked at."""
     faults = _memory()
-    if metrics_port is not None and not _is_free(metrics_port):
+    if metrics_port is not None and not is_free(metrics_port):
         faults.append(
             f"port {metrics_port} of 127.0.0.1 is taken (another run?): "
             "end what uses it, or choose another with --metrics-port"
@@ -229,16 +229,6 @@ def _unusable(path: Path, option: str) -> list[str]:
 def _is_virtual(path: Path) -> bool:
     """Whether the path is in a file system of the kernel's, which root may "write" to by its permissions alone."""
     return any(part in (Path("/proc"), Path("/sys")) for part in (path, *path.parents))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _memory() -> list[str]:

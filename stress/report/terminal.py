@@ -50,6 +50,7 @@ def render(results: Results, *, colour: bool = False) -> str:
         if verdict.verdict is not RaceState.REMOVED
     ]
     notes += [f"not seen: {sentence}" for sentence in results.blind]
+    notes += [f"note: {note}" for note in results.notes]
     word = _painted(str(results.verdict).upper(), str(results.verdict), colour)
     blocks = [*lines, "", *(text.printable(note) for note in notes), *([""] if notes else [])]
     return "\n".join([*blocks, f"{word}: {text.printable(text.headline(results))}"]) + "\n"

@@ -249,3 +249,12 @@ def test_every_incident_that_counts_is_shown_with_its_block() -> None:
     assert [(incident.race, incident.block, incident.arm) for incident in incidents] == [
         ("duplicate_callback", 0, "stock")
     ]
+
+
+def test_an_arm_between_the_first_and_the_last_is_judged_in_a_note() -> None:
+    turns = ("stock", "proposed", "fixed", "fixed", "proposed", "stock", "stock", "proposed", "fixed")
+    blocks = [(quiet(arm, n) if arm == "fixed" else deadlocked(arm, n)).end(tasks=500) for n, arm in enumerate(turns)]
+    arms: dict[str, list[str]] = {"stock": [], "proposed": [], "fixed": []}
+    results = judge_history(run(*blocks, fixes=arms, races=("deadlock",)), RunState.DONE)
+    assert results.races["deadlock"].under_test == "fixed"
+    assert any(note.startswith("proposed against stock: deadlock remains: ") for note in results.notes)

@@ -23,7 +23,7 @@ def quiet_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     """A machine with a free port and memory enough, and a working directory without runs; nothing may be left there."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(module, "_is_free", lambda _port: True)
+    monkeypatch.setattr(module, "is_free", lambda _port: True)
     monkeypatch.setattr(module, "_memory", list)
     yield
     assert list((tmp_path / "here").iterdir()) == []
@@ -236,7 +236,7 @@ def test_a_machine_without_memory_is_at_fault(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_mistakes_and_faults_are_told_together_and_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_is_free", lambda _port: False)
+    monkeypatch.setattr(module, "is_free", lambda _port: False)
     with pytest.raises(BadOptions) as caught:
         check(replace(GOOD, budget="x"))
     assert (len(caught.value.mistakes), len(caught.value.machine)) == (1, 1)
