@@ -101,16 +101,19 @@ def airflow() -> Count:
     count = Count()
     guard = RunGuard()
     postgres = Postgres(guard.directory / "postgres", guard.label)
+    # Beside the environments, not in them: what a run is measured with stays what its lock says.
+    tools = guard.directory / "pytest"
+    install = ["pip", "install", "--python", sys.executable, "--target", str(tools), "--no-deps", "--require-hashes"]
     try:
+        run_uv([*install, "--requirement", str(TEST_TOOLS)], timeout_s=120)
         postgres.start()
         for release in known_releases():
             if release.committed_lock is None:
                 continue
             environment = environment_for(release, progress=lambda line: print(line, flush=True))
-            install = ["pip", "install", "--python", str(environment.python), "--no-deps", "--require-hashes"]
-            run_uv([*install, "--requirement", str(TEST_TOOLS)], timeout_s=120)
             variables = {
                 **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PYTHON", "VIRTUAL_ENV"))},
+                "PYTHONPATH": str(tools),
                 "AIRFLOW_STRESS_TEST_DSN": postgres.dsn("postgres", "tests"),
             }
             count += pytest(
