@@ -22,7 +22,7 @@ except ImportError:  # before 3.2
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 DEADLINE = timedelta(seconds=5)
-ALERTS = 10
+ALERTS = 16
 
 with DAG(
     "deadline_queue",

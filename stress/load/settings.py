@@ -18,7 +18,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the load waits at most for both triggerers to answer triggers."""
     users: list[str] = []
     """Names of the Locust users that take part."""
-    churn_first_runs: int = 4
+    churn_first_runs: int = 6
     """Runs of the changing DAGs that are started with the load."""
     churn_run_period_s: float = 2.5
     """From one further start to the next. Each run has 32 task instances; both arms must be able to keep up."""
@@ -41,5 +41,5 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """From one time to the next, at least."""
     cancel_settle_s: float = 1.0
     """How long both triggerers must have been polling before their runs are ended."""
-    ui_period_s: float = 1.0
+    ui_period_s: float = 1.5
     clear_period_s: float = 3.0
