@@ -136,7 +136,7 @@ class Run:
 
     def _goes_on(self, block: int, began: float) -> bool:
         plan = self._plan
-        if block and block % len(plan.arms) == 0 and self._decided():
+        if block >= len(plan.arms) and self._decided():
             return False
         cost = max(self._block_costs[-2:], default=_FIRST_BLOCK_COST_S)
         # The first turn of every arm is taken even by a small budget: without it there is nothing to compare.

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_stress_dags.receipts import leave
 
 # How long the other side takes to answer the alert: what a chat or mail service does.
-ANSWER_S = 1.0
+ANSWER_S = 1.5
 
 _TRIGGER_ID = re.compile(r"\bID (\d+)")
 

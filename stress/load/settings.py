@@ -24,7 +24,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """From one further start to the next. Each run has 32 task instances; both arms must be able to keep up."""
     churn_period_s: float = 2.0
     """How often their structure changes."""
-    deadline_first_s: float = 10.0
+    deadline_first_s: float = 8.0
     """When the first batch is triggered: after the cancellations, because a triggerer whose runner died runs no
     callbacks until it has started again."""
     deadline_batches: int = 1
