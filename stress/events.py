@@ -135,12 +135,13 @@ class DeadlockSeen(Event, frozen=True, kw_only=True, tag="deadlock_seen"):
 
 
 class DatabaseSampled(Event, frozen=True, kw_only=True, tag="database_sampled"):
-    """Counters of `pg_stat_database` for the block's database, cumulated since its creation."""
+    """The block's database: counters cumulated since its creation, and how many sessions and waits for a lock now."""
 
     deadlocks: int
     commits: int
     rollbacks: int
     sessions: int
+    lock_waits: int = 0
 
 
 class FrameError(Event, frozen=True, kw_only=True, tag="frame_error"):

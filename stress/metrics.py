@@ -11,10 +11,14 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from stress import events
+from stress.results import RaceState
 
 API_BUCKETS_S: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the durations of Execution API requests, seconds."""
@@ -32,6 +36,19 @@ HEADLINES: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 Labels = tuple[str, ...]
 
+COMPONENTS = ("api-server", "dag-processor", "scheduler-1", "scheduler-2", "triggerer-1", "triggerer-2")
+TRIGGERERS = ("triggerer-1", "triggerer-2")
+
+
+@dataclass(frozen=True)
+class ArmInfo:
+    """What an arm is; `role` is `control`, `under_test` or `other`."""
+
+    name: str
+    role: str
+    airflow: str
+    fixes: tuple[str, ...]
+
 
 class RunMetrics(Collector):
     """The state behind `/metrics`. Safe to use from several threads."""
@@ -43,7 +60,9 @@ class RunMetrics(Collector):
         causes_of: Mapping[str, Sequence[str]],
         observers: Sequence[str],
         info: Mapping[str, str],
+        arm_info: Sequence[ArmInfo] = (),
     ) -> None:
+        self._arm_info = tuple(arm_info)
         self._lock = threading.Lock()
         self._info = dict(info)
         self._scenario_of = dict(scenario_of)
@@ -58,6 +77,19 @@ class RunMetrics(Collector):
         self._tasks: dict[Labels, int] = {}
         self._published: dict[tuple[str, str, int], dict[str, int]] = defaultdict(dict)
         self._published_opportunities: dict[tuple[str, str, int], int] = {}
+        self._block_running: dict[Labels, int] = {(arm,): 0 for arm in arms}
+        self._verdicts: dict[Labels, int] = {(race, str(state)): 0 for race in scenario_of for state in RaceState}
+        self._component_up: dict[Labels, int] = {(component,): 0 for component in COMPONENTS}
+        self._triggers_running: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in TRIGGERERS}
+        self._triggers_owned: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in TRIGGERERS}
+        self._polls: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in TRIGGERERS}
+        self._polls_of: dict[tuple[str, int], int] = {}
+        self._transactions: dict[Labels, int] = {
+            (arm, outcome): 0 for arm in arms for outcome in ("commit", "rollback")
+        }
+        self._last_sample: events.DatabaseSampled | None = None
+        self._sessions: dict[Labels, int] = {(arm,): 0 for arm in arms}
+        self._lock_waits: dict[Labels, int] = {(arm,): 0 for arm in arms}
         for arm in arms:
             self._tasks[arm,] = 0
             for race, scenario in scenario_of.items():
@@ -66,20 +98,85 @@ class RunMetrics(Collector):
                     self._checks[race, arm, result] = 0
                 for cause in causes_of.get(race, ()):
                     self._incidents[race][arm, scenario, cause] = 0
-            for component in (
-                "api-server",
-                "dag-processor",
-                "scheduler-1",
-                "scheduler-2",
-                "triggerer-1",
-                "triggerer-2",
-            ):
+            for component in COMPONENTS:
                 self._restarts[arm, component] = 0
             for operation in ("run", "defer", "success"):
-                self._requests[arm, operation, "2xx"] = 0
+                for code in ("2xx", "4xx", "5xx", "none"):
+                    self._requests[arm, operation, code] = 0
                 self._durations[arm, operation] = ([0] * (len(API_BUCKETS_S) + 1), 0.0)
 
     # -- what the run tells --------------------------------------------------------------------------------------
+
+    def heard(self, arm: str, event: events.AnyEvent) -> None:
+        """An event of the present block, right after it was written."""
+        match event:
+            case events.BlockStarted():
+                self._block(arm, running=True)
+            case events.BlockEnded():
+                self._block(arm, running=False)
+            case events.ObserverUp(observer=name):
+                self.observer(name, up=True)
+            case events.ObserverBlind(observer=name):
+                self.observer(name, up=False, error=True)
+            case events.ComponentStarted(component=component, restarts=restarts):
+                self._component(component, up=True)
+                if restarts:
+                    self.restarted(arm, component)
+            case events.ComponentExited(component=component):
+                self._component(component, up=False)
+            case events.ApiAnswered() as a:
+                self.answered(arm, a.operation, a.code, a.count, a.seconds, a.buckets)
+            case events.TriggersProgressed() as progress:
+                self._progressed(arm, progress)
+            case events.TriggersOwned(owned=owned):
+                with self._lock:
+                    self._triggers_owned |= {(arm, name): owned.get(name, 0) for name in TRIGGERERS}
+            case events.DatabaseSampled() as sample:
+                self._sampled(arm, sample)
+            case events.TasksCounted(by_state=by_state):
+                self.finished_tasks(arm, by_state.get("success", 0))
+
+    def judged(self, verdicts: Mapping[str, RaceState]) -> None:
+        """What would be said if the run ended now; at its end, what is said."""
+        with self._lock:
+            self._verdicts |= {
+                (race, str(state)): int(state == verdict) for race, verdict in verdicts.items() for state in RaceState
+            }
+
+    def _block(self, arm: str, *, running: bool) -> None:
+        """Between blocks nothing runs and nobody looks."""
+        with self._lock:
+            self._block_running[arm,] = int(running)
+            self._last_sample = None
+            self._polls_of.clear()
+            if not running:
+                self._component_up = dict.fromkeys(self._component_up, 0)
+                self._observer_up = dict.fromkeys(self._observer_up, 0)
+                for values in (self._triggers_running, self._triggers_owned, self._sessions, self._lock_waits):
+                    values.update(dict.fromkeys(values, 0))
+
+    def _component(self, component: str, *, up: bool) -> None:
+        with self._lock:
+            self._component_up[component,] = int(up)
+
+    def _progressed(self, arm: str, progress: events.TriggersProgressed) -> None:
+        """A runner counts its polls from its own start."""
+        with self._lock:
+            key = (arm, progress.component)
+            self._triggers_running[key] = progress.active
+            before = self._polls_of.get((progress.component, progress.pid), 0)
+            self._polls_of[progress.component, progress.pid] = progress.polls
+            self._polls[key] = self._polls.get(key, 0) + max(0, progress.polls - before)
+
+    def _sampled(self, arm: str, sample: events.DatabaseSampled) -> None:
+        """A block's first sample is where its counting begins: what came before was the migration's."""
+        with self._lock:
+            if (last := self._last_sample) is not None:
+                self._transactions[arm, "commit"] += max(0, sample.commits - last.commits)
+                self._transactions[arm, "rollback"] += max(0, sample.rollbacks - last.rollbacks)
+            self._last_sample = sample
+            self._sessions[arm,] = sample.sessions
+            self._lock_waits[arm,] = sample.lock_waits
 
     def found(self, race: str, arm: str, block: int, causes: Mapping[str, int], opportunities: int) -> None:
         """The checker's present count on a block. Counters only grow: an incident keeps its first cause."""
@@ -203,10 +300,48 @@ class RunMetrics(Collector):
             families.append(
                 _counter("finished_task_instances", "Task instances that reached success", ("arm",), self._tasks)
             )
+            families += self._cluster_now()
             info = GaugeMetricFamily(f"{PREFIX}run_info", "What this run is", labels=list(self._info))
             info.add_metric(list(self._info.values()), 1)
             families.append(info)
         return families
+
+    def _cluster_now(self) -> list[Metric]:
+        """The cluster of the present block, and what is known of the arms and races."""
+        arms = GaugeMetricFamily(
+            f"{PREFIX}arm_info",
+            "What an arm is, and its part in the comparison",
+            labels=("arm", "role", "airflow", "fixes"),
+        )
+        for arm in self._arm_info:
+            arms.add_metric([arm.name, arm.role, arm.airflow, "+".join(arm.fixes)], 1)
+        return [
+            arms,
+            _gauge("block_running", "Whether it is this arm's turn now", ("arm",), self._block_running),
+            _gauge("race_verdict", "1 for what would be said of a race now", ("race", "verdict"), self._verdicts),
+            _gauge("component_up", "Whether a component's process runs now", ("component",), self._component_up),
+            _gauge(
+                "triggers_running",
+                "Polling triggers that a runner says it runs now",
+                ("arm", "component"),
+                self._triggers_running,
+            ),
+            _gauge(
+                "triggers_owned",
+                "Polling triggers that the database assigns to a triggerer now",
+                ("arm", "component"),
+                self._triggers_owned,
+            ),
+            _counter("trigger_polls", "Polls that triggers finished", ("arm", "component"), self._polls),
+            _counter(
+                "database_transactions",
+                "Transactions of the cluster's database, by outcome",
+                ("arm", "outcome"),
+                self._transactions,
+            ),
+            _gauge("database_sessions", "Sessions of the cluster's database now", ("arm",), self._sessions),
+            _gauge("database_lock_waits", "Locks that sessions wait for now", ("arm",), self._lock_waits),
+        ]
 
 
 def _counter(name: str, text: str, labels: Sequence[str], values: Mapping[Labels, int]) -> Metric:

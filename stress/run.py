@@ -32,7 +32,7 @@ from stress.history import Entry, HistoryBroken, Journal
 from stress.interrupt import Interrupt, Interrupted
 from stress.judging import judge_history, unloaded
 from stress.manifest import ArmManifest, Manifest
-from stress.metrics import RunMetrics
+from stress.metrics import ArmInfo, RunMetrics
 from stress.plan import Plan
 from stress.report.files import write_all
 from stress.results import ArmSummary, BlockCheck, Results, RunState
@@ -62,6 +62,10 @@ class Run:
             causes_of=CAUSES,
             observers=observers,
             info={"airflow": ",".join(self._manifest.releases), "runtime": plan.runtime, "workers": plan.workers},
+            arm_info=[
+                ArmInfo(arm.name, _role(place, len(plan.arms)), arm.airflow.version, arm.fixes)
+                for place, arm in enumerate(plan.arms)
+            ],
         )
 
     def execute(self) -> int:
@@ -146,6 +150,7 @@ class Run:
         names = [arm.name for arm in self._plan.arms]
         verdicts = judge_all(self._checks, self._plan.races, names, block_cost_s=self._block_cost())
         self._screen.verdicts(verdicts)
+        self._metrics.judged({race: verdict.verdict for race, verdict in verdicts.items()})
         return decided(verdicts)
 
     def _block_cost(self) -> float | None:
@@ -172,25 +177,15 @@ class Run:
         for result in results:
             self._publish(result)
             self._metrics.checked(result.race, result.arm, blind=bool(result.blind))
-        counted = view.last(events.TasksCounted)
-        if counted is not None:
-            self._metrics.finished_tasks(arm.name, counted.by_state.get("success", 0))
         self._screen.checked(results, final=True)
 
     def _heard(self, entry: Entry) -> None:
         """Every entry of the present block passes here, right after it was written."""
         self._entries.append(entry)
         arm = next((e.event.arm for e in self._entries[:1] if isinstance(e.event, events.BlockStarted)), "")
-        match entry.event:
-            case events.ObserverUp(observer=name):
-                self._metrics.observer(name, up=True)
-            case events.ObserverBlind(observer=name, reason=reason):
-                self._metrics.observer(name, up=False, error=True)
-                self._screen.warn(f"{name} is blind: {reason}")
-            case events.ComponentStarted(component=component, restarts=restarts) if restarts:
-                self._metrics.restarted(arm, component)
-            case events.ApiAnswered() as answer:
-                self._metrics.answered(arm, answer.operation, answer.code, answer.count, answer.seconds, answer.buckets)
+        self._metrics.heard(arm, entry.event)
+        if isinstance(entry.event, events.ObserverBlind):
+            self._screen.warn(f"{entry.event.observer} is blind: {entry.event.reason}")
         if time.monotonic() - self._live_at >= LIVE_CHECK_S:
             self._live_at = time.monotonic()
             view = BlockView(entry.block or 0, arm, tuple(self._entries))
@@ -215,11 +210,14 @@ class Run:
                 state,
                 notes=(error,) if error else (),
             )
-            self._save(state, ended=True, error=error)
-            write_all(results, self._manifest.facts(), directory)
+            self._metrics.judged({race: verdict.verdict for race, verdict in results.races.items()})
+            # The manifest says "done" only when everything else is there.
+            ended = self._manifest.with_state(state, ended=True, error=error)
+            write_all(results, ended.facts(), directory)
             registry = CollectorRegistry()
             registry.register(self._metrics)
             (directory / "metrics.prom").write_bytes(generate_latest(registry))
+            self._save(state, ended=True, error=error)
             _link_latest(directory)
         except OSError as failure:
             self._screen.error(f"the reports can't be written to {directory}: {failure}")
@@ -276,6 +274,11 @@ def analyse(directory: Path) -> tuple[Manifest, Results]:
         raise ValueError(f"the run in {directory} is still {state}: wait for its end, or interrupt it")
     notes = (kept.error,) if kept.error else ()
     return kept, judge_history(history.read(directory / history.FILE_NAME), state, notes=notes)
+
+
+def _role(place: int, arms: int) -> str:
+    """The first arm is the control, the last is under test; a single arm is a control without a test."""
+    return "control" if place == 0 else "under_test" if place == arms - 1 else "other"
 
 
 def _manifest_of(plan: Plan, arguments: list[str]) -> Manifest:

@@ -3,6 +3,7 @@
     lint       ruff and mypy
     unit       pytest tests/unit: no Airflow, no server
     cluster    pytest tests/cluster: the embedded PostgreSQL, the local cluster, the watchdog, observers on real logs
+    dashboards pytest tests/dashboards: rules by promtool, queries on a real Prometheus (Debian's package prometheus)
     airflow    pytest tests/airflow inside each locked release's environment, against a real PostgreSQL
     run        `stress run`, stock against fixed, until it is decided: the product itself, as a user runs it
 
@@ -96,6 +97,11 @@ def cluster() -> Count:
     return pytest("cluster", sys.executable, "tests/cluster")
 
 
+def dashboards() -> Count:
+    """Prometheus's files and Grafana's."""
+    return pytest("dashboards", sys.executable, "tests/dashboards")
+
+
 def airflow() -> Count:
     """The fixes and the proposals inside each locked release, on one PostgreSQL."""
     count = Count()
@@ -152,6 +158,7 @@ STAGES: dict[str, Callable[[], Count]] = {
     "lint": lint,
     "unit": unit,
     "cluster": cluster,
+    "dashboards": dashboards,
     "airflow": airflow,
     "run": run,
 }
@@ -169,7 +176,7 @@ def main(names: list[str]) -> int:
         count = STAGES[name]()
         total += count
         lines.append(
-            f"{name:8} {count.passed} passed, {count.failed} failed, {count.skipped} skipped "
+            f"{name:10} {count.passed} passed, {count.failed} failed, {count.skipped} skipped "
             f"in {time.monotonic() - began:.0f} s"
         )
     print("\n" + "\n".join(lines))

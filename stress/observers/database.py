@@ -19,9 +19,12 @@ from stress.observers.tail import SourceLost
 
 SAMPLE_INTERVAL_S = 1.0
 
-# Deadlocks and transactions of this database since it was made.
+# Deadlocks and transactions of this database since it was made; sessions and waits for a lock now.
 _COUNTERS = """
-SELECT deadlocks, xact_commit, xact_rollback, numbackends FROM pg_stat_database WHERE datname = current_database()
+SELECT deadlocks, xact_commit, xact_rollback, numbackends,
+       (SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE NOT l.granted AND a.datname = current_database())
+FROM pg_stat_database WHERE datname = current_database()
 """
 # Every trigger with the host name (our component's name) of the triggerer that owns it.
 _TRIGGERS = """
@@ -107,8 +110,10 @@ class Database(Observer):
             raise SourceLost(f"the database did not answer: {str(error).strip()}") from error
 
     def _counters(self) -> Iterator[events.AnyEvent]:
-        deadlocks, commits, rollbacks, sessions = self._rows(_COUNTERS)[0]
-        yield events.DatabaseSampled(deadlocks=deadlocks, commits=commits, rollbacks=rollbacks, sessions=sessions)
+        deadlocks, commits, rollbacks, sessions, lock_waits = self._rows(_COUNTERS)[0]
+        yield events.DatabaseSampled(
+            deadlocks=deadlocks, commits=commits, rollbacks=rollbacks, sessions=sessions, lock_waits=lock_waits
+        )
 
     def _triggers(self) -> Iterator[events.AnyEvent]:
         owned: dict[str, int] = {}

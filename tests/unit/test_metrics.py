@@ -10,8 +10,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from stress import events
 from stress.checkers import CAUSES
 from stress.metrics import API_BUCKETS_S, RunMetrics
+from stress.results import RaceState
 from stress.scenarios import SCENARIOS
 
 ARMS = ("stock", "fixed")
@@ -199,9 +201,56 @@ def test_labels_are_bounded(metrics: RunMetrics) -> None:
     metrics.found("deadlock", "stock", 987654, {"scheduler_vs_scheduler": 2}, 5)
     labels = {label for (_, pairs) in values(metrics) for label, _ in pairs}
     bounded = {"arm", "scenario", "cause", "race", "result", "observer", "component", "operation", "code", "le"}
-    assert labels <= bounded | {"fault", "airflow", "runtime"}
+    assert labels <= bounded | {"fault", "airflow", "runtime", "outcome", "verdict"}
     assert not any(re.search(r"\d{4}", text) for _, pairs in values(metrics) for _, text in pairs)
 
 
 def test_every_family_has_a_help_text(metrics: RunMetrics) -> None:
     assert all(family.documentation for family in scraped(metrics))
+
+
+def one(metrics: RunMetrics, name: str, **labels: str) -> float:
+    """The value of one series."""
+    return values(metrics)[f"airflow_stress_{name}", tuple(sorted(labels.items()))]
+
+
+def test_a_component_is_up_from_its_start_to_its_exit(metrics: RunMetrics) -> None:
+    metrics.heard("stock", events.ComponentStarted(component="scheduler-1", pid=1, restarts=0))
+    assert one(metrics, "component_up", component="scheduler-1") == 1
+    metrics.heard("stock", events.ComponentExited(component="scheduler-1", pid=1, code=1))
+    assert one(metrics, "component_up", component="scheduler-1") == 0
+
+
+def test_between_blocks_nothing_is_up(metrics: RunMetrics) -> None:
+    metrics.heard("stock", events.BlockStarted(arm="stock"))
+    metrics.heard("stock", events.ComponentStarted(component="scheduler-1", pid=1, restarts=0))
+    metrics.heard("stock", events.ObserverUp(observer="database"))
+    assert one(metrics, "block_running", arm="stock") == 1
+    metrics.heard("stock", events.BlockEnded(complete=True))
+    assert one(metrics, "block_running", arm="stock") == 0
+    assert one(metrics, "component_up", component="scheduler-1") == 0
+    assert one(metrics, "observer_up", observer="database") == 0
+
+
+def test_polls_add_up_over_the_lives_of_a_runner(metrics: RunMetrics) -> None:
+    for pid, polls in ((1, 5), (1, 8), (2, 3)):
+        progress = events.TriggersProgressed(at=0.0, component="triggerer-1", pid=pid, polls=polls, active=4)
+        metrics.heard("stock", progress)
+    assert one(metrics, "trigger_polls_total", arm="stock", component="triggerer-1") == 11
+    assert one(metrics, "triggers_running", arm="stock", component="triggerer-1") == 4
+
+
+def test_transactions_count_from_a_block_s_first_sample(metrics: RunMetrics) -> None:
+    for commits in (100, 130):
+        sample = events.DatabaseSampled(deadlocks=0, commits=commits, rollbacks=2, sessions=7, lock_waits=3)
+        metrics.heard("stock", sample)
+    assert one(metrics, "database_transactions_total", arm="stock", outcome="commit") == 30
+    assert one(metrics, "database_sessions", arm="stock") == 7
+    assert one(metrics, "database_lock_waits", arm="stock") == 3
+
+
+def test_one_verdict_at_a_time(metrics: RunMetrics) -> None:
+    metrics.judged({"deadlock": RaceState.UNKNOWN})
+    metrics.judged({"deadlock": RaceState.REMOVED})
+    assert one(metrics, "race_verdict", race="deadlock", verdict="removed") == 1
+    assert one(metrics, "race_verdict", race="deadlock", verdict="unknown") == 0
