@@ -7,6 +7,8 @@ or the machine failed; 64 bad arguments; 130 and 143 interrupted before any evid
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -87,7 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "doctor": lambda _: _doctor(),
         "clean": _clean,
     }
-    return commands[options.command](options)
+    try:
+        code = commands[options.command](options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`). Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return code
 
 
 def _run(options: argparse.Namespace, words: list[str]) -> int:
