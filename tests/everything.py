@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -98,7 +99,10 @@ def cluster() -> Count:
 
 
 def dashboards() -> Count:
-    """Prometheus's files and Grafana's."""
+    """Prometheus's files and Grafana's. Nothing that pip can install has a Prometheus; `.ci/run` installs Debian's."""
+    if shutil.which("promtool") is None and "CI" not in os.environ:
+        print("--- dashboards: SKIPPED, promtool is missing: install Debian's package prometheus", flush=True)
+        return Count(skipped=1)
     return pytest("dashboards", sys.executable, "tests/dashboards")
 
 
