@@ -56,8 +56,8 @@ with mounted_fixes("{FIX}"):
 def test_two_coroutines_hang_the_runner(mounted: Any) -> None:
     """In a process of its own, which can be given up."""
     here = Path(__file__).parent
-    # pytest may be on the path only by the variable: a release's environment holds nothing but what its lock says.
-    path = os.pathsep.join([str(here.parents[1] / "fixes"), str(here), os.environ.get("PYTHONPATH", "")])
+    # pytest lies beside the release's environment, which holds nothing but what its lock says.
+    path = os.pathsep.join(map(str, [here.parents[1] / "fixes", here, Path(pytest.__file__).parents[1]]))
     environment = {**os.environ, "PYTHONPATH": path}
     hung = subprocess.run(
         [sys.executable, "-c", HANGS],
