@@ -80,6 +80,37 @@ class ComponentExited(Event, frozen=True, kw_only=True, tag="component_exited"):
     component: str
     pid: int
     code: int
+    out_of_memory: bool = False
+
+
+class FaultInjected(Event, frozen=True, kw_only=True, tag="fault_injected"):
+    """A fault begins. `number` counts a block's faults from 0; `planned_s` is how long it is to last, 0 for a blow.
+
+    `target` is a component's name, or `postgres`; `detail` the fault's own numbers, such as a delay.
+    """
+
+    number: int
+    fault: str
+    target: str
+    planned_s: float
+    detail: str = ""
+
+
+class FaultHealed(Event, frozen=True, kw_only=True, tag="fault_healed"):
+    """A fault was undone, or ended by itself; `seconds` is how long it lasted. `error`: why it could not be undone."""
+
+    number: int
+    fault: str
+    target: str
+    seconds: float
+    error: str = ""
+
+
+class ComponentsHealthy(Event, frozen=True, kw_only=True, tag="components_healthy"):
+    """After all faults were healed: how long until every component gave a sign of life; `missing` did not."""
+
+    seconds: float
+    missing: list[str]
 
 
 class FixReported(Event, frozen=True, kw_only=True, tag="fix_reported"):
@@ -284,6 +315,9 @@ AnyEvent = (
     | BlockEnded
     | ComponentStarted
     | ComponentExited
+    | FaultInjected
+    | FaultHealed
+    | ComponentsHealthy
     | FixReported
     | MemorySampled
     | ObserverUp

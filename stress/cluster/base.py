@@ -14,8 +14,11 @@ template databases) and ends it. A **cluster** lives as long as a block: a fresh
                 cluster.stop()                  # the database is thrown away; logs stay in `directory`
 
 A component that ends is started again, as a container's restart policy would, and counted; it is the checkers' business
-whether that is an incident. PostgreSQL is not restarted: a block that lost its database has no history to judge, so
-`poll` raises.
+whether that is an incident. PostgreSQL is not restarted unless a fault asks for it (`restart_postgres`): a block that
+lost its database has no history to judge, so `poll` raises.
+
+Faults (`stress/faults/`) are made of the primitives `kill`, `restart`, `pause`, ...; each undo may be called at any time,
+also after the component has been started anew.
 """
 
 from __future__ import annotations
@@ -126,6 +129,39 @@ class Cluster(ABC):
     @abstractmethod
     def kill(self, component: str, sig: signal.Signals) -> None:
         """Send a signal to a component's main process."""
+
+    @abstractmethod
+    def restart(self, component: str) -> None:
+        """Ask a component to end, with a few seconds' grace, and start it again at once."""
+
+    @abstractmethod
+    def pause(self, component: str) -> None:
+        """Stop a component with all its processes where they are, as a frozen machine would."""
+
+    @abstractmethod
+    def resume(self, component: str) -> None:
+        """Undo `pause`. Does nothing for a component that is not paused, or has been started anew since."""
+
+    @abstractmethod
+    def cut_off(self, component: str) -> None:
+        """Lose everything that goes between a component and the database. Raises FaultImpossible without networks."""
+
+    @abstractmethod
+    def slow(self, component: str, delay_ms: float, jitter_ms: float, loss_percent: float) -> None:
+        """Delay and lose what a component sends. Raises FaultImpossible without networks."""
+
+    @abstractmethod
+    def restore_network(self, component: str) -> None:
+        """Undo `cut_off` and `slow`. Does nothing for a network that nothing was done to."""
+
+    @abstractmethod
+    def restart_postgres(self) -> None:
+        """End the database server (sessions are aborted), start it again, and wait until it answers."""
+
+    @abstractmethod
+    def unhealthy(self, since: float) -> frozenset[str]:
+        """The components that have given no sign of life since that time (Unix): by their heartbeats in the database,
+        the api-server by its answer. All of them while the database can't be asked."""
 
     @abstractmethod
     def memory_bytes(self) -> Mapping[str, int]:
