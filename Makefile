@@ -1,5 +1,7 @@
 # make run     a fresh checkout to a verdict; ARGS="..." passes options to `stress run`
 # make test    everything that CI runs
+# make test-compose
+#              the tests on containers alone, with all that they need: an engine, Compose v2, images
 # make install .venv with .venv/bin/stress, and nothing more
 #
 # Needs Python 3.11 or newer with venv and pip, and make. Everything else is installed here, from locks with hashes.
@@ -11,7 +13,7 @@ ARGS ?=
 LOCK := requirements/harness.txt
 STAMP := $(VENV)/.installed-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: run test install lock
+.PHONY: run test test-compose install lock
 
 run: install
 	@$(BIN)/stress run $(ARGS)
@@ -33,9 +35,16 @@ $(STAMP):
 test: install
 	@$(BIN)/python -m tests.everything
 
+# Images that are not on the engine are made here, as stand-ins; `docker compose pull` first gets the official ones.
+test-compose: install
+	@.ci/engine
+	@.ci/standins
+	@$(BIN)/python -m tests.everything compose
+
 # Locks carry hashes and no index addresses. Releases of Airflow: .venv/bin/python -m stress.arms.relock
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links
 lock: install
 	@$(COMPILE) --group build --group dev pyproject.toml -o $(LOCK)
+	@$(COMPILE) --constraints $(LOCK) pyproject.toml -o requirements/stress-image.txt
 	@echo uv | $(COMPILE) --constraints $(LOCK) - -o requirements/uv.txt

@@ -2,8 +2,10 @@
 
     1. a cluster on a fresh database, started against its health conditions, and the scenarios' DAGs known to it
     2. observers, each of which must see its source
-    3. the load, for a bounded time; meanwhile every half second: components, observers, memory
-    4. the settling time: until every missed deadline's callback has run, at most `SETTLE_S`
+    3. the load, for a bounded time; meanwhile every half second: components, observers, faults, memory. However it
+       ends, every fault is undone before anything else happens
+    4. with faults: until every component has given a sign of life again, at most `HEALTHY_S`. Then the settling time:
+       until every missed deadline's callback has run, at most `SETTLE_S`; with faults see `settling.py`
     5. the observers' last look, while the cluster still runs
     6. the end of everything that the block started
 
@@ -31,6 +33,7 @@ from stress.cluster import procfs
 from stress.cluster.base import Cluster, ClusterSettings, EventKind, Role
 from stress.cluster.errors import ClusterError
 from stress.cluster.processes import Command, Label, Process, spawn, stop_all
+from stress.faults.injector import Injector
 from stress.history import Entry, HistoryBroken, Journal
 from stress.interrupt import Interrupt, Interrupted
 from stress.observers.base import Observer
@@ -42,6 +45,7 @@ from stress.observers.postgres_log import PostgresLog
 from stress.observers.receipts import FixReports, Receipts
 from stress.observers.tail import SourceLost, Tail
 from stress.plan import Plan
+from stress.settling import Settling, Waiting
 
 POLL_S = 0.5
 MEMORY_INTERVAL_S = 5.0
@@ -49,6 +53,7 @@ DAGS_TIMEOUT_S = 40.0
 LOAD_START_TIMEOUT_S = 60.0
 LOAD_STOP_TIMEOUT_S = 12.0
 SETTLE_S = 12.0
+HEALTHY_S = 60.0
 
 # The DAGs that the cluster can run: parsed, serialised, with a version.
 _KNOWN_DAGS = "SELECT DISTINCT dag_id FROM serialized_dag"
@@ -145,11 +150,13 @@ def observers_of(cluster: Cluster, plan: Plan) -> tuple[list[Observer], Database
         found.append(PostgresLog(cluster))
     if "component_logs" in wanted:
         found.append(ComponentLogs(cluster))
+    # What a worker was told is read before what is stored, and what is stored before what a callback told: a last
+    # look in this order never misses the older half of a comparison.
+    if "execution_api" in wanted and plan.workers == "hollow":
+        found.append(ExecutionApi(cluster, keep_ids="stuck_task" in plan.races))
+    found.append(database)
     if "receipts" in wanted:
         found.append(Receipts(cluster))
-    if "execution_api" in wanted and plan.workers == "hollow":
-        found.append(ExecutionApi(cluster))
-    found.append(database)
     return found, database
 
 
@@ -165,7 +172,12 @@ def cluster_settings(plan: Plan) -> ClusterSettings:
             "core.max_active_tasks_per_dag": "64",
             **plan.config,
         },
-        environment={"AIRFLOW_STRESS_HOLLOW_WORKERS": "12", "PYTHONDONTWRITEBYTECODE": "1"},
+        environment={
+            "AIRFLOW_STRESS_HOLLOW_WORKERS": "12",
+            # As patient as Airflow's own worker while its api-server is started again: 0.3 s doubled 7 times, 38 s.
+            **({"AIRFLOW_STRESS_HOLLOW_ATTEMPTS": "8"} if plan.faults else {}),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         pythonpath=(layout.HOLLOW,),
         fixes_directory=layout.FIXES,
     )
@@ -191,6 +203,7 @@ class Block:
         self._record = record
         self._interrupt = interrupt
         self._phase = phase
+        self._faults = plan.faults_of(record.block or 0)
         self._load: Process | None = None
         self._load_started: float | None = None
         self._memory_at = 0.0
@@ -216,9 +229,12 @@ class Block:
             self._phase("load")
             self._watch_load(observers)
             self._stop_load()
+            if self._faults and not self._interrupt.requested:
+                self._phase("waiting for every component")
+                self._await_healthy(observers)
             if not self._interrupt.requested:
                 self._phase("settling")
-                self._settle(observers, asked)
+                self._settle(observers, asked, arm)
             observers.finish()
             self._components()
             self._sample_memory()
@@ -311,10 +327,25 @@ class Block:
         return tail.lines() if tail.path.exists() else []
 
     def _watch_load(self, observers: Observers) -> None:
+        faults = Injector(self._cluster, self._faults, self._plan.load.seconds, self._fault, self._interrupt.pause)
+        faults.begin()
+        try:
+            self._watch(observers, faults)
+        finally:
+            with self._interrupt.shielded():
+                faults.heal_all()
+
+    def _fault(self, event: events.AnyEvent) -> None:
+        self._record(event)
+        if isinstance(event, events.FaultInjected):
+            self._phase(f"load; {event.fault} {event.target}" + (f", {event.planned_s:g} s" if event.planned_s else ""))
+
+    def _watch(self, observers: Observers, faults: Injector) -> None:
         assert self._load is not None
         assert self._load_started is not None
         while not self._interrupt.pause(POLL_S):
             self._components()
+            faults.poll()
             observers.poll()
             if time.monotonic() - self._memory_at >= MEMORY_INTERVAL_S:
                 self._sample_memory()
@@ -335,16 +366,57 @@ class Block:
         if self._load.exit_code() is None:
             self._load.popen.send_signal(signal.SIGTERM)
 
-    def _settle(self, observers: Observers, database: Database) -> None:
-        deadline = time.monotonic() + SETTLE_S
+    def _await_healthy(self, observers: Observers) -> None:
+        """Until every component has given a sign of life since now; one that doesn't is told, not an error."""
+        since, began = time.time(), time.monotonic()
+        while True:
+            self._components()
+            observers.poll()
+            missing = self._cluster.unhealthy(since)
+            elapsed = time.monotonic() - began
+            if not missing or elapsed > HEALTHY_S or self._interrupt.requested:
+                self._record(events.ComponentsHealthy(seconds=round(elapsed, 3), missing=sorted(missing)))
+                return
+            self._interrupt.pause(POLL_S)
+
+    def _settle(self, observers: Observers, database: Database, arm: str) -> None:
+        over = self._over_after_faults(database, arm) if self._plan.faults else self._over(database)
         while not self._interrupt.requested:
             self._components()
             observers.poll()
-            if database.settled() or time.monotonic() > deadline:
+            if over():
                 break
             self._interrupt.pause(POLL_S)
         if self._load is not None:
             self._load.wait(LOAD_STOP_TIMEOUT_S)
+
+    @staticmethod
+    def _over(database: Database) -> Callable[[], bool]:
+        """Whether the block has settled, asked at every look."""
+        deadline = time.monotonic() + SETTLE_S
+        return lambda: database.settled() or time.monotonic() > deadline
+
+    def _over_after_faults(self, database: Database, arm: str) -> Callable[[], bool]:
+        """The same with faults, for the races that are asked for; at its last look it says how the block settled."""
+        own = next(each.config for each in self._plan.arms if each.name == arm)
+        settling = Settling({**cluster_settings(self._plan).config, **dict(own)}, time.monotonic)
+        races = self._plan.races
+
+        def over() -> bool:
+            try:
+                aftermath = database.aftermath()
+                if aftermath is None:
+                    return True
+                callbacks = aftermath.callbacks() if "lost_callback" in races else Waiting()
+                tasks = aftermath.tasks() if "stuck_task" in races else Waiting()
+                ended = settling.over(callbacks, tasks, runners=aftermath.runners())
+            except SourceLost:
+                return True  # the observer finds out for itself at its last look, and is blind then
+            if ended:
+                self._record(settling.said())
+            return ended
+
+        return over
 
     def _end_load(self) -> None:
         if self._load is not None:

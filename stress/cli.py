@@ -45,14 +45,27 @@ def parser() -> argparse.ArgumentParser:
         help="NAME[=airflow:X.Y.Z|PATH][,fixes:all|none|proposed|A+B][,config:section.key=value]...; the first is the "
         "control, the last is under test (default: stock, fixed)",
     )
-    run.add_argument("--runtime", default="local", help="where: local (default)")
+    run.add_argument(
+        "--runtime",
+        default=os.environ.get("AIRFLOW_STRESS_RUNTIME", "local"),
+        help="where: local (processes; the default) or compose (containers; the default in the `stress` container)",
+    )
     run.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release of arms that name none")
     run.add_argument("--budget", default=None, help="how long at most, such as 10m (default: 9.5m)")
     run.add_argument("--load", default=None, metavar="TIME", help="how long a block's load lasts, such as 30s")
+    run.add_argument(
+        "--faults",
+        default=None,
+        metavar="A,B",
+        help="what to break while the load lasts, or all (`stress list faults`); the seed decides when and where",
+    )
     run.add_argument("--seed", default=None, metavar="N", help="for the same choices again (default: chosen, printed)")
     run.add_argument("--out", default=None, metavar="DIR", help="the run's directory (default: runs/<id>)")
     run.add_argument("--workers", default="hollow", help="hollow (default) or real: tasks run by LocalExecutor")
     run.add_argument("--metrics-port", default=None, metavar="PORT", help="of http://127.0.0.1:9108/metrics")
+    run.add_argument(
+        "--whole-budget", action="store_true", help="go on when every race is decided, until the budget ends (soak)"
+    )
     run.add_argument("--no-tui", action="store_true", help="plain lines instead of the live view")
     run.add_argument("--no-observers", action="store_true", help=argparse.SUPPRESS)
 
@@ -68,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("run_b", metavar="RUN_B")
 
     listing = commands.add_parser("list", help="what there is")
-    listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases or races")
+    listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases, races or faults")
 
     commands.add_parser("doctor", help="what this machine has and lacks")
     clean = commands.add_parser("clean", help="list, then remove, what dead runs left behind")
@@ -101,10 +114,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, words: list[str]) -> int:
     # Imported here, as in every command: the statistics alone take a second to import, and bad arguments must not wait.
-    from stress.plan import BadOptions, Options, check
+    from stress.arms.releases import DEFAULT_RELEASE
+    from stress.plan import BadOptions, Options, check, in_container
 
     given = {
-        "airflow": options.airflow,
+        # docker-compose.yml tells the container which release the project's own image is.
+        "airflow": options.airflow or os.environ.get("AIRFLOW_STRESS_RELEASE"),
         "budget": options.budget,
         "metrics_port": options.metrics_port,
     }
@@ -117,8 +132,10 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
                 load=options.load,
                 seed=options.seed,
                 out=options.out,
+                faults=options.faults,
                 workers=options.workers,
                 observers=not options.no_observers,
+                whole_budget=options.whole_budget,
                 **{name: value for name, value in given.items() if value is not None},
             )
         )
@@ -126,6 +143,11 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         for line in (*bad.mistakes, *bad.machine):
             print(f"stress: {line}", file=sys.stderr)
         return EXIT_USAGE if bad.mistakes else EXIT_FAILED
+
+    if plan.runtime == "compose" and not in_container():
+        from stress.cluster.compose import outside
+
+        return outside.run(plan.run_id, words, plan.directory, given["airflow"] or DEFAULT_RELEASE)
 
     from stress.run import Run
     from stress.screen import choose

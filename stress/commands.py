@@ -16,7 +16,7 @@ from stress.cli import EXIT_FAILED, EXIT_USAGE
 if TYPE_CHECKING:
     from stress.results import Results
 
-_LISTS = ("scenarios", "fixes", "releases", "races")
+_LISTS = ("scenarios", "fixes", "releases", "races", "faults")
 
 
 def analyze(run_dir: str) -> int:
@@ -90,7 +90,8 @@ def compare(run_a: str, run_b: str) -> int:
 
 
 def list_things(what: str) -> int:
-    """`scenarios`, `fixes`, `releases` or `races`."""
+    """`scenarios`, `fixes`, `releases`, `races` or `faults`."""
+    notes: list[str] = []
     if what == "scenarios":
         from stress.scenarios import SCENARIOS
 
@@ -120,16 +121,27 @@ def list_things(what: str) -> int:
         ]
     elif what == "races":
         from stress.checkers import CAUSES
-        from stress.scenarios import SCENARIOS
+        from stress.scenarios import SCENARIOS, scenario_of
         from stress.verdict import opportunity_unit
 
-        scenario_of = {race: s.name for s in SCENARIOS.values() for race in s.races}
-        rows = [["race", "counted against", "known causes", "scenario"]]
-        rows += [[race, opportunity_unit(race), ", ".join(CAUSES[race]), scenario_of[race]] for race in CAUSES]
+        needs = {race: "--faults" for scenario in SCENARIOS.values() for race in scenario.fault_races}
+        rows = [["race", "counted against", "known causes", "scenario", "needs"]]
+        rows += [
+            [race, opportunity_unit(race), ", ".join(CAUSES[race]), scenario_of(race), needs.get(race, "")]
+            for race in CAUSES
+        ]
+    elif what == "faults":
+        from stress.faults import FAULTS
+
+        rows = [["fault", "runtimes", "what it does"]]
+        rows += [[f.name, ", ".join(f.runtimes), f.summary] for f in FAULTS.values()]
+        for invariants in dict.fromkeys(f.invariants for f in FAULTS.values()):
+            names = ", ".join(f.name for f in FAULTS.values() if f.invariants == invariants)
+            notes.append(f"Under {names}: a deadline's callback {invariants.callback}; a task {invariants.task}.")
     else:
         print(f"stress: {what!r} can't be listed: there are {', '.join(_LISTS)}", file=sys.stderr)
         return EXIT_USAGE
-    print(_table(rows))
+    print("\n".join([_table(rows), *notes]))
     return 0
 
 
@@ -158,13 +170,16 @@ def doctor() -> int:
 def clean(*, ask: bool) -> int:
     """List, then remove, what dead runs left behind."""
     from stress.cluster import leftovers
+    from stress.cluster.compose import leftovers as compose
+    from stress.cluster.compose.engine import EngineError
 
     found = leftovers.find()
-    if not found:
+    projects = compose.find()
+    if not found and not projects:
         print("Nothing is left behind.")
         return 0
-    for leftover in found:
-        print(leftover.describe())
+    for line in (*(leftover.describe() for leftover in found), *(project.describe() for project in projects)):
+        print(line)
     if ask:
         if not sys.stdin.isatty():
             print("stress: nothing removed: say --yes where nobody can be asked", file=sys.stderr)
@@ -172,6 +187,12 @@ def clean(*, ask: bool) -> int:
         if input("Remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             return 0
     survivors = [info for leftover in found for info in leftovers.remove(leftover)]
+    try:
+        for project in projects:
+            compose.clean_up(project)
+    except EngineError as error:
+        print(f"stress: {error}", file=sys.stderr)
+        return EXIT_FAILED
     if survivors:
         print(f"stress: processes {[info.pid for info in survivors]} do not die", file=sys.stderr)
         return EXIT_FAILED

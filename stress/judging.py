@@ -7,8 +7,8 @@ What counts
 
 Whether the fixes were there
   An arm with fixes counts only if each of its processes that runs the fixed code said that it had loaded them. A
-  process that lived for less than `SHORT_LIFE_S` (it was started again just before the end of its block) may not have
-  come to it.
+  process that lived for less than `SHORT_LIFE_S` without a fault (it was started again just before the end of its
+  block, or before the next fault) may not have come to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from stress import events
 from stress.arms.fixes import components_of
 from stress.checkers import check
-from stress.checkers.view import BlockView, Life
+from stress.checkers.view import BlockView, Life, longest_outside
 from stress.history import History
 from stress.results import (
     ArmSummary,
@@ -93,11 +93,16 @@ def unloaded(blocks: Sequence[BlockView], arms: Sequence[ArmSummary]) -> dict[st
                     reasons[view.arm].append(f"{report.component} {report.status} {fix}: {report.detail}")
             for role in components_of(fix):
                 for life in view.lives(role):
-                    if not _loaded(fix, life, reports) and (life.restarts == 0 or life.end - life.start > SHORT_LIFE_S):
+                    if not _loaded(fix, life, reports) and (life.restarts == 0 or not _short(view, life)):
                         reasons[view.arm].append(
                             f"{life.component} of block {view.block} did not report {fix} as loaded"
                         )
     return {arm: list(dict.fromkeys(found)) for arm, found in reasons.items() if found}
+
+
+def _short(view: BlockView, life: Life) -> bool:
+    start, end = longest_outside(life.start, life.end, view.excused(life.component, 0.0))
+    return end - start <= SHORT_LIFE_S
 
 
 def _loaded(fix: str, life: Life, reports: Sequence[tuple[float, events.FixReported]]) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import platform
 import shlex
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -58,11 +61,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             self, state=str(state), ended_at=time.time() if ended else self.ended_at, error=error or self.error
         )
 
-    def abandoned(self) -> bool:
-        """Whether the run says that it goes on but its harness is gone."""
+    def with_settings(self, settings: Mapping[str, str]) -> Manifest:
+        """The same run, with what became known of the place where it happens."""
+        return msgspec.structs.replace(self, settings={**self.settings, **settings})
+
+    def abandoned(self, directory: Path) -> bool:
+        """Whether the run says that it goes on but its harness is gone.
+
+        Its process tells where we can see it; its hold on the directory tells in another container, too.
+        """
         if self.state not in (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING):
             return False
-        return not procfs.is_same(self.harness_pid, self.harness_started)
+        return not procfs.is_same(self.harness_pid, self.harness_started) and not _is_held(directory)
 
     def facts(self) -> RunFacts:
         """What the reports repeat."""
@@ -87,6 +97,36 @@ def save(manifest: Manifest, directory: Path) -> None:
 def load(directory: Path) -> Manifest:
     """Read a run's manifest. Raises FileNotFoundError, or msgspec.MsgspecError if it isn't one."""
     return msgspec.json.decode((directory / FILE_NAME).read_bytes(), type=Manifest)
+
+
+@contextlib.contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold a run's directory for as long as its harness lives. The kernel owns the hold: it ends with a killed harness.
+
+    Process ids mean nothing in another container, and containers share the kernel. A file system that can't do this
+    holds nothing.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(directory: Path) -> bool:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def host_facts() -> dict[str, str]:

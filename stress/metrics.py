@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from stress import events
+from stress.faults import FAULTS
 from stress.results import RaceState
 
 API_BUCKETS_S: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -30,6 +31,8 @@ HEADLINES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "deadlock": ("deadlocks", "Deadlocks that PostgreSQL broke in the cluster's database"),
         "duplicate_callback": ("duplicate_callbacks", "Missed deadlines whose callback ran more than once"),
         "out_of_order_frame": ("out_of_order_frames", "Trigger runners that lost the order of their frames or hung"),
+        "stuck_task": ("stuck_tasks", "Task instances and runs that no longer move, or whose success was lost"),
+        "lost_callback": ("lost_callbacks", "Deadlines that passed and whose callback never ran"),
     }
 )
 """Each race's counter: its name without prefix and `_total`, and its help text."""
@@ -64,6 +67,8 @@ class RunMetrics(Collector):
     ) -> None:
         self._arm_info = tuple(arm_info)
         self._lock = threading.Lock()
+        self.scrapes = 0
+        """How often the metrics were read."""
         self._info = dict(info)
         self._scenario_of = dict(scenario_of)
         self._incidents: dict[str, dict[Labels, int]] = {race: {} for race in HEADLINES}
@@ -72,6 +77,8 @@ class RunMetrics(Collector):
         self._observer_up = dict.fromkeys(observers, 0)
         self._observer_errors = dict.fromkeys(observers, 0)
         self._restarts: dict[Labels, int] = {}
+        self._faults_injected: dict[Labels, int] = {(arm, fault): 0 for arm in arms for fault in FAULTS}
+        self._fault_active: dict[Labels, int] = {(arm, fault): 0 for arm in arms for fault in FAULTS}
         self._requests: dict[Labels, int] = {}
         self._durations: dict[Labels, tuple[list[int], float]] = {}
         self._tasks: dict[Labels, int] = {}
@@ -110,10 +117,8 @@ class RunMetrics(Collector):
     def heard(self, arm: str, event: events.AnyEvent) -> None:
         """An event of the present block, right after it was written."""
         match event:
-            case events.BlockStarted():
-                self._block(arm, running=True)
-            case events.BlockEnded():
-                self._block(arm, running=False)
+            case events.BlockStarted() | events.BlockEnded():
+                self._block(arm, running=isinstance(event, events.BlockStarted))
             case events.ObserverUp(observer=name):
                 self.observer(name, up=True)
             case events.ObserverBlind(observer=name):
@@ -124,6 +129,8 @@ class RunMetrics(Collector):
                     self.restarted(arm, component)
             case events.ComponentExited(component=component):
                 self._component(component, up=False)
+            case events.FaultInjected() | events.FaultHealed() as fault:
+                self._fault(arm, fault)
             case events.ApiAnswered() as a:
                 self.answered(arm, a.operation, a.code, a.count, a.seconds, a.buckets)
             case events.TriggersProgressed() as progress:
@@ -152,12 +159,21 @@ class RunMetrics(Collector):
             if not running:
                 self._component_up = dict.fromkeys(self._component_up, 0)
                 self._observer_up = dict.fromkeys(self._observer_up, 0)
-                for values in (self._triggers_running, self._triggers_owned, self._sessions, self._lock_waits):
+                for values in (
+                    *(self._triggers_running, self._triggers_owned, self._sessions, self._lock_waits),
+                    self._fault_active,
+                ):
                     values.update(dict.fromkeys(values, 0))
 
     def _component(self, component: str, *, up: bool) -> None:
         with self._lock:
             self._component_up[component,] = int(up)
+
+    def _fault(self, arm: str, event: events.FaultInjected | events.FaultHealed) -> None:
+        begins = isinstance(event, events.FaultInjected)
+        with self._lock:
+            self._faults_injected[arm, event.fault] += int(begins)
+            self._fault_active[arm, event.fault] = int(begins)
 
     def _progressed(self, arm: str, progress: events.TriggersProgressed) -> None:
         """A runner counts its polls from its own start."""
@@ -231,6 +247,7 @@ class RunMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """All families, in a fixed order."""
         with self._lock:
+            self.scrapes += 1
             families: list[Metric] = [
                 _counter(name, text, ("arm", "scenario", "cause"), self._incidents[race])
                 for race, (name, text) in HEADLINES.items()
@@ -238,7 +255,7 @@ class RunMetrics(Collector):
             families.append(
                 _counter(
                     "opportunities",
-                    "How often a race could have happened: state updates, missed deadlines, cancellations",
+                    "How often a race could have happened: state updates, missed deadlines, cancellations, tasks",
                     ("race", "arm", "scenario"),
                     self._opportunities,
                 )
@@ -267,8 +284,10 @@ class RunMetrics(Collector):
                     {(name,): value for name, value in self._observer_errors.items()},
                 )
             )
-            families.append(_counter("faults_injected", "Faults injected", ("arm", "fault"), {}))
-            families.append(_gauge("fault_active", "Whether a fault is active now", ("arm", "fault"), {}))
+            families.append(_counter("faults_injected", "Faults injected", ("arm", "fault"), self._faults_injected))
+            families.append(
+                _gauge("fault_active", "Whether a fault is active now", ("arm", "fault"), self._fault_active)
+            )
             families.append(
                 _counter(
                     "component_restarts",

@@ -15,27 +15,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from stress.arms.errors import ArmSpecError, UnknownRelease
 from stress.arms.fixes import resolve
 from stress.arms.releases import DEFAULT_RELEASE
 from stress.arms.releases import check as check_release
 from stress.arms.spec import Arm, parse_arms
 from stress.cluster.ports import is_free
+from stress.faults import FAULTS
+from stress.faults.base import PlannedFault
+from stress.faults.recovery import CONFIG as RECOVERY_CONFIG
+from stress.faults.schedule import least_load_s, schedule
 from stress.load.settings import LoadSettings
-from stress.scenarios import SCENARIOS
+from stress.scenarios import SCENARIOS, races_of
 from stress.scenarios.base import Scenario
 
 METRICS_PORT = 9108
 DEFAULT_ARMS = ("stock", "fixed")
 DEFAULT_BUDGET = "9.5m"
 WORKERS = ("hollow", "real")
-RUNTIMES = ("local",)
+RUNTIMES = ("local", "compose")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LEAST_BUDGET_S = 60.0
 _LEAST_LOAD_S = 5.0
 _MOST_LOAD_S = 3600.0
+_FAULTS_LOAD_S = 60.0
+"""A block's load with faults: long enough for some faults, and for Airflow to notice that somebody is dead."""
 _MEMORY_BYTES = int(2.5 * 2**30)
 
 
@@ -51,9 +59,11 @@ class Options:
     load: str | None = None
     seed: str | None = None
     out: str | None = None
+    faults: str | None = None
     workers: str = "hollow"
     metrics_port: str = str(METRICS_PORT)
     observers: bool = True
+    whole_budget: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,12 +81,15 @@ class Plan:
     metrics_port: int
     load: LoadSettings
     observers: bool = True
+    whole_budget: bool = False
+    """Whether blocks go on when every race is decided."""
     races: tuple[str, ...] = field(default=())
+    faults: tuple[str, ...] = ()
 
     @property
     def config(self) -> dict[str, str]:
-        """Airflow's configuration that the scenarios ask for."""
-        merged: dict[str, str] = {}
+        """Airflow's configuration that the scenarios ask for, and the faults."""
+        merged: dict[str, str] = dict(RECOVERY_CONFIG) if self.faults else {}
         for scenario in self.scenarios:
             merged |= dict(scenario.config)
         return merged
@@ -90,6 +103,10 @@ class Plan:
         """Whose turn a block is: A B B A A B B A ..., so that a drift of the machine hits all arms alike."""
         turn, place = divmod(block, len(self.arms))
         return self.arms[place if turn % 2 == 0 else len(self.arms) - 1 - place]
+
+    def faults_of(self, block: int) -> tuple[PlannedFault, ...]:
+        """What is broken in a block: the same in every arm's block of a turn."""
+        return schedule(self.seed, block // len(self.arms), self.faults, self.load.seconds)
 
 
 class BadOptions(Exception):  # noqa: N818 - it says what happened
@@ -112,16 +129,27 @@ def check(options: Options) -> Plan:
     if options.workers not in WORKERS:
         mistakes.append(f"--workers {options.workers!r}: there are {' and '.join(WORKERS)}")
     budget_s = _duration("--budget", options.budget, _LEAST_BUDGET_S, float("inf"), mistakes)
-    load = LoadSettings(users=_users(scenarios))
+    faults = _faults(options, mistakes)
+    seconds = _FAULTS_LOAD_S if faults else LoadSettings().seconds
     if options.load is not None:
+        before = len(mistakes)
         seconds = _duration("--load", options.load, _LEAST_LOAD_S, _MOST_LOAD_S, mistakes)
-        load = LoadSettings(users=load.users, seconds=seconds)
+        if faults and len(mistakes) == before and seconds < (least_s := least_load_s(faults)):
+            mistakes.append(f"--load {options.load!r} is too short for --faults: they need at least {least_s:g}s")
+    load = LoadSettings(users=_users(scenarios), seconds=seconds)
+    if faults:
+        load = _spread(load)
     seed = secrets.randbelow(2**32)
     if options.seed is not None:
         seed = _number("--seed", options.seed, 0, 2**32 - 1, mistakes)
     before = len(mistakes)
     port = _number("--metrics-port", options.metrics_port, 1, 65535, mistakes)
-    machine.extend(machine_faults(port if len(mistakes) == before else None))
+    # Outside of the containers the port is of no interest: the harness will be inside.
+    looks_at_port = len(mistakes) == before and (options.runtime == "local" or in_container())
+    machine.extend(machine_faults(port if looks_at_port else None))
+    if options.runtime == "compose":
+        mistakes.extend(_without_image(arms))
+        machine.extend(_engine_faults(arms, options.airflow))
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     directory = _directory(options.out, run_id, mistakes)
     if mistakes or machine:
@@ -138,8 +166,33 @@ def check(options: Options) -> Plan:
         metrics_port=port,
         load=load,
         observers=options.observers,
-        races=tuple(dict.fromkeys(race for scenario in scenarios for race in scenario.races)),
+        whole_budget=options.whole_budget,
+        races=races_of(scenarios, faults=bool(faults)),
+        faults=faults,
     )
+
+
+def in_container() -> bool:
+    """Whether this is the harness in the project's own container (docker-compose.yml says so)."""
+    return os.environ.get("AIRFLOW_STRESS_RUNTIME") == "compose"
+
+
+def _without_image(arms: Sequence[Arm]) -> list[str]:
+    return [
+        f"--arm {arm.name}: a wheel or a checkout has no image: use --runtime local for it"
+        for arm in arms
+        if arm.overlay
+    ]
+
+
+def _engine_faults(arms: Sequence[Arm], release: str) -> list[str]:
+    if in_container():
+        from stress.cluster.compose import runtime
+
+        return runtime.faults(arms)
+    from stress.cluster.compose import outside
+
+    return outside.faults(arms, release)
 
 
 def machine_faults(metrics_port: int | None) -> list[str]:
@@ -172,6 +225,38 @@ def _arms(options: Options, mistakes: list[str]) -> tuple[Arm, ...]:
     except ArmSpecError as error:
         mistakes.extend(f"--arm: {problem}" for problem in error.problems)
         return ()
+
+
+def _faults(options: Options, mistakes: list[str]) -> tuple[str, ...]:
+    """The kinds asked for; `all` is all that the runtime has the means for."""
+    if options.faults is None:
+        return ()
+    possible = [name for name, fault in FAULTS.items() if options.runtime in fault.runtimes]
+    if options.faults == "all":
+        return tuple(possible)
+    wanted = tuple(dict.fromkeys(name.strip() for name in options.faults.split(",")))
+    for name in wanted:
+        if name not in FAULTS:
+            mistakes.append(f"--faults {name!r} is unknown: there are {', '.join(FAULTS)}; or all")
+        elif options.runtime in RUNTIMES and name not in possible:
+            where = " or ".join(FAULTS[name].runtimes)
+            mistakes.append(f"--faults {name!r} is impossible on the {options.runtime} runtime: it needs {where}")
+    return tuple(name for name in wanted if name in FAULTS)
+
+
+def _spread(load: LoadSettings) -> LoadSettings:
+    """Deadlines that pass and triggers that are cancelled during all of the load, so that faults meet them; smaller
+    batches of deadlines than in a block without faults, so that there are no more of them for the machine at a time.
+    """
+    period_s = 10.0
+    batches = 1 + max(0, int((load.seconds - load.deadline_first_s - period_s) // period_s))
+    return msgspec.structs.replace(
+        load,
+        deadline_batches=batches,
+        deadline_batch_runs=4,
+        deadline_batch_period_s=period_s,
+        cancel_bursts=1 + max(0, int((load.seconds - load.cancel_period_s) // load.cancel_period_s)),
+    )
 
 
 def _users(scenarios: Sequence[Scenario]) -> list[str]:

@@ -14,6 +14,7 @@ was complete by then is judged. An arm's turns: A B B A A B B A.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from pathlib import Path
@@ -25,7 +26,7 @@ from stress.arms.errors import ArmsError
 from stress.block import Block, Recorder, cluster_settings
 from stress.checkers import CAUSES, check
 from stress.checkers.view import BlockView
-from stress.cluster.base import Cluster
+from stress.cluster.base import Cluster, Runtime
 from stress.cluster.errors import ClusterError
 from stress.cluster.local import LocalRuntime
 from stress.history import Entry, HistoryBroken, Journal
@@ -36,11 +37,13 @@ from stress.metrics import ArmInfo, RunMetrics
 from stress.plan import Plan
 from stress.report.files import write_all
 from stress.results import ArmSummary, BlockCheck, Results, RunState
+from stress.scenarios import scenario_of
 from stress.screen import Screen
 from stress.verdict import decided, exit_code, judge_all
 
 LIVE_CHECK_S = 2.0
 _FIRST_BLOCK_COST_S = 75.0
+_LAST_SCRAPES_TIMEOUT_S = 15.0
 EXIT_FAILED = 3
 
 
@@ -58,7 +61,7 @@ class Run:
         observers = ("postgres_log", "component_logs", "receipts", "execution_api", "database", "load", "fix_reports")
         self._metrics = RunMetrics(
             arms=[arm.name for arm in plan.arms],
-            scenario_of={race: scenario.name for scenario in plan.scenarios for race in scenario.races},
+            scenario_of={race: scenario_of(race) for race in plan.races},
             causes_of=CAUSES,
             observers=observers,
             info={"airflow": ",".join(self._manifest.releases), "runtime": plan.runtime, "workers": plan.workers},
@@ -73,9 +76,10 @@ class Run:
         plan = self._plan
         began = time.monotonic()
         state, error = RunState.DONE, None
-        with Interrupt() as interrupt:
+        with Interrupt() as interrupt, contextlib.ExitStack() as stack:
             try:
                 plan.directory.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(manifest.held(plan.directory))
                 manifest.save(self._manifest, plan.directory)
                 journal = Journal(plan.directory / history.FILE_NAME)
             except OSError as failure:
@@ -85,6 +89,7 @@ class Run:
                 self._begin(journal)
                 with self._serving():
                     self._blocks(journal, interrupt, began)
+                    self._await_scrapes(interrupt)
                 if interrupt.requested:
                     state = RunState.INTERRUPTED
             except Interrupted:
@@ -118,14 +123,17 @@ class Run:
     def _serving(self) -> _Server:
         registry = CollectorRegistry()
         registry.register(self._metrics)
-        return _Server(registry, self._plan.metrics_port)
+        # In a container only its own network reaches it: Prometheus, and nobody else, because no port is published.
+        address = "0.0.0.0" if self._plan.runtime == "compose" else "127.0.0.1"  # noqa: S104
+        return _Server(registry, address, self._plan.metrics_port)
 
     def _blocks(self, journal: Journal, interrupt: Interrupt, began: float) -> None:
         plan = self._plan
-        runtime = LocalRuntime(plan.run_id)
+        runtime = _runtime(plan)
         try:
             with interrupt.raising():
                 runtime.prepare(plan.arms, self._screen.progress)
+            self._manifest = self._manifest.with_settings(runtime.facts())
             self._save(RunState.RUNNING)
             block = 0
             while not interrupt.requested and self._goes_on(block, began):
@@ -140,11 +148,19 @@ class Run:
 
     def _goes_on(self, block: int, began: float) -> bool:
         plan = self._plan
-        if block >= len(plan.arms) and self._decided():
+        if block >= len(plan.arms) and self._decided() and not plan.whole_budget:
             return False
         cost = max(self._block_costs[-2:], default=_FIRST_BLOCK_COST_S)
         # The first turn of every arm is taken even by a small budget: without it there is nothing to compare.
         return block < len(plan.arms) or time.monotonic() - began + cost <= plan.budget_s
+
+    def _await_scrapes(self, interrupt: Interrupt) -> None:
+        """Whoever watches by Prometheus must see how it ended: two more scrapes, if there were any."""
+        scrapes = self._metrics.scrapes
+        deadline = time.monotonic() + _LAST_SCRAPES_TIMEOUT_S
+        while scrapes and self._metrics.scrapes < scrapes + 2 and time.monotonic() < deadline:
+            if interrupt.pause(0.2):
+                return
 
     def _decided(self) -> bool:
         names = [arm.name for arm in self._plan.arms]
@@ -156,7 +172,7 @@ class Run:
     def _block_cost(self) -> float | None:
         return sum(self._block_costs) / len(self._block_costs) if self._block_costs else None
 
-    def _one(self, runtime: LocalRuntime, journal: Journal, block: int, interrupt: Interrupt) -> None:
+    def _one(self, runtime: Runtime, journal: Journal, block: int, interrupt: Interrupt) -> None:
         plan = self._plan
         arm = plan.arm_of(block)
         directory = plan.directory / "logs" / str(block)
@@ -186,6 +202,9 @@ class Run:
         self._metrics.heard(arm, entry.event)
         if isinstance(entry.event, events.ObserverBlind):
             self._screen.warn(f"{entry.event.observer} is blind: {entry.event.reason}")
+        if isinstance(entry.event, events.ComponentsHealthy) and entry.event.missing:
+            missing = ", ".join(entry.event.missing)
+            self._screen.warn(f"{entry.event.seconds:.0f} s after the faults no sign of life of {missing}")
         if time.monotonic() - self._live_at >= LIVE_CHECK_S:
             self._live_at = time.monotonic()
             view = BlockView(entry.block or 0, arm, tuple(self._entries))
@@ -241,15 +260,16 @@ class Run:
 
 
 class _Server:
-    """The metrics' HTTP server, on loopback, for as long as the run lasts."""
+    """The metrics' HTTP server, for as long as the run lasts."""
 
-    def __init__(self, registry: CollectorRegistry, port: int) -> None:
+    def __init__(self, registry: CollectorRegistry, address: str, port: int) -> None:
         self._registry = registry
+        self._address = address
         self._port = port
 
     def __enter__(self) -> None:
         try:
-            self._server, self._thread = start_http_server(self._port, addr="127.0.0.1", registry=self._registry)
+            self._server, self._thread = start_http_server(self._port, addr=self._address, registry=self._registry)
         except OSError as error:
             raise ClusterError(f"the metrics' port {self._port} can't be opened: {error}") from error
 
@@ -266,7 +286,7 @@ def analyse(directory: Path) -> tuple[Manifest, Results]:
     """
     kept = manifest.load(directory)
     state = RunState(kept.state)
-    if kept.abandoned():
+    if kept.abandoned(directory):
         state = RunState.INTERRUPTED
         kept = kept.with_state(state, error="the harness was killed")
         manifest.save(kept, directory)
@@ -274,6 +294,14 @@ def analyse(directory: Path) -> tuple[Manifest, Results]:
         raise ValueError(f"the run in {directory} is still {state}: wait for its end, or interrupt it")
     notes = (kept.error,) if kept.error else ()
     return kept, judge_history(history.read(directory / history.FILE_NAME), state, notes=notes)
+
+
+def _runtime(plan: Plan) -> Runtime:
+    if plan.runtime == "compose":
+        from stress.cluster.compose.runtime import ComposeRuntime
+
+        return ComposeRuntime(plan.run_id)
+    return LocalRuntime(plan.run_id)
 
 
 def _role(place: int, arms: int) -> str:
@@ -323,7 +351,7 @@ def _settings(plan: Plan) -> dict[str, str]:
         "schedulers": str(cluster.schedulers),
         "triggerers": str(cluster.triggerers),
         "load per block": f"{plan.load.seconds:g} s",
-        "PostgreSQL": "16, deadlock_timeout 100 ms, fsync off",
+        **({"faults": ", ".join(plan.faults)} if plan.faults else {}),
         **{f"airflow {option}": value for option, value in cluster.config.items()},
     }
 

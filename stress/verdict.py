@@ -98,6 +98,8 @@ _UNITS = MappingProxyType(
         "deadlock": "state updates",
         "duplicate_callback": "missed deadlines",
         "out_of_order_frame": "cancellations",
+        "lost_callback": "passed deadlines",
+        "stuck_task": "task instances",
     }
 )
 _NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
@@ -500,8 +502,8 @@ def _decide(  # noqa: PLR0912 - one branch a row of the table
         without = e.control if not c.opportunities else e.under_test
         state, why = RaceState.UNKNOWN, f"no {unit} on {without}, so the race could not occur there; {both}"
     elif not c.incidents:
-        state = RaceState.UNKNOWN
-        why = f"not seen on the control arm ({on_control}); {on_test}. At a rate of 0 no amount of time decides it"
+        seen_by = f"({on_control}, {_at_most(c.opportunities)}; {on_test}, {_at_most(t.opportunities)})"
+        state, why = RaceState.UNKNOWN, f"not seen on either arm {seen_by}. No amount of time decides a rate of 0"
     elif e.starved:
         fell = (t.opportunities / t.exposure_s) / (c.opportunities / c.exposure_s)
         state = RaceState.UNKNOWN
@@ -554,6 +556,13 @@ def _more_minutes(e: _Evidence, races: int, block_cost_s: float | None) -> float
         if min(control, test) >= MIN_BLOCKS and races * p < ALPHA:
             return 2 * extra * block_s / 60
     return None
+
+
+def _at_most(opportunities: int) -> str:
+    """The upper 95 % bound of a rate that was never seen: the rate at which so many chances pass without an incident
+    in 5 % of cases (Clopper and Pearson; about 3 over the opportunities)."""
+    bound = 1000 * (1 - 0.05 ** (1 / opportunities))
+    return f"at most {bound:.2g} per 1,000 with 95 % confidence"
 
 
 def _shorten(reasons: Sequence[str], limit: int = 3) -> str:

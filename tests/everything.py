@@ -5,6 +5,7 @@
     cluster    pytest tests/cluster: the embedded PostgreSQL, the local cluster, the watchdog, observers on real logs
     dashboards pytest tests/dashboards: rules by promtool, queries on a real Prometheus (Debian's package prometheus)
     airflow    pytest tests/airflow inside each locked release's environment, against a real PostgreSQL
+    compose    pytest tests/compose: the cluster as containers, on a real engine (`make test-compose` brings one)
     run        `stress run`, stock against fixed, until it is decided: the product itself, as a user runs it
 
 A stage that fails does not keep the others from running. Names of stages as arguments run only those. The last line is
@@ -28,6 +29,7 @@ from pathlib import Path
 from stress.arms.environments import environment_for
 from stress.arms.releases import known_releases
 from stress.arms.uvtool import run_uv
+from stress.cluster.compose.engine import EngineError, compose_fault, connect
 from stress.cluster.guard import RunGuard
 from stress.cluster.postgres import Postgres
 from stress.layout import ROOT
@@ -135,6 +137,20 @@ def airflow() -> Count:
     return count
 
 
+def compose() -> Count:
+    """Containers on a real engine. `make test-compose` and `.ci/run` see to it that there is one, with images."""
+    fault = compose_fault()
+    if fault is None:
+        try:
+            connect().close()
+        except EngineError as error:
+            fault = str(error)
+    if fault is not None and "CI" not in os.environ:
+        print(f"--- compose: SKIPPED, {fault}; `make test-compose` sees to all of it", flush=True)
+        return Count(skipped=1)
+    return pytest("compose", sys.executable, "tests/compose")
+
+
 def run() -> Count:
     """The product itself: all three races removed, and every bar of the run that a short run can show."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -164,6 +180,7 @@ STAGES: dict[str, Callable[[], Count]] = {
     "cluster": cluster,
     "dashboards": dashboards,
     "airflow": airflow,
+    "compose": compose,
     "run": run,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from stress.checkers import deadlock, duplicate_callback, out_of_order_frame
+from stress.checkers import deadlock, duplicate_callback, lost_callback, out_of_order_frame, stuck_task
 from stress.checkers.view import BlockView
 from stress.results import BlockCheck
 
@@ -16,6 +16,8 @@ CHECKERS: Mapping[str, Checker] = MappingProxyType(
         "deadlock": deadlock.check,
         "duplicate_callback": duplicate_callback.check,
         "out_of_order_frame": out_of_order_frame.check,
+        "stuck_task": stuck_task.check,
+        "lost_callback": lost_callback.check,
     }
 )
 """Every race's checker by the race's name, in the order in which races are reported."""
@@ -25,6 +27,8 @@ CAUSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "deadlock": deadlock.CAUSES,
         "duplicate_callback": duplicate_callback.CAUSES,
         "out_of_order_frame": out_of_order_frame.CAUSES,
+        "stuck_task": stuck_task.CAUSES,
+        "lost_callback": lost_callback.CAUSES,
     }
 )
 """The causes that are known to exist, so that their series are there from the start; a deadlock may have others."""

@@ -1,12 +1,15 @@
 """Deadlocks: every cycle that PostgreSQL had to break in the block's database is one incident.
 
 The server's log is the only place that has both statements; `pg_stat_database.deadlocks` only counts, and is the
-cross-check: if it counts more than the log showed, the log was not seen whole. Opportunities are state updates that
+cross-check: if it counts more than the log showed, the log was not seen whole. A server that was not ended in order
+begins to count anew; what it had counted before is added. Opportunities are state updates that
 workers sent to the Execution API, whatever was answered; without hollow workers (whose calls alone are observed), the
 task instances that reached success.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from stress import events
 from stress.checkers.view import BlockView, role_of
@@ -23,12 +26,20 @@ def check(view: BlockView) -> BlockCheck:
     """Count deadlocks and state updates of one block."""
     blind = list(view.blind("postgres_log", "database"))
     incidents = tuple(_incident(view, event) for _, event in view.all(events.DeadlockSeen))
-    counters = view.last(events.DatabaseSampled)
-    if counters is not None and counters.deadlocks > len(incidents) and view.last(events.BlockEnded) is not None:
-        blind.append(
-            f"block {view.block}: PostgreSQL counted {counters.deadlocks} deadlocks, its log showed {len(incidents)}"
-        )
+    counted = _counted(view)
+    if counted > len(incidents) and view.last(events.BlockEnded) is not None:
+        blind.append(f"block {view.block}: PostgreSQL counted {counted} deadlocks, its log showed {len(incidents)}")
     return BlockCheck(RACE, view.block, view.arm, incidents, _state_updates(view), view.load_s, tuple(blind))
+
+
+def _counted(view: BlockView) -> int:
+    """Deadlocks by the server's own counter, over its restarts."""
+    before = counter = 0
+    for _, sample in view.all(events.DatabaseSampled):
+        if sample.deadlocks < counter:
+            before += counter
+        counter = sample.deadlocks
+    return before + counter
 
 
 def _state_updates(view: BlockView) -> int:
@@ -41,8 +52,9 @@ def _state_updates(view: BlockView) -> int:
 
 def cause_of(event: events.DeadlockSeen) -> str:
     """The cause as a bounded label: the two known ones by their statements, others by the roles that took part."""
-    roles = {role_of(side.component) for side in event.sides}
-    signatures = {(role_of(side.component), side.signature) for side in event.sides}
+    sides = _holders(event.sides)
+    roles = {role_of(side.component) for side in sides}
+    signatures = {(role_of(side.component), side.signature) for side in sides}
     refresh = any(role == "scheduler" and "SET dag_version_id" in signature for role, signature in signatures)
     state_update = any(
         role == "api-server" and signature.startswith("SELECT task_instance") for role, signature in signatures
@@ -52,6 +64,18 @@ def cause_of(event: events.DeadlockSeen) -> str:
     if roles == {"scheduler"}:
         return RETRY_WITHOUT_LOCKS
     return "_vs_".join(sorted(roles))
+
+
+def _holders(sides: Sequence[events.DeadlockSide]) -> Sequence[events.DeadlockSide]:
+    """The sides that hold a row which another side wants: without those that merely stand before it in a row's queue.
+
+    A cycle is written in its order: each side waits for the next. One that waits for a `tuple` waits for its place in
+    the queue of a row, which the next side holds while it waits for the row itself, as it would without the other.
+    """
+    holders = [
+        side for before, side in zip([sides[-1], *sides], sides, strict=False) if " on tuple " not in before.waits_for
+    ]
+    return holders if len(holders) > 1 else sides
 
 
 def _incident(view: BlockView, event: events.DeadlockSeen) -> Incident:

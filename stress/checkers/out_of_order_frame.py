@@ -6,13 +6,20 @@ broken order for a standstill is no repair: a runner that holds polling triggers
 `LOOP_STOPPED_S`, or which gets no answer for `UNANSWERED_S`, is an incident of this race too. Progress is measured by
 the triggers' own receipts, not by heartbeats, which a triggerer goes on sending while its runner is dead.
 
+Under faults a runner may stand still, or die, while a fault hits its triggerer or the database and for
+`AFTER_FAULT_S` after it was healed and the triggerer was started again; a lost order is an incident whatever hits it.
+What makes no progress after that is a dead runner that stays dead. To see it, a block with faults is looked at up to
+the end of its settling, for as long as the database says that the triggerer owns polling triggers, and a runner that
+never told of any progress hangs too.
+
 Opportunities are cancellations, by the receipts of the cancelled triggers.
 """
 
 from __future__ import annotations
 
 from stress import events
-from stress.checkers.view import BlockView, Life
+from stress.checkers.evidence import faults_table
+from stress.checkers.view import BlockView, Life, longest_outside
 from stress.results import BlockCheck, Incident, Witness, WitnessTable
 
 RACE = "out_of_order_frame"
@@ -33,6 +40,10 @@ UNANSWERED_S = 20.0
 first answered poll: the supervisor builds its in-process API on the first request, which takes seconds on a busy
 machine."""
 
+AFTER_FAULT_S = 20.0
+"""Seconds after a fault's healing in which a runner may still stand still: a triggerer that was started again needs
+about ten to run its first trigger on two busy cores."""
+
 _BEFORE_S = 10.0
 _WITNESS_ROWS = 40
 
@@ -52,7 +63,12 @@ def _broken(view: BlockView, life: Life) -> Incident | None:
     errors = [event for _, event in view.all(events.FrameError) if ours(event.component, event.at)]
     frames = [event for event in errors if event.error == "out_of_order"]
     foreign = [event for event in errors if event.error == "foreign_loop"]
-    deaths = [event for _, event in view.all(events.RunnerDied) if ours(event.component, event.at)]
+    excused = view.excused(life.component, AFTER_FAULT_S)
+    deaths = [
+        event
+        for _, event in view.all(events.RunnerDied)
+        if ours(event.component, event.at) and not any(start <= event.at <= end for start, end in excused)
+    ]
     if frames:
         first = frames[0]
         before = [
@@ -77,16 +93,16 @@ def _broken(view: BlockView, life: Life) -> Incident | None:
 
 
 def _hung(view: BlockView, life: Life) -> Incident | None:
-    """The first standstill of a runner that held polling triggers, up to the end of its life or of the load."""
+    """The first standstill of a runner that held polling triggers."""
+    excused = view.excused(life.component, AFTER_FAULT_S)
     told = [
         event
         for _, event in view.all(events.TriggersProgressed)
         if event.component == life.component and life.start <= event.at <= life.end
     ]
     if not told:
-        return None
-    # After the load nothing need poll any more: look no further than what the load could have kept busy.
-    horizon = min(life.end, (view.load_started_at or life.end) + view.load_s)
+        return _never_began(view, life, excused)
+    horizon = _horizon(view, life)
     answered_at, polls, idle = None, 0, True
     for event, next_at in zip(told, [*(following.at for following in told[1:]), horizon], strict=True):
         following_at = min(next_at, horizon)
@@ -96,18 +112,52 @@ def _hung(view: BlockView, life: Life) -> Incident | None:
         idle = event.active == 0
         if idle:
             continue
-        if following_at - event.at >= LOOP_STOPPED_S:
+        stood, until = longest_outside(event.at, following_at, excused)
+        if until - stood >= LOOP_STOPPED_S:
             headline = (
-                f"the event loop of {life.component} stood still for {following_at - event.at:.1f} s "
+                f"the event loop of {life.component} stood still for {until - stood:.1f} s "
                 f"with {event.active} polling triggers, after {event.polls} polls"
             )
-            return _incident(view, event.at, RUNNER_HUNG, headline, life, [], [])
-        if polls and answered_at is not None and following_at - answered_at >= UNANSWERED_S:
+            return _incident(view, stood, RUNNER_HUNG, headline, life, [], [])
+        if polls and answered_at is not None:
+            waited, until = longest_outside(answered_at, following_at, excused)
+            if until - waited >= UNANSWERED_S:
+                headline = (
+                    f"{life.component} got no answer for {until - waited:.1f} s "
+                    f"with {event.active} polling triggers, after {polls} polls"
+                )
+                return _incident(view, waited, RUNNER_HUNG, headline, life, [], [])
+    return None
+
+
+def _horizon(view: BlockView, life: Life) -> float:
+    """Up to when (unix seconds) the runner is held to make progress."""
+    # After the load nothing need poll any more: look no further than what the load could have kept busy.
+    load_end = (view.load_started_at or life.end) + view.load_s
+    if not view.faults:
+        return min(life.end, load_end)
+    # Faults are healed when the load is over: look on for as long as there is something to poll.
+    owning = [t for t, event in view.all(events.TriggersOwned) if event.owned.get(life.component)]
+    return min(life.end, max([load_end, *owning[-1:]]))
+
+
+def _never_began(view: BlockView, life: Life, excused: list[tuple[float, float]]) -> Incident | None:
+    """A runner that was started under faults, owned polling triggers without a break, and never told of one."""
+    if not view.faults:
+        return None
+    since: float | None = None
+    for t, event in view.all(events.TriggersOwned):
+        if not life.start <= t <= life.end or not event.owned.get(life.component):
+            since = None
+            continue
+        since = t if since is None else since
+        start, end = longest_outside(since, t, excused)
+        if end - start >= UNANSWERED_S:
             headline = (
-                f"{life.component} got no answer for {following_at - answered_at:.1f} s "
-                f"with {event.active} polling triggers, after {polls} polls"
+                f"{life.component} owned {event.owned[life.component]} polling triggers for {end - start:.1f} s "
+                "and ran none of them"
             )
-            return _incident(view, answered_at, RUNNER_HUNG, headline, life, [], [])
+            return _incident(view, start, RUNNER_HUNG, headline, life, [], [])
     return None
 
 
@@ -134,5 +184,6 @@ def _incident(
     rows.sort()
     shown = tuple((f"{view.at_s(t):.3f} s", source, text) for t, source, text in rows[:_WITNESS_ROWS])
     caption = "Around the incident" if len(rows) <= _WITNESS_ROWS else f"Around the incident (first of {len(rows)})"
-    witness = Witness(headline, (WitnessTable(caption, ("time of load", "source", "what"), shown),))
+    tables = (WitnessTable(caption, ("time of load", "source", "what"), shown), *faults_table(view, at))
+    witness = Witness(headline, tables)
     return Incident(RACE, view.block, view.arm, view.at_s(at), cause, cause, witness)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -22,6 +23,26 @@ class Life:
     restarts: int
     start: float
     end: float
+
+
+EVERYBODY = ("postgres",)
+"""Targets of faults that hit every component: all of them work with the database."""
+
+
+@dataclass(frozen=True)
+class FaultSpan:
+    """One fault from its injection to its healing (unix seconds; `end` is infinite for one that was never healed)."""
+
+    number: int
+    fault: str
+    target: str
+    start: float
+    end: float
+    detail: str = ""
+
+    def hits(self, component: str) -> bool:
+        """Whether this component can't be expected to work while the fault lasts."""
+        return self.target == component or self.target in EVERYBODY
 
 
 @dataclass(frozen=True)
@@ -92,6 +113,33 @@ class BlockView:
             reasons.append(f"block {self.block} was cut short: {ended.reason or 'no reason recorded'}")
         return tuple(reasons)
 
+    @cached_property
+    def faults(self) -> tuple[FaultSpan, ...]:
+        """The block's faults, in the order of their injection."""
+        healed = {event.number: t for t, event in self.all(events.FaultHealed) if not event.error}
+        return tuple(
+            FaultSpan(event.number, event.fault, event.target, t, healed.get(event.number, math.inf), event.detail)
+            for t, event in self.all(events.FaultInjected)
+        )
+
+    def excused(self, component: str, after_s: float) -> list[tuple[float, float]]:
+        """When a component need not work: from each fault that hits it until `after_s` seconds after its healing.
+
+        A fault that ends a component leaves it down until its successor starts, which counts as a part of the fault.
+        """
+        starts = [t for t, event in self.all(events.ComponentStarted) if event.component == component]
+        exits = [t for t, event in self.all(events.ComponentExited) if event.component == component]
+        spans = []
+        for fault in self.faults:
+            if not fault.hits(component):
+                continue
+            end = fault.end
+            for gone in exits:
+                if fault.start <= gone <= end + after_s:
+                    end = max(end, min((t for t in starts if t >= gone), default=math.inf))
+            spans.append((fault.start, end + after_s))
+        return spans
+
     def lives(self, role: str) -> list[Life]:
         """The processes of all components of a role (`triggerer` for `triggerer-1` and `triggerer-2`)."""
         lives: list[Life] = []
@@ -111,6 +159,19 @@ class BlockView:
             ]
             lives.append(Life(started.component, started.pid, started.restarts, t, min(ends, default=last)))
         return lives
+
+
+def longest_outside(start: float, end: float, spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The longest part of `start` to `end` that none of `spans` covers, as its own start and end."""
+    best = (start, start)
+    at = start
+    for left, right in [*sorted(spans), (end, end)]:
+        if min(left, end) - at > best[1] - best[0]:
+            best = (at, min(left, end))
+        at = max(at, right)
+        if at >= end:
+            break
+    return best
 
 
 def role_of(component: str) -> str:

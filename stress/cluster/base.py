@@ -17,8 +17,8 @@ A component that ends is started again, as a container's restart policy would, a
 whether that is an incident. PostgreSQL is not restarted unless a fault asks for it (`restart_postgres`): a block that
 lost its database has no history to judge, so `poll` raises.
 
-Faults (`stress/faults/`) are made of the primitives `kill`, `restart`, `pause`, ...; each undo may be called at any time,
-also after the component has been started anew.
+Faults (`stress/faults/`) are made of the primitives `kill`, `restart`, `pause`, ...; each undo may be called at any
+time, also after the component has been started anew.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class ComponentEvent:
     exit_code: int | None = None
     restarts: int = 0
     detail: str = ""
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,10 @@ class Runtime(ABC):
     @abstractmethod
     def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> None:
         """Make the arms' environments and a migrated template database for each."""
+
+    @abstractmethod
+    def facts(self) -> Mapping[str, str]:
+        """What the runs of a prepared runtime stand on, for the manifest: the server's version and the like."""
 
     @abstractmethod
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> Cluster:

@@ -20,5 +20,6 @@ class ComponentFailed(ClusterError):  # noqa: N818 - it says what happened
 class StillAlive(ClusterError):  # noqa: N818 - it says what happened
     """Processes outlived being killed."""
 
+
 class FaultImpossible(ClusterError):  # noqa: N818 - it says what happened
     """The runtime has no means for a fault: the plan should not have allowed it."""

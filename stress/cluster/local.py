@@ -21,6 +21,10 @@ Restarts
   A component that ends is started again after 0.5 s, then 1 s, 2 s, up to 10 s if it keeps ending; a minute of life
   forgives. Before that, whatever its session left behind is killed: a scheduler's orphaned workers must not go on
   beside those of its successor, as a container's end would have ended them.
+
+Faults
+  A component that is killed or paused is so with all its processes, as a container would be. There is one network for
+  all, so that nothing can be cut off or slowed.
 """
 
 from __future__ import annotations
@@ -32,10 +36,8 @@ import secrets
 import shutil
 import signal
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -56,11 +58,12 @@ from stress.cluster.base import (
     Runtime,
     silent,
 )
-from stress.cluster.errors import ClusterError, ComponentFailed, PostgresError
+from stress.cluster.errors import ClusterError, ComponentFailed, FaultImpossible, PostgresError
 from stress.cluster.guard import RunGuard
+from stress.cluster.health import unhealthy
 from stress.cluster.ports import free_port, is_free
-from stress.cluster.postgres import Postgres, PostgresSettings
-from stress.cluster.processes import Command, Label, Process, spawn, stop_all, wait_any
+from stress.cluster.postgres import Postgres, PostgresSettings, server_version
+from stress.cluster.processes import Command, Label, Process, kill_trees, spawn, stop_all, wait_any
 
 MOUNTED = Path(__file__).resolve().parent / "mounted"
 
@@ -68,14 +71,12 @@ _MIGRATE_TIMEOUT_S = 180.0
 _STOP_GRACE_S = 2.5
 """Nothing that a component writes in its last seconds is judged, and its database is thrown away: no more patience."""
 
+_RESTART_GRACE_S = 5.0
+_PAUSE_TIMEOUT_S = 5.0
 _HEALTH_INTERVAL_S = 0.2
 _FORGIVEN_AFTER_S = 60.0
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 10.0
-_ROLE_OF_JOB = {"SchedulerJob": Role.SCHEDULER, "TriggererJob": Role.TRIGGERER, "DagProcessorJob": Role.DAG_PROCESSOR}
-
-# Which components are at work, by the names that they have as hosts.
-_RUNNING_JOBS = "SELECT job_type, hostname FROM job WHERE state = 'running' AND latest_heartbeat IS NOT NULL"
 
 
 @dataclass
@@ -91,6 +92,8 @@ class _Member:
     quick_ends: int = 0
     due: float = 0.0
     """When it is to be started again (monotonic), while it is down."""
+    paused: list[procfs.ProcessInfo] = field(default_factory=list)
+    """Whom `pause` stopped."""
 
 
 class LocalRuntime(Runtime):
@@ -143,6 +146,10 @@ class LocalRuntime(Runtime):
             if key not in self._templates:
                 progress(f"migrating a database for Airflow {environment.release}")
                 self._templates[key] = self._migrate(environment, f"template_{len(self._templates)}")
+
+    def facts(self) -> Mapping[str, str]:
+        """What the runs of this runtime stand on."""
+        return {"PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout 100 ms, fsync off"}
 
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> LocalCluster:
         """A cluster for one block."""
@@ -279,6 +286,8 @@ class LocalCluster(Cluster):
             return
         self._stopped = True
         running = [member.process for member in self._members if member.process is not None]
+        for member in self._members:
+            _let_go_on(member)  # a stopped process does not see that it is asked to end
         try:
             stop_all(running, grace_s=_STOP_GRACE_S)
         finally:
@@ -303,10 +312,62 @@ class LocalCluster(Cluster):
         return events
 
     def kill(self, component: str, sig: signal.Signals) -> None:
-        member = next((member for member in self._members if member.name == component), None)
-        if member is None or member.process is None:
-            raise ComponentFailed(f"{component} is not running, so it can't be sent {sig.name}")
-        member.process.popen.send_signal(sig)
+        process = self._running(component, f"sent {sig.name}")
+        if sig is signal.SIGKILL:
+            # Nobody of a container survives its first process.
+            kill_trees([process])
+        else:
+            process.popen.send_signal(sig)
+
+    def restart(self, component: str) -> None:
+        member = self._member(component)
+        if member.process is not None:
+            process = member.process
+            _let_go_on(member)
+            stop_all([process], grace_s=_RESTART_GRACE_S)
+            self._note_exit(member, process, time.monotonic())
+            member.quick_ends = 0  # it did not end by itself
+        member.restarts += 1
+        self._launch(member, EventKind.RESTARTED)
+
+    def pause(self, component: str) -> None:
+        process = self._running(component, "paused")
+        member = self._member(component)
+        deadline = time.monotonic() + _PAUSE_TIMEOUT_S
+        # Whoever is not stopped yet may have started another one since we looked.
+        while True:
+            processes = procfs.table()
+            awake = [
+                info for pid in process.tree(processes) if not (info := processes[pid]).is_zombie and info.state != "T"
+            ]
+            if not awake:
+                return
+            if time.monotonic() > deadline:
+                raise ComponentFailed(
+                    f"{component} can't be paused: processes {sorted(info.pid for info in awake)} went on for "
+                    f"{_PAUSE_TIMEOUT_S:.0f} s after SIGSTOP"
+                )
+            member.paused.extend(info for info in awake if info not in member.paused)
+            for info in awake:
+                procfs.kill(info, signal.SIGSTOP)
+
+    def resume(self, component: str) -> None:
+        _let_go_on(self._member(component))
+
+    def cut_off(self, component: str) -> None:
+        raise FaultImpossible(f"{component} can't be cut off: all processes of the local runtime share one network")
+
+    def slow(self, component: str, delay_ms: float, jitter_ms: float, loss_percent: float) -> None:  # noqa: ARG002
+        raise FaultImpossible(f"{component} can't be slowed: all processes of the local runtime share one network")
+
+    def restore_network(self, component: str) -> None:
+        """Nothing can have been done to it."""
+
+    def restart_postgres(self) -> None:
+        self._runtime.postgres.restart()
+
+    def unhealthy(self, since: float) -> frozenset[str]:
+        return unhealthy(self.dsn("airflow-stress"), self.api_url, self._roles(), since)
 
     def memory_bytes(self) -> Mapping[str, int]:
         processes = procfs.table()
@@ -384,6 +445,7 @@ class LocalCluster(Cluster):
     def _launch(self, member: _Member, kind: EventKind) -> None:
         command = Command(member.name, member.arguments, self._variables(member), member.log_file)
         member.process = spawn(command, self._runtime.label)
+        member.paused.clear()
         self._events.append(
             ComponentEvent(time.time(), member.name, member.role, kind, member.process.pid, restarts=member.restarts)
         )
@@ -429,33 +491,41 @@ class LocalCluster(Cluster):
             )
 
     def _wait_healthy(self, deadline: float) -> None:
-        missing = {member.name for member in self._members}
         running = [member.process for member in self._members if member.process is not None]
-        with psycopg.connect(self.dsn("airflow-stress"), autocommit=True, connect_timeout=10) as connection:
-            while missing:
-                # Ends at once if a component does: during a start that is a failure, not something to restart.
-                wait_any(running, _HEALTH_INTERVAL_S)
-                for member in self._members:
-                    assert member.process is not None
-                    code = member.process.exit_code()
-                    if code is not None:
-                        raise ComponentFailed(
-                            self._describe_failure(member, f"ended with exit code {code} at its start")
-                        )
-                if "api-server" in missing and self._api_answers():
-                    missing.discard("api-server")
-                for job_type, host in connection.execute(_RUNNING_JOBS):
-                    if host in missing and str(host).startswith(_ROLE_OF_JOB.get(job_type, "?")):
-                        missing.discard(host)
-                if missing and time.monotonic() > deadline:
-                    member = next(member for member in self._members if member.name in missing)
-                    raise ComponentFailed(
-                        self._describe_failure(
-                            member,
-                            f"was not healthy after {self._settings.start_timeout_s:.0f} s "
-                            f"(not healthy: {', '.join(sorted(missing))})",
-                        )
+        missing = self._roles()
+        # The database is new: whoever has a row in it is one of ours, and who was healthy once is not asked again.
+        while silent := unhealthy(self.dsn("airflow-stress"), self.api_url, missing, since=0.0):
+            missing = {name: role for name, role in missing.items() if name in silent}
+            self._check_foundations()
+            # Ends at once if a component does: during a start that is a failure, not something to restart.
+            wait_any(running, _HEALTH_INTERVAL_S)
+            for member in self._members:
+                assert member.process is not None
+                code = member.process.exit_code()
+                if code is not None:
+                    raise ComponentFailed(self._describe_failure(member, f"ended with exit code {code} at its start"))
+            if time.monotonic() > deadline:
+                member = next(member for member in self._members if member.name in missing)
+                raise ComponentFailed(
+                    self._describe_failure(
+                        member,
+                        f"was not healthy after {self._settings.start_timeout_s:.0f} s "
+                        f"(not healthy: {', '.join(sorted(missing))})",
                     )
+                )
+
+    def _roles(self) -> dict[str, Role]:
+        return {member.name: member.role for member in self._members}
+
+    def _member(self, component: str) -> _Member:
+        return next(member for member in self._members if member.name == component)
+
+    def _running(self, component: str, what: str) -> Process:
+        """The process of a component that must run now."""
+        process = next((member.process for member in self._members if member.name == component), None)
+        if process is None:
+            raise ComponentFailed(f"{component} is not running, so it can't be {what}")
+        return process
 
     def _describe_failure(self, member: _Member, what: str) -> str:
         tail = member.process.log_tail(25) if member.process is not None else ""
@@ -464,20 +534,18 @@ class LocalCluster(Cluster):
             hint = f" (port {self._port} is taken by another program: try again, another port will be chosen)"
         return f"{member.name} {what}{hint}; the end of {member.log_file}:\n{tail}"
 
-    def _api_answers(self) -> bool:
-        try:
-            address = f"{self.api_url}/api/v2/version"
-            with urllib.request.urlopen(address, timeout=2) as response:  # noqa: S310 - our own http address
-                return bool(response.status == 200)
-        except (OSError, urllib.error.URLError):
-            return False
-
     def _set_deadlock_timeout(self, milliseconds: int) -> None:
         statement = sql.SQL("ALTER DATABASE {} SET deadlock_timeout = {}").format(
             sql.Identifier(self._database), sql.Literal(f"{milliseconds}ms")
         )
         with psycopg.connect(self.dsn("airflow-stress"), autocommit=True, connect_timeout=10) as connection:
             connection.execute(statement)
+
+
+def _let_go_on(member: _Member) -> None:
+    """Undo `pause`, to exactly those that it stopped and that are still there."""
+    while member.paused:
+        procfs.kill(member.paused.pop(), signal.SIGCONT)
 
 
 def config_variable(option: str) -> str:

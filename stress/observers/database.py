@@ -1,21 +1,22 @@
 """The database, asked directly: counters, missed deadlines, who owns which trigger, finished task instances.
 
 One connection in autocommit, short statements, a statement timeout: an observer that waits for a lock would become part
-of the race. Only plain reads, which take no row lock.
+of the race. Only plain reads, which take no row lock. While the server is being restarted there are no samples; what
+happened meanwhile to a trigger is seen by its next state only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
-
 from stress import events
 from stress.cluster.base import Cluster
+from stress.observers.aftermath import Aftermath
 from stress.observers.base import Observer
-from stress.observers.tail import SourceLost
+from stress.observers.connection import Away, Connection
 
 SAMPLE_INTERVAL_S = 1.0
 
@@ -60,57 +61,57 @@ class Database(Observer):
     def __init__(self, cluster: Cluster, *, sample: bool = True) -> None:
         """`sample=False` only counts at the end."""
         self._sample = sample
-        self._cluster = cluster
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection = Connection(cluster)
+        self._started = False
         self._owners: dict[int, str | None] = {}
         self._sampled_at = 0.0
         self._missed, self._due = _MISSED, _DUE
+        self._aftermath: Aftermath | None = None
 
     def start(self) -> None:
-        try:
-            self._connection = psycopg.connect(
-                self._cluster.dsn("airflow-stress"),
-                autocommit=True,
-                connect_timeout=5,
-                options="-c statement_timeout=5s",
-            )
-            if self._connection.execute(_HAS_MISSED).fetchone() is None:
-                self._missed, self._due = _MISSED_3_1, _DUE_3_1
-        except psycopg.Error as error:
-            raise SourceLost(f"the database can't be reached: {error}") from error
+        self._connection.open()
+        if not self._rows(_HAS_MISSED):
+            self._missed, self._due = _MISSED_3_1, _DUE_3_1
+        self._started = True
 
     def poll(self) -> Iterator[events.AnyEvent]:
         if not self._sample or time.monotonic() - self._sampled_at < SAMPLE_INTERVAL_S:
             return
         self._sampled_at = time.monotonic()
-        yield from self._counters()
-        yield from self._triggers()
+        with contextlib.suppress(Away):
+            yield from self._counters()
+            yield from self._triggers()
 
     def finish(self) -> Iterator[events.AnyEvent]:
-        yield from self._counters()
+        with contextlib.suppress(Away):  # what comes next waits, and must not fail
+            yield from self._counters()
         yield events.DeadlinesMissed(deadlines=[str(row[0]) for row in self._rows(self._missed)])
         yield events.TasksCounted(by_state=dict(self._rows(_TASKS)))
         yield events.StaleVersionsCounted(task_instances=self._rows(_STALE)[0][0])
 
+        if self._aftermath is not None:
+            yield from self._aftermath.left()
+
+    def aftermath(self) -> Aftermath | None:
+        """What faults have left behind, asked for from now on and told at the end; None if it can't be."""
+        if self._started and self._aftermath is None:
+            self._aftermath = Aftermath(self._rows, since_3_2=self._missed == _MISSED)
+        return self._aftermath
+
     def settled(self) -> bool:
         """Whether no missed deadline waits to be handled and no callback waits to be run; True if it can't be told."""
-        if self._connection is None:
+        if not self._started:
             return True
         return bool(self._rows(self._due)[0][0] == 0 and self._rows(_CALLBACKS)[0][0] == 0)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        self._connection.close()
 
-    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
-        assert self._connection is not None
-        try:
-            return self._connection.execute(statement.encode()).fetchall()
-        except psycopg.Error as error:
-            raise SourceLost(f"the database did not answer: {str(error).strip()}") from error
+    def _rows(self, statement: str, *, wait: bool = True) -> list[tuple[Any, ...]]:
+        return self._connection.rows(statement, wait=wait)
 
     def _counters(self) -> Iterator[events.AnyEvent]:
-        deadlocks, commits, rollbacks, sessions, lock_waits = self._rows(_COUNTERS)[0]
+        deadlocks, commits, rollbacks, sessions, lock_waits = self._rows(_COUNTERS, wait=False)[0]
         yield events.DatabaseSampled(
             deadlocks=deadlocks, commits=commits, rollbacks=rollbacks, sessions=sessions, lock_waits=lock_waits
         )
@@ -118,7 +119,7 @@ class Database(Observer):
     def _triggers(self) -> Iterator[events.AnyEvent]:
         owned: dict[str, int] = {}
         seen = set()
-        for trigger, callback, owner in self._rows(_TRIGGERS):
+        for trigger, callback, owner in self._rows(_TRIGGERS, wait=False):
             seen.add(trigger)
             if not callback and owner is not None:
                 owned[owner] = owned.get(owner, 0) + 1

@@ -1,4 +1,8 @@
-"""The Execution API's answers to the hollow workers, by the workers' own records, summed per look."""
+"""The Execution API's answers to the hollow workers, by the workers' own records, summed per look.
+
+With `keep_ids`, also which task instances a worker was told are stored as successful: what is stored in the end can be
+held against it.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +23,20 @@ class ExecutionApi(Observer):
 
     name = "execution_api"
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, keep_ids: bool = False) -> None:
+        self._keep_ids = keep_ids
         self._tail = DirectoryTail(cluster.shared / "execution_api")
 
     def poll(self) -> Iterator[events.AnyEvent]:
         durations: dict[tuple[str, int], list[float]] = defaultdict(list)
+        acknowledged: list[str] = []
         for _, line in self._tail.lines():
             answer = json.loads(line)
             durations[answer["op"], answer["code"]].append(answer["s"])
+            if answer.get("reported") == "success" and 200 <= answer["code"] < 300:
+                acknowledged.append(answer["ti"])
+        if acknowledged and self._keep_ids:
+            yield events.SuccessAcknowledged(task_instances=acknowledged)
         for (operation, code), seconds in durations.items():
             buckets = [0] * (len(API_BUCKETS_S) + 1)
             for duration in seconds:

@@ -1,7 +1,8 @@
 """Deadlocks from the server's JSON log: the only place that has both statements of a cycle.
 
 The log proves that it is seen: every few seconds this observer makes the server log a mark of its own (`RAISE LOG`),
-and if the mark does not come back within `MARK_TIMEOUT_S`, the log is not what we read any more.
+and if the mark does not come back within `MARK_TIMEOUT_S`, the log is not what we read any more. While the server is
+being restarted no mark can be made, and no deadlock can happen: the log is read on where it was.
 
 Who a server process belongs to is its application name. The log tells it of the victim only; the others are looked up
 in `pg_stat_activity`, which is sampled at the same rhythm, and in every other line that names a process. A session that
@@ -19,11 +20,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
-
 from stress import events
 from stress.cluster.base import Cluster
 from stress.observers.base import Observer
+from stress.observers.connection import Away, Connection
 from stress.observers.statements import signature
 from stress.observers.tail import SourceLost, Tail
 
@@ -53,21 +53,16 @@ class PostgresLog(Observer):
         self._marks = itertools.count()
         self._waiting: dict[str, float] = {}
         self._marked_at = 0.0
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection = Connection(cluster)
         self._tail: Tail | None = None
 
     def start(self) -> None:
         """Begin at the log's present end, and see the first mark come back."""
         try:
             self._tail = Tail(self._path, self._path.stat().st_size)
-            self._connection = psycopg.connect(
-                self._cluster.dsn("airflow-stress"),
-                autocommit=True,
-                connect_timeout=5,
-                options="-c statement_timeout=5s",
-            )
-        except (OSError, psycopg.Error) as error:
-            raise SourceLost(f"the server or its log can't be reached: {error}") from error
+        except OSError as error:
+            raise SourceLost(f"the server's log can't be reached: {error}") from error
+        self._connection.open()
         self._mark()
         self._await_marks()
 
@@ -76,8 +71,9 @@ class PostgresLog(Observer):
         yield from self._read()
         now = time.monotonic()
         if now - self._marked_at >= MARK_INTERVAL_S:
-            self._sample_sessions()
-            self._mark()
+            with contextlib.suppress(Away):
+                self._sample_sessions()
+                self._mark(wait=False)
         late = [mark for mark, sent in self._waiting.items() if now - sent > MARK_TIMEOUT_S]
         if late:
             self._waiting.clear()
@@ -99,8 +95,7 @@ class PostgresLog(Observer):
             raise lost
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        self._connection.close()
 
     def _await_marks(self, found: list[events.AnyEvent] | None = None) -> None:
         deadline = time.monotonic() + MARK_TIMEOUT_S
@@ -114,23 +109,15 @@ class PostgresLog(Observer):
             if self._waiting:
                 time.sleep(0.02)  # nothing tells us that a file has grown; bounded by the deadline
 
-    def _mark(self) -> None:
-        assert self._connection is not None
+    def _mark(self, *, wait: bool = True) -> None:
         mark = f"{next(self._marks)}"
-        try:
-            self._connection.execute(_MARK % (self._cluster.database, mark))
-        except psycopg.Error as error:
-            raise SourceLost(f"the server can't be asked to write to its log: {error}") from error
+        self._connection.rows(_MARK % (self._cluster.database, mark), wait=wait)
         self._marked_at = time.monotonic()
         self._waiting[f"airflow-stress mark {self._cluster.database} {mark}"] = self._marked_at
 
     def _sample_sessions(self) -> None:
-        assert self._connection is not None
-        try:
-            for pid, application in self._connection.execute(_SESSIONS):
-                self._components[pid] = application
-        except psycopg.Error as error:
-            raise SourceLost(f"the server's sessions can't be listed: {error}") from error
+        for pid, application in self._connection.rows(_SESSIONS):
+            self._components[pid] = application
 
     def _read(self) -> Iterator[events.AnyEvent]:
         assert self._tail is not None
@@ -161,7 +148,7 @@ class PostgresLog(Observer):
         if unknown:
             # A side that nobody knows is better than a deadlock that nobody saw; a server that is gone is noticed by
             # its marks.
-            with contextlib.suppress(SourceLost):
+            with contextlib.suppress(Away, SourceLost):
                 self._sample_sessions()
         sides = [
             events.DeadlockSide(

@@ -24,6 +24,13 @@ _ABOUT = MappingProxyType(
             "A triggerer's runner read a reply that belongs to another request, died of it, or made no more progress "
             "(apache/airflow#64620)."
         ),
+        "lost_callback": (
+            "A deadline passed, and its callback never ran, though every fault was healed and nothing moved any more."
+        ),
+        "stuck_task": (
+            "A task or a run stays unfinished, though every fault was healed and nothing moved any more, or a task "
+            "that reported success, and was told so, is stored as something else."
+        ),
         "false_failed": "A task that reported success, and was told so, is stored as failed.",
     }
 )

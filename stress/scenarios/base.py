@@ -22,3 +22,5 @@ class Scenario:
     users: tuple[str, ...]
     observers: tuple[str, ...]
     config: Mapping[str, str] = field(default_factory=dict)
+    fault_races: tuple[str, ...] = ()
+    """Races that are asked for only if the plan has faults: without them Airflow has nothing to recover from."""

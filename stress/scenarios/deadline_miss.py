@@ -11,6 +11,7 @@ SCENARIO = Scenario(
     name="deadline_miss",
     summary="many deadlines are missed at once, with two schedulers and two triggerers",
     races=("duplicate_callback",),
+    fault_races=("lost_callback",),
     dags=("deadline_queue",),
     users=("DeadlineMisser", "UiReader"),
     observers=("receipts", "database"),

@@ -11,6 +11,7 @@ SCENARIO = Scenario(
     name="version_churn",
     summary="new DAG versions arrive while tasks of runs in flight finish",
     races=("deadlock",),
+    fault_races=("stuck_task",),
     dags=("churn_0", "churn_1", "churn_2", "churn_3"),
     users=("DagEditor", "RunStarter", "Clearer", "UiReader"),
     observers=("postgres_log", "database", "execution_api"),

@@ -1,24 +1,21 @@
-"""A run's metrics as Prometheus sees them: the real `RunMetrics`, told of a run that moves on with every scrape.
-
-`RunMetrics` has the families of faults but nothing that fills them: a fault is put in here.
-"""
+"""A run's metrics as Prometheus sees them: the real `RunMetrics`, told of a run that moves on with every scrape."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypedDict
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from stress import events
 from stress.checkers import CAUSES
 from stress.metrics import API_BUCKETS_S, COMPONENTS, TRIGGERERS, ArmInfo, RunMetrics
 from stress.results import RaceState
-from stress.scenarios import SCENARIOS
+from stress.scenarios import scenario_of
 
 ARMS = ("stock", "fixed")
 OBSERVERS = ("postgres_log", "component_logs", "receipts", "execution_api", "database", "load", "fix_reports")
@@ -39,7 +36,7 @@ class _Plan(TypedDict):
 
 _PLAN: _Plan = {
     "arms": ARMS,
-    "scenario_of": {race: scenario.name for scenario in SCENARIOS.values() for race in scenario.races},
+    "scenario_of": {race: scenario_of(race) for race in CAUSES},
     "causes_of": CAUSES,
     "observers": OBSERVERS,
     "info": {"airflow": "3.2.1", "runtime": "local", "workers": "hollow"},
@@ -98,15 +95,8 @@ class Growing(RunMetrics):
         self.judged(dict.fromkeys(CAUSES, RaceState.REMOVED))
         if n % 4 == 0:
             self.restarted("stock", "triggerer-1")
-
-    def collect(self) -> Iterable[Metric]:
-        """What a run exports, and a fault."""
-        for family in super().collect():
-            if isinstance(family, GaugeMetricFamily) and family.name == "airflow_stress_fault_active":
-                family.add_metric(["stock", "pause"], 1)
-            if isinstance(family, CounterMetricFamily) and family.name == "airflow_stress_faults_injected":
-                family.add_metric(["stock", "pause"], self.steps)
-            yield family
+        pause = events.FaultInjected(number=n, fault="pause", target="triggerer-1", planned_s=9.0)
+        self.heard("stock", pause)
 
 
 def sample_family(family: Metric) -> str:

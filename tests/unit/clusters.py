@@ -7,15 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stress.cluster.base import Cluster, ClusterSecrets, Component, ComponentEvent, Role
+from stress.cluster.errors import ComponentFailed
 
 
 class PaperCluster(Cluster):
-    """Two triggerers and a scheduler with logs below `directory`; nothing runs."""
+    """Two triggerers and a scheduler with logs below `directory`; nothing runs. What faults do to it is in `done`."""
 
     def __init__(self, directory: Path, address: str = "") -> None:
         self.directory = directory
         self.address = address
         self.shared.mkdir(parents=True)
+        self.done: list[tuple[object, ...]] = []
+        self.fails: set[str] = set()
+        """Primitives that raise."""
+        self.down: set[str] = set()
+        """Components without a process."""
 
     def start(self) -> None:
         raise NotImplementedError
@@ -26,7 +32,36 @@ class PaperCluster(Cluster):
     def poll(self) -> list[ComponentEvent]:
         raise NotImplementedError
 
+    def _do(self, what: str, *arguments: object) -> None:
+        self.done.append((what, *arguments))
+        if what in self.fails:
+            raise ComponentFailed(f"{what} failed")
+
     def kill(self, component: str, sig: signal.Signals) -> None:
+        self._do("kill", component, sig)
+
+    def restart(self, component: str) -> None:
+        self._do("restart", component)
+
+    def pause(self, component: str) -> None:
+        self._do("pause", component)
+
+    def resume(self, component: str) -> None:
+        self._do("resume", component)
+
+    def cut_off(self, component: str) -> None:
+        self._do("cut_off", component)
+
+    def slow(self, component: str, delay_ms: float, jitter_ms: float, loss_percent: float) -> None:
+        self._do("slow", component, delay_ms, jitter_ms, loss_percent)
+
+    def restore_network(self, component: str) -> None:
+        self._do("restore_network", component)
+
+    def restart_postgres(self) -> None:
+        self._do("restart_postgres")
+
+    def unhealthy(self, since: float) -> frozenset[str]:
         raise NotImplementedError
 
     def memory_bytes(self) -> Mapping[str, int]:
@@ -46,7 +81,9 @@ class PaperCluster(Cluster):
     @property
     def components(self) -> tuple[Component, ...]:
         roles = {"triggerer-1": Role.TRIGGERER, "triggerer-2": Role.TRIGGERER, "scheduler-1": Role.SCHEDULER}
-        return tuple(Component(name, role, 1, 0, self.log(name)) for name, role in roles.items())
+        return tuple(
+            Component(name, role, None if name in self.down else 1, 0, self.log(name)) for name, role in roles.items()
+        )
 
     @property
     def shared(self) -> Path:

@@ -51,6 +51,9 @@ class Block:
         if complete:
             self.add(LOAD_S + 5, events.DeadlinesMissed(deadlines=list(missed)))
             self.add(LOAD_S + 5, events.TasksCounted(by_state={"success": tasks, "queued": 3}))
+            if not any(isinstance(entry.event, events.BlockSettled) for entry in self.entries):
+                self.add(LOAD_S + 5, settled(), events.DeadlinesPassed(deadlines=[]))
+                self.add(LOAD_S + 5, events.FiniteTasksCounted(total=0, unfinished=[], runs=[]))
         return self.add(LOAD_S + 6, events.BlockEnded(complete=complete, reason=reason))
 
     def view(self) -> BlockView:
@@ -137,3 +140,32 @@ def manifest_of(state: RunState = RunState.DONE, *, pid: int = 1, started: int =
             harness_started=started,
         )
     )
+
+
+def settled(callbacks: int = 0, tasks: int = 0, unchanged_s: float = 100.0) -> events.BlockSettled:
+    """A block's settling in which a standstill of 27 s (callbacks) or 70 s (tasks) would count."""
+    return events.BlockSettled(
+        seconds=100.0,
+        callbacks=callbacks,
+        callbacks_unchanged_s=unchanged_s,
+        callbacks_needed_s=27.0,
+        tasks=tasks,
+        tasks_unchanged_s=unchanged_s,
+        tasks_needed_s=70.0,
+    )
+
+
+def fault(block: Block, kind: str, target: str, start: float, end: float | None = None, number: int = 0) -> Block:
+    """A fault from a second of the load to another; one without an end is never healed."""
+    lasts_s = 0.0 if end is None else end - start
+    block.add(start, events.FaultInjected(number=number, fault=kind, target=target, planned_s=lasts_s))
+    if end is not None:
+        block.add(end, events.FaultHealed(number=number, fault=kind, target=target, seconds=lasts_s))
+    return block
+
+
+def restarted(block: Block, component: str, down: float, up: float, pid: int = 900) -> Block:
+    """A component ends at one second of the load and is started again at another."""
+    old = 100 + COMPONENTS.index(component)
+    block.add(down, events.ComponentExited(component=component, pid=old, code=-9))
+    return block.add(up, events.ComponentStarted(component=component, pid=pid, restarts=1))

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from clusters import PaperCluster
 
+from stress import block as module
 from stress import events, history
-from stress.block import Observers, Recorder, _load_report
+from stress.block import Block, BlockFailed, Observers, Recorder, _load_report
+from stress.cluster.base import ComponentEvent
+from stress.cluster.processes import Label
+from stress.faults.base import PlannedFault
+from stress.faults.injector import HealFailed
 from stress.history import Entry, HistoryBroken, Journal
+from stress.interrupt import Interrupt
 from stress.observers.base import Observer
 from stress.observers.tail import SourceLost
+from stress.plan import Options, check
+from stress.settling import Waiting, callbacks_needed_s
 
 SEEN = events.LoadActed(at=1.0, action="seen", count=1)
 
@@ -155,3 +167,208 @@ def test_statistics_without_requests_are_zeros() -> None:
     row = {"Type": "", "Name": "Aggregated", "Request Count": "0", "Failure Count": "0", "Median Response Time": ""}
     expected = events.LoadReported(name="Aggregated", requests=0, failures=0, median_ms=0.0, p95_ms=0.0)
     assert _load_report(row | {"95%": "N/A"}) == expected
+
+
+# -- faults under load -----------------------------------------------------------------------------------------------
+
+
+class QuietCluster(PaperCluster):
+    """Components that do nothing; `signs` are those that are missing, look by look."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.signs: list[set[str]] = []
+
+    def poll(self) -> list[ComponentEvent]:
+        return []
+
+    def memory_bytes(self) -> Mapping[str, int]:
+        return {}
+
+    def unhealthy(self, since: float) -> frozenset[str]:
+        assert since > 0
+        return frozenset(self.signs.pop(0))
+
+
+class PaperLoad:
+    """A load generator that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+
+    def exit_code(self) -> int | None:
+        return self.code
+
+    def tree(self, _: object) -> set[int]:
+        return set()
+
+    def log_tail(self) -> str:
+        return "gone"
+
+
+class Impatient(Interrupt):
+    """An interrupt that comes after some looks."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def pause(self, seconds: float) -> bool:  # noqa: ARG002 - nobody waits here
+        self.looks -= 1
+        self.count += int(self.looks == 0)
+        return self.requested
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> QuietCluster:
+    """A cluster that only writes down what is done to it."""
+    return QuietCluster(tmp_path)
+
+
+@pytest.fixture
+def paused(journal: Journal, cluster: QuietCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Block:
+    """A block under load in which a triggerer is paused from the first look on, for longer than the block lasts."""
+    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
+    plan = check(Options(faults="pause", seed="1", out=str(tmp_path / "run")))
+    recorder = Recorder(journal, 0)
+    block = Block(plan, cluster, Label("id", tmp_path), tmp_path, recorder, Impatient(looks=3), lambda _: None)
+    block._faults = (PlannedFault(0, 0.0, "pause", "triggerer-1", 50.0),)
+    stand_in: Any = PaperLoad()
+    block._load, block._load_started = stand_in, time.monotonic()
+    return block
+
+
+def watch_load(block: Block) -> None:
+    block._watch_load(Observers([], block._record))
+
+
+def test_an_interrupt_under_load_undoes_what_is_broken(paused: Block, cluster: QuietCluster, journal: Journal) -> None:
+    watch_load(paused)
+    assert cluster.done == [("pause", "triggerer-1"), ("resume", "triggerer-1")]
+    kinds = [type(event).__name__ for event in recorded(journal) if not isinstance(event, events.MemorySampled)]
+    assert kinds == ["FaultInjected", "FaultHealed"]
+
+
+def test_a_load_that_ends_too_early_leaves_nothing_broken(paused: Block, cluster: QuietCluster) -> None:
+    assert paused._load is not None
+    paused._load.code = 1  # type: ignore[attr-defined]
+    with pytest.raises(BlockFailed):
+        watch_load(paused)
+    assert cluster.done == [("pause", "triggerer-1"), ("resume", "triggerer-1")]
+
+
+def test_a_fault_that_can_t_be_undone_fails_the_block_and_is_in_the_history(
+    paused: Block, cluster: QuietCluster, journal: Journal
+) -> None:
+    cluster.fails = {"resume"}
+    with pytest.raises(HealFailed, match="pause of triggerer-1: resume failed"):
+        watch_load(paused)
+    assert [event.error for event in recorded(journal) if isinstance(event, events.FaultHealed)] == ["resume failed"]
+
+
+def test_after_the_faults_the_block_waits_for_every_component(
+    paused: Block, cluster: QuietCluster, journal: Journal
+) -> None:
+    cluster.signs = [{"triggerer-1", "api-server"}, {"triggerer-1"}, set()]
+    paused._interrupt = Impatient(looks=10)
+    paused._await_healthy(Observers([], paused._record))
+    told = recorded(journal)[-1]
+    assert isinstance(told, events.ComponentsHealthy)
+    assert (told.missing, cluster.signs) == ([], [])
+
+
+def test_a_component_that_gives_no_sign_of_life_is_told_and_waited_for_no_longer(
+    paused: Block, cluster: QuietCluster, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEALTHY_S", -1.0)
+    cluster.signs = [{"triggerer-1", "api-server"}]
+    paused._await_healthy(Observers([], paused._record))
+    told = recorded(journal)[-1]
+    assert isinstance(told, events.ComponentsHealthy)
+    assert told.missing == ["api-server", "triggerer-1"]
+
+
+class PaperAftermath:
+    """What faults left behind, one look after another; the last one stays."""
+
+    def __init__(self, *looks: tuple[int, int]) -> None:
+        self.looks = list(looks)
+
+    def callbacks(self) -> Waiting:
+        return Waiting(self.looks[0][0])
+
+    def tasks(self) -> Waiting:
+        return Waiting(self.looks[0][1])
+
+    def runners(self) -> bool:
+        if len(self.looks) > 1:
+            self.looks.pop(0)
+        return False
+
+
+class PaperDatabase:
+    """The observer of a database in which faults left something behind."""
+
+    def __init__(self, aftermath: PaperAftermath | Exception | None) -> None:
+        self._aftermath = aftermath
+
+    def aftermath(self) -> PaperAftermath | None:
+        if isinstance(self._aftermath, Exception):
+            raise self._aftermath
+        return self._aftermath
+
+
+def settle(block: Block, aftermath: PaperAftermath | Exception | None, arm: str = "stock") -> None:
+    database: Any = PaperDatabase(aftermath)
+    block._interrupt = Impatient(looks=20)
+    block._load = None
+    block._settle(Observers([], block._record), database, arm)
+
+
+def settlings(journal: Journal) -> list[events.BlockSettled]:
+    return [event for event in recorded(journal) if isinstance(event, events.BlockSettled)]
+
+
+def test_a_block_with_faults_settles_until_nothing_waits_and_says_so(paused: Block, journal: Journal) -> None:
+    settle(paused, PaperAftermath((2, 3), (0, 3), (0, 0)))
+    (said,) = settlings(journal)
+    assert (said.callbacks, said.tasks, paused._interrupt.requested) == (0, 0, False)
+
+
+@pytest.mark.parametrize("waits", [(1, 0), (0, 1)], ids=["a callback", "a task"])
+def test_a_block_with_faults_does_not_settle_while_something_waits(
+    paused: Block, journal: Journal, waits: tuple[int, int]
+) -> None:
+    settle(paused, PaperAftermath(waits))
+    assert paused._interrupt.requested, "it went on until it was interrupted"
+    assert settlings(journal) == []
+
+
+@pytest.mark.parametrize(
+    ("races", "waits"), [(("lost_callback",), (0, 1)), (("stuck_task",), (1, 0))], ids=["a task", "a callback"]
+)
+def test_what_no_race_asks_for_is_not_waited_for(
+    paused: Block, journal: Journal, races: tuple[str, ...], waits: tuple[int, int]
+) -> None:
+    paused._plan = replace(paused._plan, races=races)
+    settle(paused, PaperAftermath(waits))
+    assert len(settlings(journal)) == 1
+
+
+@pytest.mark.parametrize("aftermath", [SourceLost("gone"), None], ids=["gone", "never there"])
+def test_a_database_that_can_t_be_asked_ends_the_settling_without_a_word(
+    paused: Block, journal: Journal, aftermath: Exception | None
+) -> None:
+    settle(paused, aftermath)
+    assert not paused._interrupt.requested
+    assert settlings(journal) == []
+
+
+def test_how_long_is_waited_follows_from_what_the_arm_is_configured_with(paused: Block, journal: Journal) -> None:
+    arm = replace(paused._plan.arms[0], config=(("triggerer.triggerer_health_check_threshold", "100"),))
+    paused._plan = replace(paused._plan, arms=(arm, *paused._plan.arms[1:]))
+    settle(paused, PaperAftermath((0, 0)), arm.name)
+    settle(paused, PaperAftermath((0, 0)), "fixed")
+    first, second = (said.callbacks_needed_s for said in settlings(journal))
+    assert first == callbacks_needed_s(dict(arm.config))
+    assert second == callbacks_needed_s(paused._plan.config) < first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, deadlock
+from histories import Block, at, deadlock, fault
 
 from stress import events
 from stress.checkers.deadlock import check
@@ -49,6 +49,52 @@ def test_the_cause_of_a_cycle_of_three_is_told() -> None:
     three = events.DeadlockSeen(at=two.at, victim=two.victim, context="", sides=[*two.sides, third])
     block = Block().add(10.2, three).end()
     assert check(block.view()).incidents[0].cause == "state_update_vs_version_refresh"
+
+
+TUPLE, ROW = "ExclusiveLock on tuple (7,27) of relation 1", "ShareLock on transaction 5201"
+
+
+@pytest.mark.parametrize(
+    ("sides", "cause"),
+    [
+        # The api-server stands before the first scheduler in the queue of a row that the second one holds.
+        (
+            [("scheduler-1", REFRESH, TUPLE), ("api-server", LOCKING, ROW), ("scheduler-2", REFRESH, ROW)],
+            "scheduler_vs_scheduler",
+        ),
+        (
+            [("scheduler-2", REFRESH, ROW), ("scheduler-1", REFRESH, TUPLE), ("api-server", LOCKING, ROW)],
+            "scheduler_vs_scheduler",
+        ),
+        (
+            [("api-server", LOCKING, ROW), ("scheduler-2", REFRESH, ROW), ("scheduler-1", REFRESH, TUPLE)],
+            "scheduler_vs_scheduler",
+        ),
+        # One of two api-servers does; the other holds what the scheduler wants.
+        (
+            [("scheduler-2", REFRESH, ROW), ("api-server", LOCKING, TUPLE), ("api-server", LOCKING, ROW)],
+            "state_update_vs_version_refresh",
+        ),
+        # All hold something.
+        (
+            [("scheduler-1", REFRESH, ROW), ("api-server", LOCKING, ROW), ("scheduler-2", REFRESH, ROW)],
+            "state_update_vs_version_refresh",
+        ),
+        # Nobody would be left.
+        ([("scheduler-1", REFRESH, TUPLE), ("api-server", LOCKING, ROW)], "state_update_vs_version_refresh"),
+    ],
+)
+def test_a_side_that_only_stands_in_a_row_s_queue_is_no_part_of_the_cause(
+    sides: list[tuple[str, str, str]], cause: str
+) -> None:
+    cycle = [
+        events.DeadlockSide(pid=pid, component=component, statement=mark, waits_for=waits_for, signature=mark)
+        for pid, (component, mark, waits_for) in enumerate(sides)
+    ]
+    event = events.DeadlockSeen(at=at(10), victim=sides[0][0], context="", sides=cycle)
+    (incident,) = check(Block().add(10.2, event).end().view()).incidents
+    assert incident.cause == cause
+    assert len(incident.witness.tables[0].rows) == len(sides)
 
 
 def test_each_deadlock_is_an_incident_at_its_own_time() -> None:
@@ -98,3 +144,19 @@ def test_counters_that_lag_behind_the_log_are_no_blindness() -> None:
 
 def test_while_the_block_runs_the_log_may_lag_behind_the_counters() -> None:
     assert check(Block().add(10, sampled(1)).view()).blind == ()
+
+
+def test_a_server_that_was_restarted_in_order_goes_on_counting() -> None:
+    block = fault(Block().add(5.2, deadlock(5)).add(6, sampled(1)), "postgres", "postgres", 10, 12)
+    assert check(block.add(59, sampled(1)).end().view()).blind == ()
+
+
+def test_a_server_that_lost_its_counters_begins_anew_and_nothing_is_blind_for_that() -> None:
+    block = fault(Block().add(5.2, deadlock(5)).add(6, sampled(1)), "postgres", "postgres", 10, 12)
+    block.add(13, sampled(0)).add(20.2, deadlock(20)).add(59, sampled(1))
+    assert check(block.end().view()).blind == ()
+
+
+def test_deadlocks_that_the_log_did_not_show_are_missed_across_a_restart() -> None:
+    block = Block().add(5.2, deadlock(5)).add(6, sampled(2)).add(13, sampled(0)).add(59, sampled(1))
+    assert check(block.end().view()).blind == ("block 0: PostgreSQL counted 3 deadlocks, its log showed 1",)

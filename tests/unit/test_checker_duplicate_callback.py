@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, at, callback
+from histories import Block, at, callback, fault, restarted
 
 from stress import events
 from stress.checkers.duplicate_callback import check
@@ -96,3 +96,90 @@ def test_missed_deadlines_that_nobody_counted_make_the_race_blind() -> None:
 def test_times_of_receipts_count_and_not_those_of_their_writing() -> None:
     block = Block().add(50, callback("d", 1, second=20), callback("d", 2, second=21)).end(missed=("d",))
     assert check(block.view()).incidents[0].at_s == at(21) - at(0)
+
+
+# -- under faults ----------------------------------------------------------------------------------------------------
+
+
+def twice(block: Block, first: tuple[str, float], second: tuple[str, float]) -> str:
+    """The cause where one trigger ran in these triggerers at these seconds."""
+    for component, second_s in (first, second):
+        block.add(second_s, callback("d", 7, component, second_s))
+    (incident,) = check(block.end(missed=("d",)).view()).incidents
+    return incident.cause
+
+
+ONE, TWO = "triggerer-1", "triggerer-2"
+
+
+@pytest.mark.parametrize("kind", ["pause", "cutoff"])
+def test_a_trigger_that_was_taken_over_from_a_silent_triggerer_was_reassigned(kind: str) -> None:
+    assert twice(fault(Block(), kind, ONE, 20.5, 45), (ONE, 20.2), (TWO, 33)) == "reassigned"
+
+
+def test_a_trigger_that_a_triggerer_goes_on_with_when_it_wakes_up_was_reassigned() -> None:
+    assert twice(fault(Block(), "pause", ONE, 19, 34), (TWO, 32), (ONE, 34.2)) == "reassigned"
+
+
+def test_a_trigger_that_both_run_when_one_wakes_up_was_reassigned() -> None:
+    assert twice(fault(Block(), "pause", ONE, 19, 34), (ONE, 34.1), (TWO, 34.3)) == "reassigned"
+
+
+def test_a_trigger_whose_triggerer_was_killed_was_reassigned() -> None:
+    block = restarted(fault(Block(), "kill", ONE, 20.5, 20.5), ONE, 20.8, 30)
+    assert twice(block, (ONE, 20.2), (TWO, 33)) == "reassigned"
+
+
+def test_a_trigger_that_runs_again_in_the_successor_of_a_killed_triggerer_was_reassigned() -> None:
+    block = restarted(fault(Block(), "kill", ONE, 20.5, 20.5), ONE, 20.8, 22)
+    assert twice(block, (ONE, 20.2), (ONE, 23)) == "reassigned"
+
+
+def test_two_triggerers_that_take_one_trigger_at_once_do_so_without_the_fault() -> None:
+    assert twice(fault(Block(), "pause", ONE, 21, 22), (ONE, 20.2), (TWO, 20.9)) == "two_triggerers"
+
+
+def test_a_pause_that_is_too_short_for_a_takeover_explains_nothing() -> None:
+    assert twice(fault(Block(), "pause", ONE, 20.3, 24.2), (ONE, 20.2), (TWO, 24.5)) == "two_triggerers"
+
+
+def test_a_fault_long_before_explains_nothing() -> None:
+    assert twice(fault(Block(), "pause", ONE, 2, 17), (ONE, 20.2), (TWO, 20.9)) == "two_triggerers"
+
+
+def test_a_fault_of_a_scheduler_explains_nothing() -> None:
+    assert twice(fault(Block(), "pause", "scheduler-1", 20.5, 45), (ONE, 20.2), (TWO, 33)) == "two_triggerers"
+
+
+def test_a_slow_network_silences_nobody() -> None:
+    assert twice(fault(Block(), "slow", ONE, 10, 45), (ONE, 20.2), (TWO, 20.9)) == "two_triggerers"
+
+
+def test_a_triggerer_that_ended_only_after_both_executions_explains_nothing() -> None:
+    block = restarted(fault(Block(), "kill", ONE, 20.3, 20.3), ONE, 20.8, 30)
+    assert twice(block, (ONE, 20.2), (TWO, 20.5)) == "two_triggerers"
+
+
+def test_a_kill_after_both_executions_explains_nothing() -> None:
+    block = Block().add(20, callback("d", 7, ONE, 20), callback("d", 7, TWO, 20.5))
+    block = restarted(fault(block, "kill", ONE, 21, 21), ONE, 21.2, 30)
+    assert check(block.end(missed=("d",)).view()).incidents[0].cause == "two_triggerers"
+
+
+def test_a_second_trigger_is_not_explained_by_a_fault() -> None:
+    block = fault(Block(), "pause", ONE, 20.5, 45).add(33, callback("d", 7, ONE, 20.2), callback("d", 8, TWO, 33))
+    assert check(block.end(missed=("d",)).view()).incidents[0].cause == "two_schedulers"
+
+
+def test_one_takeover_does_not_explain_another_execution() -> None:
+    block = fault(Block(), "pause", ONE, 20.5, 45).add(34, callback("d", 7, TWO, 20.2), callback("d", 7, ONE, 20.3))
+    block.add(34, callback("d", 7, TWO, 33))
+    assert check(block.end(missed=("d",)).view()).incidents[0].cause == "two_triggerers"
+
+
+def test_the_witness_has_the_faults_before_the_last_execution() -> None:
+    block = fault(fault(Block(), "pause", ONE, 20.5, 45), "kill", "api-server", 50, 50, number=1)
+    block.add(33, callback("d", 7, ONE, 20.2), callback("d", 7, TWO, 33))
+    witness = check(block.end(missed=("d",)).view()).incidents[0].witness
+    assert witness.headline.endswith("ran 2 times, in 1 trigger(s), which changed hands under a fault")
+    assert witness.tables[-1].rows == (("20.500 s", "45.000 s", "pause", ONE, ""),)

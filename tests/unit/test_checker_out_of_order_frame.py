@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from histories import LOAD_S, Block, at
+from histories import LOAD_S, Block, at, fault
+from histories import restarted as restart
 
 from stress import events
-from stress.checkers.out_of_order_frame import LOOP_STOPPED_S, UNANSWERED_S, check
+from stress.checkers.out_of_order_frame import AFTER_FAULT_S, LOOP_STOPPED_S, UNANSWERED_S, check
 from stress.results import Incident
 
 
@@ -229,3 +230,109 @@ def test_a_lost_frame_outranks_the_standstill_that_it_leads_to() -> None:
     block = Block()
     polling(block, 1, 10, 0)
     assert causes(block.add(11, cancelled(10), frame_error(10.2))) == ["cancellation"]
+
+
+# -- under faults ----------------------------------------------------------------------------------------------------
+
+
+def owns(block: Block, begin: float, end: float, count: int = 8) -> Block:
+    """The database says once a second that the first triggerer owns polling triggers."""
+    for second in range(int(begin), int(end) + 1):
+        block.add(second, events.TriggersOwned(owned={"triggerer-1": count} if count else {}))
+    return block
+
+
+def until(block: Block, second: float) -> Block:
+    """A block that settles up to a second."""
+    block.add(LOAD_S, events.LoadStopped(seconds=LOAD_S))
+    return block.add(second, events.BlockEnded(complete=True))
+
+
+def found(block: Block) -> list[tuple[str, float]]:
+    return [(incident.cause, incident.at_s) for incident in check(block.view()).incidents]
+
+
+@pytest.mark.parametrize(("kind", "target"), [("pause", "triggerer-1"), ("postgres", "postgres")])
+def test_a_runner_may_stand_still_while_a_fault_hits_it_and_a_while_after(kind: str, target: str) -> None:
+    block = fault(Block(), kind, target, 10, 20)
+    polls = polling(block, 1, 10, 0)
+    polling(block, 20 + AFTER_FAULT_S + LOOP_STOPPED_S - 0.5, 60, polls)
+    assert found(until(block, 66)) == []
+
+
+def test_a_fault_of_another_triggerer_is_no_excuse() -> None:
+    block = fault(Block(), "pause", "triggerer-2", 10, 20)
+    polls = polling(block, 1, 10, 0)
+    polling(block, 35, 60, polls)
+    assert found(until(block, 66)) == [("runner_hung", 10.0)]
+
+
+def test_a_runner_that_is_still_without_progress_after_that_is_dead() -> None:
+    block = fault(Block(), "pause", "triggerer-1", 10, 15)
+    polling(block, 1, 10, 0)
+    assert found(until(block, 66)) == [("runner_hung", 15 + AFTER_FAULT_S)]
+
+
+def test_a_runner_that_gets_no_answer_after_its_fault_is_dead() -> None:
+    block = fault(Block(), "cutoff", "triggerer-1", 10, 15)
+    polls = polling(block, 1, 10, 0)
+    polling(block, 10.5, 60, polls, step=0)
+    assert found(until(block, 66)) == [("runner_hung", 15 + AFTER_FAULT_S)]
+
+
+def test_a_runner_that_stays_dead_after_a_late_fault_is_seen_while_the_block_settles() -> None:
+    block = fault(Block(), "pause", "triggerer-1", 50, 57)
+    polling(block, 1, 50, 0)
+    owns(block, 57, 57 + AFTER_FAULT_S + LOOP_STOPPED_S)
+    assert found(until(block, 100)) == [("runner_hung", 57 + AFTER_FAULT_S)]
+
+
+def test_a_runner_that_owns_nothing_any_more_need_not_come_back() -> None:
+    block = fault(Block(), "pause", "triggerer-1", 50, 57)
+    polling(block, 1, 50, 0)
+    owns(block, 57, 60)
+    assert found(until(owns(block, 61, 100, count=0), 100)) == []
+
+
+def test_without_faults_nothing_is_looked_at_after_the_load() -> None:
+    block = Block()
+    polling(block, 1, LOAD_S - 1, 0)
+    assert found(until(owns(block, 1, 100), 100)) == []
+
+
+def test_a_triggerer_that_was_killed_and_whose_successor_runs_nothing_is_dead() -> None:
+    block = fault(Block(), "kill", "triggerer-1", 10, 10)
+    polling(block, 1, 10, 0)
+    restart(block, "triggerer-1", 10.3, 12)
+    owns(block, 12, 12 + AFTER_FAULT_S + UNANSWERED_S)
+    assert found(until(block, 66)) == [("runner_hung", 12 + AFTER_FAULT_S)]
+
+
+def test_a_triggerer_that_was_killed_and_whose_successor_owns_nothing_is_not_dead() -> None:
+    block = fault(Block(), "kill", "triggerer-1", 10, 10)
+    polling(block, 1, 10, 0)
+    restart(block, "triggerer-1", 10.3, 12)
+    owns(block, 12, 30)
+    assert found(until(owns(block, 31, 60, count=0), 66)) == []
+
+
+def test_a_runner_that_dies_of_a_fault_is_none() -> None:
+    block = fault(Block(), "postgres", "postgres", 10, 12).add(13, died(13))
+    assert found(until(block, 66)) == []
+
+
+def test_a_runner_that_dies_long_after_a_fault_does_so_without_it() -> None:
+    block = fault(Block(), "postgres", "postgres", 10, 12).add(40, died(40))
+    assert found(until(block, 66)) == [("runner_died", 40.0)]
+
+
+def test_a_frame_that_is_lost_under_a_fault_is_lost() -> None:
+    block = fault(Block(), "pause", "triggerer-1", 10, 20).add(20.3, cancelled(20.1), frame_error(20.2))
+    assert [cause for cause, _ in found(until(block, 66))] == ["cancellation"]
+
+
+def test_the_witness_has_the_faults_before_it() -> None:
+    block = fault(fault(Block(), "pause", "triggerer-1", 10, 15), "kill", "scheduler-1", 50, 50, number=1)
+    polling(block, 1, 10, 0)
+    tables = check(until(block, 66).view()).incidents[0].witness.tables
+    assert tables[-1].rows == (("10.000 s", "15.000 s", "pause", "triggerer-1", ""),)

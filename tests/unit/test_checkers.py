@@ -8,7 +8,7 @@ from histories import LOAD_S, Block
 from stress import checkers
 from stress.checkers.view import BlockView
 from stress.results import BlockCheck
-from stress.scenarios import SCENARIOS
+from stress.scenarios import SCENARIOS, races_of
 
 
 def test_every_race_has_its_known_causes() -> None:
@@ -16,7 +16,7 @@ def test_every_race_has_its_known_causes() -> None:
 
 
 def test_every_race_of_a_scenario_has_a_checker() -> None:
-    assert {race for scenario in SCENARIOS.values() for race in scenario.races} == set(checkers.CHECKERS)
+    assert set(races_of(list(SCENARIOS.values()), faults=True)) == set(checkers.CHECKERS)
 
 
 def test_a_checker_that_throws_is_blind_and_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from histories import EPOCH, LOAD_S, Block, run
+import math
+from itertools import groupby
+
+import pytest
+from histories import EPOCH, LOAD_S, Block, fault, restarted, run
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stress import events
-from stress.checkers.view import BlockView, role_of
+from stress.checkers.view import BlockView, longest_outside, role_of
 
 
 def started(component: str = "triggerer-1", pid: int = 900, restarts: int = 1) -> events.AnyEvent:
@@ -108,3 +114,73 @@ def test_the_role_of_a_component_is_its_name_without_its_number() -> None:
         "api-server",
         "triggerer",
     ]
+
+
+def test_faults_last_from_their_injection_to_their_healing() -> None:
+    block = fault(fault(Block(), "pause", "triggerer-1", 5, 9), "kill", "scheduler-1", 20, number=1)
+    first, second = block.end().view().faults
+    assert (first.fault, first.target, first.start - EPOCH, first.end - EPOCH) == ("pause", "triggerer-1", 5, 9)
+    assert second.end == math.inf
+
+
+def test_a_fault_that_could_not_be_undone_was_not_healed() -> None:
+    block = fault(Block(), "pause", "triggerer-1", 5)
+    block.add(9, events.FaultHealed(number=0, fault="pause", target="triggerer-1", seconds=4, error="no such process"))
+    assert block.view().faults[0].end == math.inf
+
+
+def excused(block: Block, component: str = "triggerer-1") -> list[tuple[float, float]]:
+    return [(start - EPOCH, end - EPOCH) for start, end in block.end().view().excused(component, 20)]
+
+
+def test_a_component_is_excused_while_a_fault_hits_it_and_a_while_after() -> None:
+    assert excused(fault(Block(), "pause", "triggerer-1", 5, 9)) == [(5, 29)]
+
+
+def test_a_fault_of_another_component_is_no_excuse() -> None:
+    assert excused(fault(Block(), "pause", "triggerer-2", 5, 9)) == []
+
+
+def test_a_fault_of_the_database_hits_everybody() -> None:
+    assert excused(fault(Block(), "postgres", "postgres", 5, 9)) == [(5, 29)]
+
+
+def test_a_component_that_a_fault_ended_is_excused_until_its_successor_has_come() -> None:
+    assert excused(restarted(fault(Block(), "kill", "triggerer-1", 5, 5), "triggerer-1", 5.2, 12)) == [(5, 32)]
+
+
+def test_a_component_that_ended_before_the_fault_did_so_without_it() -> None:
+    assert excused(fault(restarted(Block(), "triggerer-1", 3, 12), "pause", "triggerer-1", 5, 9)) == [(5, 29)]
+
+
+def test_a_component_that_is_never_started_again_stays_excused() -> None:
+    block = fault(Block(), "kill", "triggerer-1", 5, 5)
+    assert excused(block.add(5.2, exited(pid=104))) == [(5, math.inf)]
+
+
+@pytest.mark.parametrize(
+    ("spans", "longest"),
+    [
+        ([], (10, 30)),
+        ([(12, 15)], (15, 30)),
+        ([(12, 25)], (25, 30)),
+        ([(14, 16), (15, 40)], (10, 14)),
+        ([(5, 40)], (10, 10)),
+        ([(40, 50)], (10, 30)),
+        ([(0, 5)], (10, 30)),
+        ([(29, 35), (11, 12)], (12, 29)),
+    ],
+)
+def test_the_longest_part_outside_of_spans(spans: list[tuple[float, float]], longest: tuple[float, float]) -> None:
+    start, end = longest_outside(10, 30, spans)
+    assert end - start == longest[1] - longest[0]
+    assert (start, end) == longest or end == start
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda s: (min(s), max(s) + 1)), max_size=6))
+def test_the_longest_part_outside_of_spans_is_outside_of_all_and_none_is_longer(spans: list[tuple[int, int]]) -> None:
+    start, end = longest_outside(5, 35, spans)
+    free = [all(not left <= second < right for left, right in spans) for second in range(5, 35)]
+    runs = [len(list(group)) for is_free, group in groupby(free) if is_free]
+    assert end - start == max(runs, default=0)
+    assert all(free[int(start) - 5 : int(end) - 5])

@@ -255,6 +255,7 @@ def test_arms_that_differ_are_noted(removed: Path, tmp_path: Path, capsys: pytes
         ("fixes", ["triggerer_comms", "deadline_claim", "callback_trigger_owner", "state_update_lock_scope"]),
         ("releases", ["3.1.8", "3.2.1 (default)", "3.3.2", "committed lock"]),
         ("races", ["deadlock", "duplicate_callback", "out_of_order_frame", "two_triggerers"]),
+        ("faults", ["kill", "cutoff", "local, compose", "never lost, never twice", "never stuck"]),
     ],
 )
 def test_what_there_is_is_listed(what: str, named: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,7 +266,7 @@ def test_what_there_is_is_listed(what: str, named: list[str], capsys: pytest.Cap
 
 def test_what_there_is_not_can_t_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "wishes"]) == 64
-    expected = "stress: 'wishes' can't be listed: there are scenarios, fixes, releases, races\n"
+    expected = "stress: 'wishes' can't be listed: there are scenarios, fixes, releases, races, faults\n"
     assert capsys.readouterr().err == expected
 
 

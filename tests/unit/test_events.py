@@ -72,6 +72,54 @@ STORED = (
         '"line":"x"}',
         events.FrameError(at=1.5, component="triggerer-1", error="out_of_order", got=555, expected=556, line="x"),
     ),
+    (
+        '{"kind":"block_settled","seconds":3.0,"callbacks":1,"callbacks_unchanged_s":2.0,"callbacks_needed_s":27.0,'
+        '"tasks":4,"tasks_unchanged_s":1.0,"tasks_needed_s":70.0}',
+        events.BlockSettled(
+            seconds=3.0,
+            callbacks=1,
+            callbacks_unchanged_s=2.0,
+            callbacks_needed_s=27.0,
+            tasks=4,
+            tasks_unchanged_s=1.0,
+            tasks_needed_s=70.0,
+        ),
+    ),
+    (
+        '{"kind":"deadlines_passed","deadlines":[{"id":"d","due_at":1.5,"handled":true,"state":"queued","trigger":7,'
+        '"trigger_exists":true,"owner":"triggerer-1"}]}',
+        events.DeadlinesPassed(
+            deadlines=[
+                events.PassedDeadline(
+                    id="d",
+                    due_at=1.5,
+                    handled=True,
+                    state="queued",
+                    trigger=7,
+                    trigger_exists=True,
+                    owner="triggerer-1",
+                )
+            ]
+        ),
+    ),
+    (
+        '{"kind":"finite_tasks_counted","total":9,"unfinished":[{"id":"t","dag":"d","run":"r","task":"a",'
+        '"try_number":1,"state":"queued","run_state":"running"}],"runs":[{"dag":"d","run":"r","state":"running",'
+        '"by_state":{"queued":1}}]}',
+        events.FiniteTasksCounted(
+            total=9,
+            unfinished=[
+                events.UnfinishedTask(
+                    id="t", dag="d", run="r", task="a", try_number=1, state="queued", run_state="running"
+                )
+            ],
+            runs=[events.UnfinishedRun(dag="d", run="r", state="running", by_state={"queued": 1})],
+        ),
+    ),
+    (
+        '{"kind":"success_acknowledged","task_instances":["a","b"]}',
+        events.SuccessAcknowledged(task_instances=["a", "b"]),
+    ),
 )
 
 

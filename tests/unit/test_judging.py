@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from histories import Block, callback, deadlock, run
+from histories import Block, at, callback, deadlock, fault, run, settled
 
 from stress import events, history
 from stress.history import History, Journal
@@ -214,6 +214,16 @@ def test_a_process_that_was_started_again_just_before_the_end_need_not_have_come
     assert blind_for(restart(loaded(quiet("fixed", 1)), 50).end()) == ()
 
 
+def test_a_process_that_was_started_again_and_then_paused_need_not_have_come_to_it() -> None:
+    block = fault(restart(loaded(quiet("fixed", 1)), 20), "pause", "scheduler-1", 30, 50)
+    assert blind_for(block.end()) == ()
+
+
+def test_a_process_that_was_started_again_and_paused_late_must_load_it() -> None:
+    block = fault(restart(loaded(quiet("fixed", 1)), 10), "pause", "scheduler-1", 40, 50)
+    assert blind_for(block.end()) == ("fixed: scheduler-1 of block 1 did not report deadline_claim as loaded",)
+
+
 def test_reports_of_a_block_that_was_cut_short_are_not_missed() -> None:
     assert blind_for(quiet("fixed", 1).end(complete=False)) == ()
 
@@ -258,3 +268,41 @@ def test_an_arm_between_the_first_and_the_last_is_judged_in_a_note() -> None:
     results = judge_history(run(*blocks, fixes=arms, races=("deadlock",)), RunState.DONE)
     assert results.races["deadlock"].under_test == "fixed"
     assert any(note.startswith("proposed against stock: deadlock remains: ") for note in results.notes)
+
+
+# -- races of faults -------------------------------------------------------------------------------------------------
+
+
+def lost(arm: str, number: int, deadlines: int) -> Block:
+    """A complete block in which 100 deadlines passed, and no scheduler handled so many of them."""
+    block = quiet(arm, number)
+    for n in range(deadlines, 100):
+        block.add(20, callback(str(n), n))
+    left = [
+        events.PassedDeadline(
+            id=str(n), due_at=at(20), handled=False, state=None, trigger=None, trigger_exists=False, owner=None
+        )
+        for n in range(deadlines)
+    ]
+    return block.add(160, settled(callbacks=deadlines), events.DeadlinesPassed(deadlines=left)).end()
+
+
+def test_a_lost_callback_on_the_arm_under_test_remains_though_control_never_showed_it() -> None:
+    results = judge_history(run(lost("stock", 0, 0), lost("fixed", 1, 1), races=("lost_callback",)), RunState.DONE)
+    assert results.races["lost_callback"].verdict is RaceState.REMAINS
+    assert results.verdict is Verdict.FAIL
+
+
+def test_a_lost_callback_that_neither_arm_showed_is_unknown_and_says_how_rare_it_may_be() -> None:
+    blocks = [lost(arm, n, 0) for n, arm in enumerate(("stock", "fixed", "fixed", "stock", "stock", "fixed"))]
+    verdict = judge_history(run(*blocks, races=("lost_callback",)), RunState.DONE).races["lost_callback"]
+    assert verdict.verdict is RaceState.UNKNOWN
+    # 1 - 0.05 ** (1 / 300)
+    assert "0 of 300 passed deadlines on fixed, at most 9.9 per 1,000 with 95 % confidence" in verdict.reason
+
+
+def test_a_lost_callback_that_only_control_showed_often_enough_is_removed() -> None:
+    arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed")
+    blocks = [lost(arm, n, 10 if arm == "stock" else 0) for n, arm in enumerate(arms)]
+    results = judge_history(run(*blocks, races=("lost_callback",)), RunState.DONE)
+    assert results.races["lost_callback"].verdict is RaceState.REMOVED

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ import pytest
 from histories import manifest_of
 
 from stress import manifest
+from stress.layout import ROOT
 from stress.results import RunState
 
 GOING_ON = (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING)
@@ -59,20 +62,47 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", GOING_ON)
-def test_a_run_that_says_it_goes_on_but_whose_harness_is_gone_is_abandoned(state: RunState) -> None:
+def test_a_run_that_says_it_goes_on_but_whose_harness_is_gone_is_abandoned(state: RunState, tmp_path: Path) -> None:
     pid, started = manifest.own_identity()
-    assert manifest_of(state, pid=pid, started=started + 1).abandoned()
+    assert manifest_of(state, pid=pid, started=started + 1).abandoned(tmp_path)
 
 
 @pytest.mark.parametrize("state", GOING_ON)
-def test_a_run_whose_harness_lives_is_not_abandoned(state: RunState) -> None:
+def test_a_run_whose_harness_lives_is_not_abandoned(state: RunState, tmp_path: Path) -> None:
     pid, started = manifest.own_identity()
-    assert not manifest_of(state, pid=pid, started=started).abandoned()
+    assert not manifest_of(state, pid=pid, started=started).abandoned(tmp_path)
+
+
+@pytest.mark.parametrize("state", GOING_ON)
+def test_a_harness_in_another_container_lives_as_long_as_it_holds_the_directory(
+    state: RunState, tmp_path: Path
+) -> None:
+    pid, _ = manifest.own_identity()
+    # As another container sees it: a process has that id, but it is not the harness.
+    run = manifest_of(state, pid=pid, started=-1)
+    with manifest.held(tmp_path):
+        assert not run.abandoned(tmp_path)
+    assert run.abandoned(tmp_path)
+
+
+def test_a_killed_harness_holds_nothing(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time\nfrom stress import manifest\n"
+        "with manifest.held(pathlib.Path(sys.argv[1])):\n    print(flush=True)\n    time.sleep(60)"
+    )
+    run = manifest_of(RunState.RUNNING, pid=os.getpid(), started=-1)
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT) as harness:
+        assert harness.stdout is not None
+        harness.stdout.readline()
+        held = not run.abandoned(tmp_path)
+        harness.kill()
+    assert held
+    assert run.abandoned(tmp_path)
 
 
 @pytest.mark.parametrize("state", OVER)
-def test_a_run_that_is_over_is_not_abandoned(state: RunState) -> None:
-    assert not manifest_of(state, pid=1, started=-1).abandoned()
+def test_a_run_that_is_over_is_not_abandoned(state: RunState, tmp_path: Path) -> None:
+    assert not manifest_of(state, pid=1, started=-1).abandoned(tmp_path)
 
 
 def test_a_further_state_keeps_the_end_and_the_error() -> None:

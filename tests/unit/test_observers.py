@@ -288,6 +288,28 @@ def test_a_duration_falls_into_the_bucket_that_it_is_at_most(cluster: PaperClust
     assert event.buckets == expected
 
 
+def reported(ti: str, code: int = 204, state: str | None = "success") -> str:
+    """A line of a worker's record of a state update."""
+    return json.dumps({"t": 1.5, "op": "success", "code": code, "s": 0.1, "ti": ti, "reported": state})
+
+
+def acknowledged(cluster: PaperCluster, *, keep_ids: bool = True) -> list[str]:
+    found = ExecutionApi(cluster, keep_ids=keep_ids).poll()
+    return [ti for event in found if isinstance(event, events.SuccessAcknowledged) for ti in event.task_instances]
+
+
+def test_successes_that_a_worker_was_told_are_stored_are_kept(cluster: PaperCluster) -> None:
+    cluster.leave("execution_api/a.jsonl", reported("kept"), reported("refused", 409), reported("broken", 500))
+    cluster.leave("execution_api/b.jsonl", reported("too", 200), reported("no answer", 0), reported("other", state="x"))
+    cluster.leave("execution_api/c.jsonl", answer(0.1, "run", 200), answer(0.1, "defer"))
+    assert acknowledged(cluster) == ["kept", "too"]
+
+
+def test_successes_are_not_kept_unless_somebody_asks(cluster: PaperCluster) -> None:
+    cluster.leave("execution_api/a.jsonl", reported("kept"))
+    assert acknowledged(cluster, keep_ids=False) == []
+
+
 def test_an_answer_that_never_came_is_code_0(cluster: PaperCluster) -> None:
     cluster.leave("execution_api/a.jsonl", answer(60.0, code=0))
     (event,) = ExecutionApi(cluster).poll()

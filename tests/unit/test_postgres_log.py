@@ -17,7 +17,8 @@ import pytest
 from clusters import PaperCluster
 
 from stress import events
-from stress.observers import postgres_log
+from stress.observers import connection, postgres_log
+from stress.observers.connection import PATIENCE_S
 from stress.observers.postgres_log import MARK_INTERVAL_S, MARK_TIMEOUT_S, PostgresLog
 from stress.observers.tail import SourceLost
 
@@ -66,6 +67,18 @@ OF_THREE: dict[str, Any] = OF_TWO | {
 }
 
 
+class Answer:
+    """What a statement returned; `description` is None where there are no rows."""
+
+    def __init__(self, rows: list[tuple[int, str]] | None) -> None:
+        self.rows = rows
+        self.description = rows
+
+    def fetchall(self) -> list[tuple[int, str]]:
+        assert self.rows is not None
+        return self.rows
+
+
 class Server:
     """Plays the server: who is connected, and a log that it writes marks into while it can."""
 
@@ -76,14 +89,23 @@ class Server:
         self.answers = True
         self.log.touch()
 
-    def execute(self, statement: str) -> list[tuple[int, str]]:
+    @property
+    def broken(self) -> bool:
+        return not self.answers
+
+    def connect(self, *_: object, **__: object) -> Server:
+        if not self.answers:
+            raise psycopg.OperationalError("connection refused")
+        return self
+
+    def execute(self, statement: bytes) -> Answer:
         if not self.answers:
             raise psycopg.OperationalError("the connection is closed")
-        if statement.startswith("SELECT pid"):
-            return list(self.sessions.items())
+        if statement.startswith(b"SELECT pid"):
+            return Answer(list(self.sessions.items()))
         if self.writes:
-            self.write({"dbname": "block_0", "pid": 1, "message": statement.split("'")[1]})
-        return []
+            self.write({"dbname": "block_0", "pid": 1, "message": statement.decode().split("'")[1]})
+        return Answer(None)
 
     def write(self, record: dict[str, Any]) -> None:
         with self.log.open("a") as file:
@@ -111,6 +133,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The observer's time."""
     clock = Clock()
     monkeypatch.setattr(postgres_log, "time", clock)
+    monkeypatch.setattr(connection, "time", clock)
     return clock
 
 
@@ -124,7 +147,7 @@ def cluster(tmp_path: Path) -> PaperCluster:
 def server(cluster: PaperCluster, monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server that answers."""
     server = Server(cluster.postgres_log)
-    monkeypatch.setattr(psycopg, "connect", lambda *_args, **_options: server)
+    monkeypatch.setattr(psycopg, "connect", server.connect)
     return server
 
 
@@ -267,20 +290,50 @@ def test_a_log_that_is_moved_away_is_lost(observer: PostgresLog, server: Server)
         list(observer.poll())
 
 
-def test_a_server_that_does_not_answer_is_lost(observer: PostgresLog, server: Server, clock: Clock) -> None:
+def test_a_server_that_stays_away_is_lost(observer: PostgresLog, server: Server, clock: Clock) -> None:
     clock.now += MARK_INTERVAL_S
     server.answers = False
-    with pytest.raises(SourceLost, match="the server's sessions can't be listed"):
+    assert list(observer.poll()) == []
+    clock.now += PATIENCE_S
+    assert list(observer.poll()) == []
+    clock.now += 0.1
+    with pytest.raises(SourceLost, match="the database was away for 20 s: connection refused"):
         list(observer.poll())
 
 
-def test_what_was_logged_before_the_server_went_away_is_seen(
+def test_a_server_that_comes_back_in_time_is_marked_and_read_again(
     observer: PostgresLog, server: Server, clock: Clock
 ) -> None:
+    for _ in range(3):  # what was away and came back is not held against it later
+        clock.now += MARK_INTERVAL_S
+        server.answers = False
+        assert list(observer.poll()) == []
+        clock.now += PATIENCE_S - 1
+        server.answers = True
+        assert list(observer.poll()) == []
+    server.write(OF_TWO)
+    assert len(deadlocks(observer)) == 1
+    server.writes = False
+    clock.now += MARK_INTERVAL_S
+    list(observer.poll())
+    clock.now += MARK_TIMEOUT_S + 0.1
+    with pytest.raises(SourceLost, match="did not show our mark"):
+        list(observer.poll())
+
+
+def test_what_is_logged_while_the_server_goes_away_is_seen(observer: PostgresLog, server: Server, clock: Clock) -> None:
     server.write(OF_TWO)
     clock.now += MARK_INTERVAL_S
     server.answers = False
-    assert seen_before_lost(observer.poll()) == 1
+    assert len(list(observer.poll())) == 1
+
+
+def test_the_last_look_waits_for_a_server_that_is_away(observer: PostgresLog, server: Server, clock: Clock) -> None:
+    server.write(OF_TWO)
+    server.answers = False
+    before = clock.now
+    assert seen_before_lost(observer.finish()) == 1
+    assert PATIENCE_S < clock.now - before < PATIENCE_S + 1
 
 
 def test_the_last_look_sees_what_was_logged_before_it(observer: PostgresLog, server: Server) -> None:

@@ -11,12 +11,13 @@ import msgspec
 import pytest
 from clusters import PaperCluster
 
-from stress import layout
+from stress import events, layout
 from stress.block import cluster_settings, observers_of
 from stress.checkers import CAUSES
 from stress.load.settings import LoadSettings
+from stress.observers.aftermath import ENDLESS_DAGS
 from stress.plan import Options, check
-from stress.scenarios import SCENARIOS
+from stress.scenarios import SCENARIOS, races_of, scenario_of
 from stress.scenarios.base import Scenario
 
 ALL = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
@@ -145,3 +146,74 @@ def test_load_settings_come_back_from_the_file_that_locust_reads() -> None:
 def test_load_settings_with_an_unknown_type_are_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"seconds": "long"}', type=LoadSettings)
+
+
+# -- races that need faults ------------------------------------------------------------------------------------------
+
+
+def test_without_faults_no_race_of_theirs_is_asked_for() -> None:
+    assert check(Options()).races == ("deadlock", "duplicate_callback", "out_of_order_frame")
+
+
+def test_with_faults_their_races_come_last() -> None:
+    assert check(Options(faults="kill")).races == (
+        *("deadlock", "duplicate_callback", "out_of_order_frame"),
+        *("stuck_task", "lost_callback"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("scenario", "races"),
+    [
+        ("deadline_miss", ("duplicate_callback", "lost_callback")),
+        ("version_churn", ("deadlock", "stuck_task")),
+        ("trigger_cancel", ("out_of_order_frame",)),
+    ],
+)
+def test_a_race_of_faults_is_asked_for_with_its_scenario(scenario: str, races: tuple[str, ...]) -> None:
+    assert check(Options(scenarios=(scenario,), faults="kill")).races == races
+
+
+def test_races_are_reported_in_the_order_of_their_checkers() -> None:
+    assert races_of(list(SCENARIOS.values()), faults=True) == tuple(CAUSES)
+
+
+def test_every_race_has_its_scenario() -> None:
+    assert {race: scenario_of(race) for race in CAUSES} == {
+        "deadlock": "version_churn",
+        "duplicate_callback": "deadline_miss",
+        "out_of_order_frame": "trigger_cancel",
+        "lost_callback": "deadline_miss",
+        "stuck_task": "version_churn",
+    }
+
+
+def last_looks(faults: str | None, tmp_path: Path) -> list[str]:
+    """The observers in the order of their last looks."""
+    plan = check(Options(faults=faults, out=str(tmp_path / "run")))
+    return [observer.name for observer in observers_of(PaperCluster(tmp_path / "cluster"), plan)[0]]
+
+
+def test_the_last_looks_come_in_the_order_in_which_they_may_be_compared(tmp_path: Path) -> None:
+    # What a worker was told, then what is stored, then what callbacks told: see `observers_of`.
+    assert last_looks("kill", tmp_path)[-3:] == ["execution_api", "database", "receipts"]
+
+
+@pytest.mark.parametrize(("faults", "kept"), [("kill", True), (None, False)])
+def test_what_workers_were_told_is_kept_only_for_the_race_that_asks(
+    faults: str | None, kept: bool, tmp_path: Path
+) -> None:
+    plan = check(Options(faults=faults, out=str(tmp_path / "run")))
+    cluster = PaperCluster(tmp_path / "cluster")
+    observer = next(each for each in observers_of(cluster, plan)[0] if each.name == "execution_api")
+    cluster.leave("execution_api/a.jsonl", '{"t":1,"op":"success","code":204,"s":0.1,"ti":"x","reported":"success"}')
+    assert any(isinstance(event, events.SuccessAcknowledged) for event in observer.poll()) is kept
+
+
+def test_dags_that_never_end_are_there() -> None:
+    assert set(ENDLESS_DAGS) <= dag_ids()
+
+
+def test_dags_that_never_end_are_those_of_the_load() -> None:
+    source = layout.LOCUSTFILE.read_text()
+    assert {f'"{dag}"' for dag in ENDLESS_DAGS} == set(re.findall(r'^(?:ENDLESS|DEADLINES) = (".+")$', source, re.M))

@@ -92,7 +92,9 @@ def test_remains_when_only_the_arm_under_test_shows_it() -> None:
 def test_unknown_when_control_never_showed_it() -> None:
     verdict = one(blocks("stock", [0, 0, 0]) + blocks("fixed", [0, 0, 0]), block_cost_s=90.0)
     assert verdict.verdict is RaceState.UNKNOWN
-    assert "not seen on the control arm (0 of 3,000 state updates on stock)" in verdict.reason
+    # 1 - 0.05 ** (1 / 3000) is 0.9981 in 1,000.
+    bound = "0 of 3,000 state updates on stock, at most 1 per 1,000 with 95 % confidence"
+    assert f"not seen on either arm ({bound}; " in verdict.reason
     assert verdict.more_minutes is None
 
 

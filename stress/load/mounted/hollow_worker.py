@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CONCURRENCY = int(os.environ.get("AIRFLOW_STRESS_HOLLOW_WORKERS", "12"))
-ATTEMPTS = 4
+ATTEMPTS = int(os.environ.get("AIRFLOW_STRESS_HOLLOW_ATTEMPTS", "4"))
 RETRY_S = 0.3
 REQUEST_TIMEOUT_S = 60.0
 API_VERSION = os.environ.get("AIRFLOW_STRESS_API_VERSION", "")

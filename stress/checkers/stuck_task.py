@@ -1,0 +1,153 @@
+"""Stuck and lost tasks: what a finite DAG still owes after every fault was healed and everything settled.
+
+A block with faults settles until no finite task instance and no run waits any more, or until none of them has changed
+for longer than Airflow, as it is configured, takes to come to their rescue (`settling.py`). What is unfinished then
+stays so:
+
+===================  =============================================================================================
+`stuck_queued`       a task instance waits for a worker that will not come
+`stuck_running`      its worker is gone, and nobody has noticed
+`stuck_scheduled`    no scheduler hands it to an executor
+`stuck_deferred`     its trigger's event does not come
+`stuck_none`         a run of which no scheduler starts the next task, though nothing of it is under way (one incident a
+                     run; of a run that is queued, only if no other run of its DAG is active, which it might wait for)
+`stuck_other`        another state that is not an end, such as `restarting`
+`stuck_run`          a run that does not end, though all its task instances have
+`lost_success`       a worker reported success and was told that it is stored (2xx); the task instance says otherwise
+`lost_run`           a run that failed without a failed task instance
+===================  =============================================================================================
+
+A task instance without a state waits for those before it: it is a consequence of one that is stuck, and no incident.
+A task that failed because its worker died is none either: its DAGs allow no retries, so that is what Airflow owes.
+After a clear or for a retry a task instance gets a new id; the worker's word is held against the row with the old one.
+
+Opportunities are the task instances of finite DAGs whose runs were there when the settling began. With real workers
+nobody records what they report: `lost_success` can't be seen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from stress import events
+from stress.checkers.evidence import clock, faults_table
+from stress.checkers.view import BlockView
+from stress.results import BlockCheck, Incident, Witness, WitnessTable
+
+RACE = "stuck_task"
+
+STUCK_OTHER = "stuck_other"
+STUCK_NONE = "stuck_none"
+STUCK_RUN = "stuck_run"
+LOST_SUCCESS = "lost_success"
+LOST_RUN = "lost_run"
+_STUCK = {state: f"stuck_{state}" for state in ("queued", "running", "scheduled", "deferred", "none")}
+CAUSES = (*_STUCK.values(), STUCK_OTHER, STUCK_RUN, LOST_SUCCESS, LOST_RUN)
+
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+_ACTIVE_RUN = "running"
+_UNFINISHED_RUN = (_ACTIVE_RUN, "queued")
+
+
+def check(view: BlockView) -> BlockCheck:
+    """Count the finite task instances of one block and what has become of those that are not done."""
+    observers = ("database", "execution_api") if _sees(view, "execution_api") else ("database",)
+    blind = list(view.blind(*observers))
+    counted = view.last(events.FiniteTasksCounted)
+    settled = view.last(events.BlockSettled)
+    if counted is None or settled is None:
+        if view.last(events.BlockEnded) is not None:
+            blind.append(f"block {view.block}: the unfinished tasks were not counted")
+        return BlockCheck(RACE, view.block, view.arm, (), 0, view.load_s, tuple(blind))
+    incidents = [*_lost(view, counted)]
+    stuck = [*_stuck(view, counted)]
+    if stuck and settled.tasks_unchanged_s < settled.tasks_needed_s:
+        blind.append(
+            f"block {view.block}: {len(stuck)} tasks and runs were unfinished when the settling time was over, and "
+            f"something had changed {settled.tasks_unchanged_s:.0f} s before, "
+            f"where only {settled.tasks_needed_s:.0f} s without a change tell late from stuck"
+        )
+    else:
+        incidents += stuck
+    return BlockCheck(RACE, view.block, view.arm, tuple(incidents), counted.total, view.load_s, tuple(blind))
+
+
+def _sees(view: BlockView, observer: str) -> bool:
+    """Whether this observer took part, even if it never saw anything."""
+    up = {event.observer for _, event in view.all(events.ObserverUp)}
+    return observer in up | {event.observer for _, event in view.all(events.ObserverBlind)}
+
+
+def _lost(view: BlockView, counted: events.FiniteTasksCounted) -> list[Incident]:
+    """What is over and should have ended otherwise: no settling changes that."""
+    told = {ti: t for t, event in view.all(events.SuccessAcknowledged) for ti in event.task_instances}
+    found = []
+    for task in counted.unfinished:
+        if task.id in told:
+            headline = f"{_name(task)} reported success and was told that it is stored; it is stored as {task.state}"
+            found.append(_incident(view, LOST_SUCCESS, headline, told[task.id], [task]))
+    for run in counted.runs:
+        if run.state == "failed" and not run.by_state.keys() & {"failed", "upstream_failed"}:
+            headline = f"run {run.run} of {run.dag} failed, and none of its task instances has: {_states(run)}"
+            found.append(_incident(view, LOST_RUN, headline, run.changed_at, _of(counted, run)))
+    return found
+
+
+def _stuck(view: BlockView, counted: events.FiniteTasksCounted) -> list[Incident]:
+    """What is not over, and is no mere consequence of something else that is not."""
+    active = {run.dag for run in counted.runs if run.state == _ACTIVE_RUN}
+    under_way: dict[tuple[str, str], list[events.UnfinishedTask]] = defaultdict(list)
+    for task in counted.unfinished:
+        if task.state not in FINISHED and task.state != "none" and not task.earlier_try:
+            under_way[task.dag, task.run].append(task)
+    found = []
+    for run in counted.runs:
+        if run.state not in _UNFINISHED_RUN:
+            continue
+        tasks = under_way[run.dag, run.run]
+        for task in tasks:
+            cause = _STUCK.get(task.state, STUCK_OTHER)
+            headline = f"{_name(task)} is {task.state} and nothing moves it"
+            found.append(_incident(view, cause, headline, task.changed_at, [task]))
+        if tasks:
+            continue
+        if "none" not in run.by_state:
+            headline = f"run {run.run} of {run.dag} is {run.state} though all its task instances have ended"
+            found.append(_incident(view, STUCK_RUN, headline, run.changed_at, _of(counted, run)))
+        elif run.state == _ACTIVE_RUN or run.dag not in active:
+            headline = f"run {run.run} of {run.dag} is {run.state} and nobody starts its next task: {_states(run)}"
+            found.append(_incident(view, STUCK_NONE, headline, run.changed_at, _of(counted, run)))
+    return found
+
+
+def _of(counted: events.FiniteTasksCounted, run: events.UnfinishedRun) -> list[events.UnfinishedTask]:
+    return [task for task in counted.unfinished if (task.dag, task.run) == (run.dag, run.run)]
+
+
+def _name(task: events.UnfinishedTask) -> str:
+    return f"{task.dag}.{task.task} (run {task.run}, try {task.try_number})"
+
+
+def _states(run: events.UnfinishedRun) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(run.by_state.items()))
+
+
+def _incident(
+    view: BlockView, cause: str, headline: str, at: float | None, tasks: list[events.UnfinishedTask]
+) -> Incident:
+    rows = tuple(
+        (
+            clock(view, task.changed_at) if task.changed_at is not None else "",
+            task.task,
+            f"{task.state}{' (earlier try)' if task.earlier_try else ''}",
+            task.run_state,
+            task.queued_by or "",
+            task.owner or "",
+            f"{task.id} {task.detail}".strip(),
+        )
+        for task in tasks
+    )
+    header = ("last written", "task", "state", "state of the run", "queued by", "trigger's owner", "task instance")
+    tables = (*((WitnessTable("In the database", header, rows),) if rows else ()), *faults_table(view))
+    at_s = view.at_s(at) if at is not None else view.load_s
+    return Incident(RACE, view.block, view.arm, at_s, cause, cause, Witness(headline, tables))

@@ -1,0 +1,379 @@
+"""One block's containers: each component after its service's pattern, with the arm's environment and image.
+
+Restarts are the engine's, by the restart policy in docker-compose.yml, with its own back-off. What it did is known from
+its events, never from looking now and then: a component that ended and came back between two looks is still told.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+
+from stress.arms.spec import Arm
+from stress.cluster.airflow import component_variables
+from stress.cluster.base import (
+    Cluster,
+    ClusterSecrets,
+    ClusterSettings,
+    Component,
+    ComponentEvent,
+    EventKind,
+    Role,
+)
+from stress.cluster.compose.engine import EngineError, explain, remove
+from stress.cluster.compose.logs import LogFollower
+from stress.cluster.compose.service import COMPONENTS, POSTGRES
+from stress.cluster.compose.watch import Told, Watch
+from stress.cluster.errors import ComponentFailed, PostgresError
+from stress.cluster.health import unhealthy
+
+if TYPE_CHECKING:
+    from stress.cluster.compose.runtime import ComposeRuntime
+
+SHARED = Path("/airflow-stress/shared")
+POSTGRES_LOG = Path("/airflow-stress/postgres-log")
+_API_PORT = 8080
+_HEALTH_INTERVAL_S = 0.2
+_RESTART_GRACE_S = 5
+_LOG_END_TIMEOUT_S = 10.0
+_POSTGRES_TIMEOUT_S = 30.0
+_TAIL_LINES = 25
+
+
+@dataclass
+class _Member:
+    """A component and its container over time."""
+
+    name: str
+    role: Role
+    container: Container
+    log_file: Path
+    log: LogFollower | None = None
+    pid: int | None = None
+    restarts: int = -1
+    """Starts but for the first."""
+    out_of_memory: bool = False
+    started_at: float = field(default=0.0)
+    """Unix time."""
+
+
+class ComposeCluster(Cluster):
+    """One block's containers."""
+
+    def __init__(
+        self,
+        runtime: ComposeRuntime,
+        arm: Arm,
+        block: int,
+        directory: Path,
+        settings: ClusterSettings,
+        template: str,
+    ) -> None:
+        self._runtime = runtime
+        self._arm = arm
+        self._directory = directory
+        self._settings = settings
+        self._template = template
+        self._database = f"block_{block}"
+        self._shared = SHARED / f"block-{block}"
+        self._members: dict[str, _Member] = {}
+        self._events: list[ComponentEvent] = []
+        self._watch: Watch | None = None
+        self._postgres_restarting = False
+        self._stopped = False
+
+    @property
+    def api_url(self) -> str:
+        return f"http://api-server:{_API_PORT}"
+
+    @property
+    def database(self) -> str:
+        return self._database
+
+    def dsn(self, application_name: str = "observer") -> str:
+        return self._runtime.server.dsn(self._database, application_name)
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        return tuple(
+            Component(member.name, member.role, member.pid, max(0, member.restarts), member.log_file)
+            for member in self._members.values()
+        )
+
+    @property
+    def shared(self) -> Path:
+        return self._shared
+
+    @property
+    def postgres_log(self) -> Path:
+        return POSTGRES_LOG
+
+    @property
+    def secrets(self) -> ClusterSecrets:
+        return self._runtime.secrets
+
+    def start(self) -> None:
+        """All at once: two cores are busy from the first moment to the last, whatever the order."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._shared, ignore_errors=True)  # of a run that was killed
+        for directory in (self._shared, self._shared / "fixes"):
+            directory.mkdir(parents=True)
+            directory.chmod(0o777)  # the components come as another user
+        server = self._runtime.server
+        server.drop_database(self._database)
+        server.create_database(self._database, self._template)
+        if self._settings.deadlock_timeout_ms is not None:
+            server.set_deadlock_timeout(self._database, self._settings.deadlock_timeout_ms)
+        self._watch = Watch(self._runtime.client, self._runtime.project)
+        began = time.monotonic()
+        self._make()
+        self._each("starting", lambda member: member.container.start())
+        for member in self._members.values():
+            member.log = LogFollower(self._runtime.client, str(member.container.id), member.log_file)
+        self._wait_healthy(began + self._settings.start_timeout_s)
+
+    def stop(self) -> None:
+        """Nothing that a component does in its last seconds is judged, and its database is thrown away: no grace."""
+        if self._stopped:
+            return
+        self._stopped = True
+        try:
+            self._each("ending", lambda member: _end(member.container))
+            for member in self._members.values():
+                if member.log is not None:
+                    member.log.finish(_LOG_END_TIMEOUT_S)
+        finally:
+            if self._watch is not None:
+                self._watch.close()
+            self._each("removing", lambda member: remove(member.container))
+            self._members.clear()
+            self._runtime.forget(self)
+        self._runtime.server.drop_database(self._database)
+        shutil.rmtree(self._shared, ignore_errors=True)
+
+    def poll(self) -> list[ComponentEvent]:
+        assert self._watch is not None
+        for told in self._watch.drain():
+            self._take(told)
+        problems = [self._watch.problem, *(m.log.problem for m in self._members.values() if m.log is not None)]
+        for problem in problems:
+            if problem is not None:
+                raise EngineError(problem)
+        events, self._events = self._events, []
+        return events
+
+    def kill(self, component: str, sig: signal.Signals) -> None:
+        """SIGKILL goes to every process in the container but its init, which then ends as the main process did.
+
+        Not by the engine's own `kill`: that counts as a user's wish, after which the restart policy does nothing.
+        """
+        member = self._member(component)
+        try:
+            if sig is signal.SIGKILL:
+                member.container.exec_run(["sh", "-c", "kill -KILL -1"])
+            else:
+                member.container.kill(sig.name)
+        except APIError as error:
+            raise ComponentFailed(f"{component} can't be sent {sig.name}: {error.explanation or error}") from error
+
+    def restart(self, component: str) -> None:
+        try:
+            self._member(component).container.restart(timeout=_RESTART_GRACE_S)
+        except APIError as error:
+            raise explain(error, f"restarting {component}") from error
+
+    def pause(self, component: str) -> None:
+        try:
+            self._member(component).container.pause()
+        except APIError as error:
+            raise explain(error, f"pausing {component}") from error
+
+    def resume(self, component: str) -> None:
+        container = self._member(component).container
+        try:
+            container.reload()
+            if container.status == "paused":
+                container.unpause()
+        except NotFound:
+            return
+        except APIError as error:
+            raise explain(error, f"resuming {component}") from error
+
+    def cut_off(self, component: str) -> None:
+        postgres = self._runtime.postgres
+        postgres.reload()
+        network = self._runtime.service(POSTGRES).network
+        address = postgres.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
+        self._runtime.network.lose(self._member(component).container, address)
+
+    def slow(self, component: str, delay_ms: float, jitter_ms: float, loss_percent: float) -> None:
+        self._runtime.network.delay(self._member(component).container, delay_ms, jitter_ms, loss_percent)
+
+    def restore_network(self, component: str) -> None:
+        try:
+            self._runtime.network.restore(self._member(component).container)
+        except NotFound:
+            return
+
+    def restart_postgres(self) -> None:
+        self._postgres_restarting = True
+        try:
+            self._runtime.postgres.restart(timeout=_RESTART_GRACE_S)
+        except APIError as error:
+            raise explain(error, "restarting PostgreSQL") from error
+        deadline = time.monotonic() + _POSTGRES_TIMEOUT_S
+        while True:
+            try:
+                with psycopg.connect(self.dsn("airflow-stress"), connect_timeout=2):
+                    break
+            except psycopg.Error as error:
+                if time.monotonic() > deadline:
+                    raise PostgresError(
+                        f"PostgreSQL took no connection within {_POSTGRES_TIMEOUT_S:.0f} s of its restart: {error}"
+                    ) from error
+                time.sleep(_HEALTH_INTERVAL_S)
+
+    def unhealthy(self, since: float) -> frozenset[str]:
+        return unhealthy(self.dsn("airflow-stress"), self.api_url, self._roles(), since)
+
+    def memory_bytes(self) -> Mapping[str, int]:
+        """What the engine counts for each container, but for the page cache that could be dropped at once."""
+        containers = {member.name: member.container for member in self._members.values()}
+        containers[POSTGRES] = self._runtime.postgres
+        with ThreadPoolExecutor(len(containers)) as pool:
+            found = pool.map(_memory, containers.values())
+            return dict(zip(containers, found, strict=True))
+
+    def _make(self) -> None:
+        for name, role in COMPONENTS.items():
+            variables = component_variables(self._settings, self._arm, name, self.api_url, self._shared, defaults={})
+            variables["AIRFLOW_STRESS_DATABASE"] = self._database
+            container = self._runtime.service(name).create(
+                self._runtime.client, self._runtime.run_id, self._runtime.image(self._arm), variables
+            )
+            self._members[name] = _Member(name, role, container, self._directory / f"{name}.log")
+
+    def _each(self, doing: str, action: Callable[[_Member], None]) -> None:
+        """For all members at the same time; all are tried, then the first failure is told."""
+        if not self._members:
+            return
+        with ThreadPoolExecutor(len(self._members)) as pool:
+            done = [pool.submit(action, member) for member in self._members.values()]
+        for future in done:
+            error = future.exception()
+            if isinstance(error, APIError):
+                raise explain(error, f"{doing} the cluster's containers")
+            if error is not None:
+                raise error
+
+    def _member(self, component: str) -> _Member:
+        member = self._members.get(component)
+        if member is None:
+            raise ComponentFailed(f"there is no component {component} in this block")
+        return member
+
+    def _roles(self) -> dict[str, Role]:
+        return {member.name: member.role for member in self._members.values()}
+
+    def _take(self, told: Told) -> None:
+        if told.container == self._runtime.postgres.id:
+            if told.action == "die" and not self._postgres_restarting:
+                raise PostgresError(
+                    f"PostgreSQL ended in the middle of a block, with exit code {told.exit_code}: "
+                    "the block can't be judged"
+                )
+            if told.action == "start":
+                self._postgres_restarting = False
+            return
+        member = next((m for m in self._members.values() if m.container.id == told.container), None)
+        if member is None:
+            return
+        if told.action == "oom":
+            member.out_of_memory = True
+        elif told.action == "start":
+            member.restarts += 1
+            member.started_at = told.at
+            member.container.reload()
+            member.pid = int(member.container.attrs["State"]["Pid"]) or None
+            kind = EventKind.RESTARTED if member.restarts else EventKind.STARTED
+            self._events.append(
+                ComponentEvent(told.at, member.name, member.role, kind, member.pid or 0, restarts=member.restarts)
+            )
+        elif told.action == "die":
+            self._events.append(
+                ComponentEvent(
+                    told.at,
+                    member.name,
+                    member.role,
+                    EventKind.EXITED,
+                    member.pid or 0,
+                    exit_code=told.exit_code,
+                    restarts=member.restarts,
+                    detail=f"after {told.at - member.started_at:.1f} s",
+                    out_of_memory=member.out_of_memory,
+                )
+            )
+            member.pid = None
+            member.out_of_memory = False
+
+    def _wait_healthy(self, deadline: float) -> None:
+        assert self._watch is not None
+        # The database is the block's own: no heartbeat in it is older than the block.
+        while missing := self.unhealthy(since=0.0):
+            for told in self._watch.drain():
+                self._take(told)
+            ended = next((event for event in self._events if event.kind is EventKind.EXITED), None)
+            if ended is not None:
+                raise ComponentFailed(
+                    self._describe_failure(ended.component, f"ended with exit code {ended.exit_code} at its start")
+                )
+            if time.monotonic() > deadline:
+                raise ComponentFailed(
+                    self._describe_failure(
+                        min(missing),
+                        f"was not healthy after {self._settings.start_timeout_s:.0f} s "
+                        f"(not healthy: {', '.join(sorted(missing))})",
+                    )
+                )
+            time.sleep(_HEALTH_INTERVAL_S)
+
+    def _describe_failure(self, component: str, what: str) -> str:
+        member = self._members[component]
+        try:
+            tail = member.container.logs(tail=_TAIL_LINES).decode("utf-8", "replace")
+        except APIError as error:
+            tail = f"(its output can't be read: {error.explanation or error})"
+        return f"{component} {what}; the end of {member.log_file}:\n{tail}"
+
+
+def _end(container: Container) -> None:
+    """SIGKILL, after which the restart policy does nothing; one that has ended or is gone is fine."""
+    try:
+        container.kill()
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != 409:  # it isn't running
+            raise
+
+
+def _memory(container: Container) -> int:
+    try:
+        stats: Any = container.stats(stream=False, one_shot=True)
+    except (APIError, NotFound):
+        return 0
+    memory = stats.get("memory_stats", {})
+    details: dict[str, int] = memory.get("stats", {})
+    # The first is what cgroup v2 calls it, the second v1.
+    cache = details.get("inactive_file", details.get("total_inactive_file", 0))
+    return max(0, int(memory.get("usage", 0)) - cache)

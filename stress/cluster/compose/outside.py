@@ -1,0 +1,103 @@
+"""`stress run --runtime compose` on a machine: the compose form with the user's options, and its end.
+
+The harness itself runs in the project's `stress` container, beside the cluster; here a project of its own is made for
+the run, its directory is mounted, and the project is ended afterwards with its volumes, however the run ends. A signal
+goes to the container, which then ends as a local run does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from stress.arms.spec import Arm
+from stress.cluster.compose.engine import (
+    EngineError,
+    compose_fault,
+    compose_images,
+    connect,
+    missing_images,
+)
+from stress.cluster.compose.runtime import airflow_image
+from stress.cluster.guard import RunGuard
+from stress.layout import ROOT
+
+RUNS = "/airflow-stress/runs"
+
+
+def faults(arms: Sequence[Arm], release: str) -> list[str]:
+    """Why this machine can't take a compose run now, a sentence each. Answers within 3 s."""
+    fault = compose_fault()
+    if fault is not None:
+        return [fault]
+    try:
+        client = connect()
+        images = compose_images(environment(release))
+        pattern = next((image for image in images if "airflow" in image), "apache/airflow:" + release)
+        images += [airflow_image(pattern, arm.airflow.version, release) for arm in arms]
+        return missing_images(client, dict.fromkeys(images))
+    except EngineError as error:
+        return [str(error)]
+
+
+def environment(release: str, runs: Path | None = None) -> dict[str, str]:
+    """What docker-compose.yml is told by variables."""
+    found = {**os.environ, "AIRFLOW_VERSION": release}
+    if runs is not None:
+        found["AIRFLOW_STRESS_RUNS"] = str(runs)
+    return found
+
+
+def run(run_id: str, words: Sequence[str], directory: Path, release: str) -> int:
+    """Run `stress WORDS` in a project of its own; the run's directory is `directory`. Returns its exit code."""
+    project = f"airflow-stress-{run_id.lower()}"
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    variables = {**environment(release, directory.parent), "AIRFLOW_STRESS_ONE_RUN": run_id}
+    docker = shutil.which("docker") or "docker"
+    compose = [docker, "compose", "--project-name", project, "--project-directory", str(ROOT)]
+    arguments = [*compose, "run", "--rm", "--build", "--use-aliases", "-T", "stress", *inside(words, directory.name)]
+    guard = RunGuard(run_id)  # tells `stress clean` that somebody looks after this project
+    try:
+        return _until_it_ends(arguments, variables)
+    finally:
+        guard.close()
+        subprocess.run(
+            [*compose, "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5"],
+            env=variables,
+            check=False,
+            capture_output=True,
+        )
+
+
+def inside(words: Sequence[str], name: str) -> list[str]:
+    """The user's words as the container needs them: its own runtime, and the run's directory where it is mounted."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in ("--out", "--runtime"):
+            skip = True
+        elif not word.startswith(("--out=", "--runtime=")):
+            kept.append(word)
+    return [*kept, "--out", f"{RUNS}/{name}", "--no-tui"]
+
+
+def _until_it_ends(arguments: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Pass signals on instead of dying of them: the container's end is the run's end."""
+    process = subprocess.Popen(arguments, env=dict(variables), start_new_session=True)
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    kept = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return process.wait()
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)

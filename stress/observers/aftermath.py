@@ -1,0 +1,174 @@
+"""What faults have left behind, by the database: what still waits while a block settles, and what is left at its end.
+
+Two kinds of DAG runs are held to an end: those of DAGs that end by themselves, if they were there when the settling
+began (new ones come every minute). `ENDLESS_DAGS` never end of themselves, by design.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from stress import events
+from stress.settling import Waiting
+
+ENDLESS_DAGS = ("bigquery_endless", "deadline_queue")
+"""Its jobs run until a user ends them; its one active run waits for a pool without slots (see `dags/`)."""
+
+DUE_SOON_S = 10
+"""Deadlines that pass within so many seconds are waited for, too."""
+
+Rows = Callable[[str], list[tuple[Any, ...]]]
+
+_MADE_SO_FAR = "SELECT coalesce(max(id), 0) FROM dag_run"
+# Runs that are held to an end.
+_FINITE = "r.id <= {made} AND r.dag_id NOT IN ({endless})"
+
+# Deadlines that no scheduler has handled though they have passed (or will soon), and triggers that run a callback, each
+# with its owner.
+_CALLBACKS = """
+SELECT count(*), coalesce(md5(string_agg(what, ',' ORDER BY what)), '') FROM (
+    SELECT 'deadline ' || id AS what FROM deadline
+    WHERE {unhandled} AND deadline_time < now() + interval '{soon} s'
+    UNION ALL
+    SELECT concat_ws(' ', 'trigger', id, triggerer_id) FROM trigger WHERE classpath LIKE '%allback%'
+) AS waiting
+"""
+_UNHANDLED, _UNHANDLED_3_1 = "NOT missed", "callback_state IS NULL"
+# Finite task instances that have not ended, each with its state, try and trigger's owner, and the runs themselves.
+_UNFINISHED = """
+SELECT count(*), coalesce(md5(string_agg(what, ',' ORDER BY what)), ''),
+       array_agg(DISTINCT state) FILTER (WHERE state IS NOT NULL) FROM (
+    SELECT concat_ws(' ', ti.id, ti.state, ti.try_number, t.triggerer_id) AS what, coalesce(ti.state, 'none') AS state
+    FROM task_instance ti JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+    LEFT JOIN trigger t ON t.id = ti.trigger_id
+    WHERE {finite} AND r.state IN ('queued', 'running')
+      AND (ti.state IS NULL OR ti.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed'))
+    UNION ALL
+    SELECT concat_ws(' ', 'run', r.id, r.state), NULL FROM dag_run r
+    WHERE {finite} AND r.state IN ('queued', 'running')
+) AS waiting
+"""
+# Triggers that are no callback's and belong to a triggerer.
+_OWNED = "SELECT count(*) FROM trigger WHERE triggerer_id IS NOT NULL AND classpath NOT LIKE '%allback%'"
+
+# Every deadline that has passed, with its callback's trigger and that one's owner.
+_PASSED = """
+SELECT d.id::text, extract(epoch FROM d.deadline_time)::float8, d.missed, c.state, t.id IS NOT NULL, c.trigger_id,
+       coalesce(j.hostname, 'job ' || t.triggerer_id), j.end_date IS NOT NULL,
+       extract(epoch FROM now() - j.latest_heartbeat)::float8
+FROM deadline d LEFT JOIN callback c ON c.id = d.callback_id LEFT JOIN trigger t ON t.id = c.trigger_id
+LEFT JOIN job j ON j.id = t.triggerer_id
+WHERE d.deadline_time < now()
+"""
+_PASSED_3_1 = """
+SELECT d.id::text, extract(epoch FROM d.deadline_time)::float8, d.callback_state IS NOT NULL, d.callback_state,
+       t.id IS NOT NULL, d.trigger_id, coalesce(j.hostname, 'job ' || t.triggerer_id), j.end_date IS NOT NULL,
+       extract(epoch FROM now() - j.latest_heartbeat)::float8
+FROM deadline d LEFT JOIN trigger t ON t.id = d.trigger_id LEFT JOIN job j ON j.id = t.triggerer_id
+WHERE d.deadline_time < now()
+"""
+_COUNT = """
+SELECT count(*) FROM task_instance ti JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id WHERE {finite}
+"""
+# Finite task instances that are not success, with who queued them and who owns their trigger; then the same of earlier
+# tries.
+_NOT_SUCCESS = """
+SELECT ti.id::text, ti.dag_id, ti.run_id, ti.task_id, ti.try_number, coalesce(ti.state, 'none'), r.state, false,
+       q.hostname, j.hostname, extract(epoch FROM ti.updated_at)::float8,
+       concat_ws(', ', 'trigger ' || ti.trigger_id, 'queued by job ' || q.id || ', ' || q.state,
+                 'last heartbeat ' || ti.last_heartbeat_at)
+FROM task_instance ti JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+LEFT JOIN job q ON q.id = ti.queued_by_job_id
+LEFT JOIN trigger t ON t.id = ti.trigger_id LEFT JOIN job j ON j.id = t.triggerer_id
+WHERE {finite} AND ti.state IS DISTINCT FROM 'success'
+UNION ALL
+SELECT ti.task_instance_id::text, ti.dag_id, ti.run_id, ti.task_id, ti.try_number, coalesce(ti.state, 'none'), r.state,
+       true, q.hostname, NULL, extract(epoch FROM ti.updated_at)::float8, ''
+FROM task_instance_history ti JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+LEFT JOIN job q ON q.id = ti.queued_by_job_id
+WHERE {finite} AND ti.state IS DISTINCT FROM 'success'
+"""
+# Runs of finite DAGs that are not success, with their task instances by state.
+_RUNS = """
+SELECT dag_id, run_id, run_state, jsonb_object_agg(state, n) FILTER (WHERE n > 0), changed FROM (
+    SELECT r.dag_id, r.run_id, r.state AS run_state, extract(epoch FROM r.updated_at)::float8 AS changed,
+           coalesce(ti.state, 'none') AS state, count(ti.id) AS n
+    FROM dag_run r LEFT JOIN task_instance ti ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+    WHERE {finite} AND r.state <> 'success' GROUP BY r.id, coalesce(ti.state, 'none')
+) AS counted GROUP BY dag_id, run_id, run_state, changed ORDER BY dag_id, run_id
+"""
+
+
+class Aftermath:
+    """Asks for what waits and what is left. Begins with the settling: runs that come later are not its business."""
+
+    def __init__(self, rows: Rows, *, since_3_2: bool) -> None:
+        """`rows` executes a statement; it raises SourceLost."""
+        self._rows = rows
+        unhandled, self._passed = (_UNHANDLED, _PASSED) if since_3_2 else (_UNHANDLED_3_1, _PASSED_3_1)
+        endless = ", ".join(f"'{dag}'" for dag in ENDLESS_DAGS)
+        finite = _FINITE.format(made=rows(_MADE_SO_FAR)[0][0], endless=endless)
+        self._callbacks = _CALLBACKS.format(unhandled=unhandled, soon=DUE_SOON_S)
+        self._unfinished, self._count, self._not_success, self._runs = (
+            statement.format(finite=finite) for statement in (_UNFINISHED, _COUNT, _NOT_SUCCESS, _RUNS)
+        )
+
+    def callbacks(self) -> Waiting:
+        """Deadlines that wait for a scheduler and callbacks that wait for a triggerer."""
+        count, marks = self._rows(self._callbacks)[0]
+        return Waiting(count, marks)
+
+    def tasks(self) -> Waiting:
+        """Finite task instances and runs that have not ended."""
+        count, marks, states = self._rows(self._unfinished)[0]
+        return Waiting(count, marks, frozenset(states or ()))
+
+    def runners(self) -> bool:
+        """Whether triggerers own polling triggers."""
+        return bool(self._rows(_OWNED)[0][0])
+
+    def left(self) -> Iterator[events.AnyEvent]:
+        """What is left at the end of the block."""
+        yield events.DeadlinesPassed(deadlines=[_deadline(row) for row in self._rows(self._passed)])
+        yield events.FiniteTasksCounted(
+            total=self._rows(self._count)[0][0],
+            unfinished=[_task(row) for row in self._rows(self._not_success)],
+            runs=[
+                events.UnfinishedRun(dag=dag, run=run, state=state, by_state=by_state or {}, changed_at=changed_at)
+                for dag, run, state, by_state, changed_at in self._rows(self._runs)
+            ],
+        )
+
+
+def _deadline(row: tuple[Any, ...]) -> events.PassedDeadline:
+    deadline, due_at, handled, state, exists, trigger, owner, ended, silent_s = row
+    return events.PassedDeadline(
+        id=deadline,
+        due_at=due_at,
+        handled=handled,
+        state=state,
+        trigger=trigger,
+        trigger_exists=exists,
+        owner=owner,
+        owner_ended=ended,
+        owner_silent_s=silent_s,
+    )
+
+
+def _task(row: tuple[Any, ...]) -> events.UnfinishedTask:
+    ti, dag, run, task, try_number, state, run_state, earlier, queued_by, owner, changed_at, detail = row
+    return events.UnfinishedTask(
+        id=ti,
+        dag=dag,
+        run=run,
+        task=task,
+        try_number=try_number,
+        state=state,
+        run_state=run_state,
+        earlier_try=earlier,
+        queued_by=queued_by,
+        owner=owner,
+        changed_at=changed_at,
+        detail=detail,
+    )

@@ -1,0 +1,259 @@
+"""What faults leave behind, asked of the migrated schema of each release that the project has a lock for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from clusters import PaperCluster
+from psycopg import sql
+
+from stress import events
+from stress.arms.releases import check
+from stress.arms.spec import parse_arm
+from stress.checkers import lost_callback, stuck_task
+from stress.cluster.local import LocalRuntime
+from stress.observers.database import Database
+
+RELEASES = ("3.1.8", "3.2.1", "3.3.2")
+NOW = datetime.now(UTC)
+PAST = NOW - timedelta(seconds=60)
+_numbers = itertools.count(1)
+
+# What Airflow's models would have put into a column that the test does not care for.
+_ANY: dict[str, Any] = {
+    "integer": 0,
+    "boolean": False,
+    "json": "{}",
+    "jsonb": "{}",
+    "bytea": b"",
+    "timestamp with time zone": NOW,
+    "character varying": "x",
+    "text": "x",
+}
+
+
+class Rows:
+    """Writes rows of a release's tables, with anything in the columns that must not be null."""
+
+    def __init__(self, dsn: str) -> None:
+        self._connection = psycopg.connect(dsn, autocommit=True)
+        # Foreign keys (to DAGs, versions, pools, log templates) are not what is tested.
+        self._connection.execute("SET session_replication_role = replica")
+
+    def add(self, table: str, **values: Any) -> None:
+        """One row."""
+        needed = self._connection.execute(
+            "SELECT column_name, data_type FROM information_schema.columns "
+            "WHERE table_name = %s AND is_nullable = 'NO' AND column_default IS NULL",
+            (table,),
+        )
+        row = {name: UUID(int=next(_numbers)) if kind == "uuid" else _ANY[kind] for name, kind in needed} | values
+        columns = sql.SQL(", ").join(map(sql.Identifier, row))
+        marks = sql.SQL(", ").join(sql.Placeholder() * len(row))
+        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(table), columns, marks)
+        self._connection.execute(statement, list(row.values()))
+
+    def execute(self, statement: str) -> None:
+        """A change."""
+        self._connection.execute(statement.encode())
+
+    def close(self) -> None:
+        """Close the session."""
+        self._connection.close()
+
+
+class Migrated(PaperCluster):
+    """A block's database as a release makes it."""
+
+    def __init__(self, directory: Path, dsn: str, release: str) -> None:
+        super().__init__(directory)
+        self.release = release
+        self.rows = Rows(dsn)
+        self._dsn = dsn
+
+    def dsn(self, application_name: str = "observer") -> str:  # noqa: ARG002 - nobody tells our sessions apart
+        return self._dsn
+
+    def deadline(self, number: int, *, due: datetime, state: str | None, trigger: int | None) -> str:
+        """A deadline with its callback; handled if the callback has a state. Its id."""
+        ident = UUID(int=number)
+        if self.release.startswith("3.1"):
+            self.rows.add("deadline", id=ident, deadline_time=due, callback_state=state, trigger_id=trigger)
+        else:
+            callback = UUID(int=1000 + number)
+            self.rows.add("callback", id=callback, state=state or "scheduled", trigger_id=trigger)
+            handled = state is not None
+            self.rows.add("deadline", id=ident, deadline_time=due, missed=handled, callback_id=callback)
+        return str(ident)
+
+    def trigger(
+        self, number: int, owner: int | None, classpath: str = "airflow.triggers.callback.CallbackTrigger"
+    ) -> None:
+        self.rows.add("trigger", id=number, classpath=classpath, triggerer_id=owner, created_date=NOW)
+
+    def run(self, number: int, state: str, dag: str = "churn_0") -> str:
+        """A run; its id."""
+        self.rows.add("dag_run", id=number, dag_id=dag, run_id=f"run-{number}", state=state, updated_at=PAST)
+        return f"run-{number}"
+
+    def task(self, number: int, run: str, state: str | None, dag: str = "churn_0", **values: Any) -> str:
+        """A task instance; its id."""
+        ident = UUID(int=2000 + number)
+        values = {"try_number": 1, "updated_at": PAST, **values}
+        self.rows.add("task_instance", id=ident, dag_id=dag, run_id=run, task_id=f"t{number}", state=state, **values)
+        return str(ident)
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Iterator[LocalRuntime]:
+    """A migrated template database of each release."""
+    with LocalRuntime() as runtime:
+        runtime.prepare([parse_arm(f"a{number}=airflow:{v}", check(v)) for number, v in enumerate(RELEASES)])
+        yield runtime
+
+
+@pytest.fixture(params=RELEASES)
+def cluster(runtime: LocalRuntime, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Migrated]:
+    """A database of the test's own."""
+    name = f"block_{next(_numbers)}"
+    place = RELEASES.index(request.param)
+    runtime.postgres.create_database(name, f"template_{place}")
+    cluster = Migrated(tmp_path / "cluster", runtime.postgres.dsn(name, "test"), request.param)
+    yield cluster
+    cluster.rows.close()
+
+
+@pytest.fixture
+def database(cluster: Migrated) -> Iterator[Database]:
+    """An observer that has begun."""
+    database = Database(cluster)
+    database.start()
+    yield database
+    database.close()
+
+
+def test_callbacks_are_told_by_the_rows_that_are_left_of_them(cluster: Migrated, database: Database) -> None:
+    cluster.rows.add("job", id=7, hostname="triggerer-1", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=8, hostname="triggerer-2", state="failed", latest_heartbeat=PAST, end_date=PAST)
+    cluster.trigger(1, None)
+    cluster.trigger(2, 7)
+    cluster.trigger(3, 8)
+    expected = {
+        cluster.deadline(1, due=PAST, state=None, trigger=None): "never_handled",
+        cluster.deadline(2, due=PAST, state="queued", trigger=None): "no_trigger",
+        cluster.deadline(3, due=PAST, state="queued", trigger=99): "no_trigger",
+        cluster.deadline(4, due=PAST, state="queued", trigger=1): "unassigned",
+        cluster.deadline(5, due=PAST, state="running", trigger=2): "owned_not_run",
+        cluster.deadline(6, due=PAST, state="queued", trigger=3): "owner_dead",
+        cluster.deadline(7, due=PAST, state="success", trigger=None): "ended_without_receipt",
+    }
+    cluster.deadline(8, due=NOW + timedelta(hours=1), state=None, trigger=None)
+    assert database.aftermath() is not None
+    (passed,) = (event for event in database.finish() if isinstance(event, events.DeadlinesPassed))
+    assert {each.id: lost_callback.cause_of(each) for each in passed.deadlines} == expected
+    by_id = {each.id: each for each in passed.deadlines}
+    owned = next(each for each in by_id.values() if each.trigger == 2)
+    assert owned.owner == "triggerer-1"
+    assert owned.owner_silent_s is not None
+    assert abs(owned.due_at - PAST.timestamp()) < 0.01
+
+
+def test_callbacks_wait_until_their_deadline_is_handled_and_their_trigger_is_gone(
+    cluster: Migrated, database: Database
+) -> None:
+    aftermath = database.aftermath()
+    assert aftermath is not None
+    assert aftermath.callbacks().count == 0
+    cluster.deadline(1, due=PAST, state=None, trigger=None)
+    cluster.deadline(2, due=NOW + timedelta(hours=1), state=None, trigger=None)
+    cluster.trigger(1, None)
+    waiting = aftermath.callbacks()
+    assert waiting.count == 2
+    assert not aftermath.runners()
+    cluster.rows.execute("UPDATE trigger SET triggerer_id = 7")
+    assert aftermath.callbacks().marks != waiting.marks, "a new owner is a change"
+    assert not aftermath.runners(), "callbacks are no polling triggers"
+    cluster.trigger(2, 7, "airflow_stress_dags.triggers.BigQueryLikeTrigger")
+    assert aftermath.runners()
+
+
+def test_finite_tasks_wait_until_they_and_their_runs_have_ended(cluster: Migrated, database: Database) -> None:
+    run = cluster.run(1, "running")
+    cluster.task(1, run, "success")
+    cluster.task(2, run, "queued")
+    cluster.task(3, run, None)
+    cluster.task(4, cluster.run(2, "running", "bigquery_endless"), "deferred", "bigquery_endless")
+    cluster.task(5, cluster.run(3, "running", "deadline_queue"), "scheduled", "deadline_queue")
+    aftermath = database.aftermath()
+    assert aftermath is not None
+    cluster.task(6, cluster.run(4, "running"), "queued")  # came after the settling began
+    waiting = aftermath.tasks()
+    assert (waiting.count, set(waiting.states)) == (3, {"queued", "none"})
+    cluster.rows.execute("UPDATE task_instance SET state = 'running' WHERE task_id = 't2'")
+    assert aftermath.tasks().marks != waiting.marks
+    cluster.rows.execute("UPDATE task_instance SET state = 'failed' WHERE dag_id = 'churn_0'")
+    assert aftermath.tasks().count == 1, "the run"
+    cluster.rows.execute("UPDATE dag_run SET state = 'failed' WHERE id = 1")
+    assert aftermath.tasks().count == 0
+
+
+def test_what_is_not_success_is_told_at_the_end(cluster: Migrated, database: Database) -> None:
+    cluster.rows.add("job", id=5, hostname="scheduler-1", state="failed", latest_heartbeat=PAST)
+    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
+    cluster.trigger(9, 7, "airflow_stress_dags.triggers.BigQueryLikeTrigger")
+    run = cluster.run(1, "running")
+    cluster.task(1, run, "success")
+    queued = cluster.task(2, run, "queued", queued_by_job_id=5)
+    deferred = cluster.task(3, run, "deferred", trigger_id=9)
+    earlier = UUID(int=7)
+    cluster.rows.add(
+        "task_instance_history",
+        task_instance_id=earlier,
+        dag_id="churn_0",
+        run_id=run,
+        task_id="t1",
+        map_index=-1,
+        try_number=0,
+        state="failed",
+        updated_at=PAST,
+    )
+    ended = cluster.run(2, "success")
+    cluster.task(4, ended, "success")
+    cluster.task(5, cluster.run(3, "queued", "deadline_queue"), None, "deadline_queue")
+    cluster.run(4, "failed")
+    assert database.aftermath() is not None
+    (counted,) = (event for event in database.finish() if isinstance(event, events.FiniteTasksCounted))
+    assert counted.total == 4
+    found = {task.id: task for task in counted.unfinished}
+    assert found.keys() == {queued, deferred, str(earlier)}
+    assert (found[queued].state, found[queued].queued_by, found[queued].owner) == ("queued", "scheduler-1", None)
+    assert (found[deferred].owner, found[deferred].earlier_try) == ("triggerer-2", False)
+    assert "trigger 9" in found[deferred].detail
+    assert (found[str(earlier)].earlier_try, found[str(earlier)].run_state) == (True, "running")
+    states = {run.run: (run.state, run.by_state) for run in counted.runs}
+    assert states == {
+        "run-1": ("running", {"success": 1, "queued": 1, "deferred": 1}),
+        "run-4": ("failed", {}),
+    }
+    assert abs((found[queued].changed_at or 0) - PAST.timestamp()) < 0.01
+
+
+def test_without_faults_nothing_of_it_is_asked(database: Database) -> None:
+    kinds = {type(event) for event in database.finish()}
+    assert not kinds & {events.DeadlinesPassed, events.FiniteTasksCounted}
+
+
+def test_the_unfinished_states_are_those_that_the_checker_knows(cluster: Migrated, database: Database) -> None:
+    run = cluster.run(1, "running")
+    for number, state in enumerate(sorted(stuck_task.FINISHED)):
+        cluster.task(number, run, state)
+    aftermath = database.aftermath()
+    assert aftermath is not None
+    assert aftermath.tasks().states == set()

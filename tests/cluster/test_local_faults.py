@@ -1,0 +1,204 @@
+"""Every fault of the local runtime on a real cluster, and a harness that is killed while a component stands still.
+
+One cluster for all, under no load: what is asked is whether the faults do what they say and leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from stress import events
+from stress.arms.releases import check
+from stress.arms.spec import parse_arm
+from stress.cluster import procfs, registry
+from stress.cluster.base import ClusterSettings
+from stress.cluster.errors import ComponentFailed, FaultImpossible
+from stress.cluster.local import LocalCluster, LocalRuntime
+from stress.faults import FAULTS
+from stress.faults.base import PlannedFault
+from stress.faults.injector import Injector
+from stress.faults.recovery import CONFIG
+
+ARM = parse_arm("stock", check("3.2.1"))
+LOCAL = [name for name, fault in FAULTS.items() if "local" in fault.runtimes]
+HEALTHY_WITHIN_S = 60.0
+
+HARNESS = """
+import sys, time
+from pathlib import Path
+from stress.arms.releases import check
+from stress.arms.spec import parse_arm
+from stress.cluster.base import ClusterSettings
+from stress.cluster.local import LocalRuntime
+runtime = LocalRuntime()
+arm = parse_arm("stock", check("3.2.1"))
+runtime.prepare([arm])
+cluster = runtime.open(arm, 1, Path(sys.argv[1]), ClusterSettings(schedulers=1, triggerers=0))
+cluster.start()
+cluster.pause("scheduler-1")
+print(runtime.guard.record.run_id, flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Iterator[LocalRuntime]:
+    """A runtime that is ready for blocks."""
+    with LocalRuntime() as runtime:
+        runtime.prepare([ARM])
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def cluster(runtime: LocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A started cluster, told what blocks with faults are told."""
+    settings = ClusterSettings(dags_folder=tmp_path_factory.mktemp("dags"), config=CONFIG)
+    cluster = runtime.open(ARM, 1, tmp_path_factory.mktemp("logs"), settings)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def await_healthy(cluster: LocalCluster) -> float:
+    """Look after the cluster until every component has given a sign of life since now; the seconds that it took."""
+    since = time.time()
+    deadline = time.monotonic() + HEALTHY_WITHIN_S
+    while missing := cluster.unhealthy(since):
+        assert time.monotonic() < deadline, f"{HEALTHY_WITHIN_S:.0f} s without a sign of life of {sorted(missing)}"
+        cluster.poll()
+        time.sleep(0.3)
+    return time.time() - since
+
+
+def members(cluster: LocalCluster, component: str) -> list[procfs.ProcessInfo]:
+    """The processes of a component."""
+    member = cluster._member(component)
+    assert member.process is not None
+    table = procfs.table()
+    return [table[pid] for pid in member.process.tree(table) if not table[pid].is_zombie]
+
+
+def stopped(cluster: LocalCluster) -> list[procfs.ProcessInfo]:
+    """Processes of any component that stand still."""
+    running = [component.name for component in cluster.components if component.pid is not None]
+    return [info for name in running for info in members(cluster, name) if info.state == "T"]
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """Whether it becomes true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not (fulfilled := condition()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return fulfilled
+
+
+@pytest.mark.parametrize("fault", LOCAL)
+def test_a_fault_is_injected_and_healed_and_every_component_is_healthy_again(cluster: LocalCluster, fault: str) -> None:
+    numbers = {"share": 0.6, "choice": 3.0} if fault == "sessions" else {}
+    target = "postgres" if FAULTS[fault].targets == ("postgres",) else "triggerer-1"
+    planned = PlannedFault(0, 0.0, fault, target, 2.0 if FAULTS[fault].longest_s else 0.0, numbers)
+    recorded: list[events.AnyEvent] = []
+    pids = {component.name: component.pid for component in cluster.components}
+    backends = sessions_of(cluster)
+    injector = Injector(cluster, [planned], 100.0, recorded.append, time.sleep)
+    injector.begin()
+    injector.poll()
+    match fault:
+        case "pause":
+            assert {info.state for info in members(cluster, target)} == {"T"}
+        case "kill":
+            assert eventually(lambda: cluster.poll() != [], 5)
+        case "restart":
+            assert {component.name: component.pid for component in cluster.components}[target] != pids[target]
+        case "sessions":
+            assert 0 < len(backends - sessions_of(cluster)) < len(backends)
+        case "postgres":
+            assert not backends & sessions_of(cluster)
+    injector.heal_all()
+    kinds = [type(event).__name__ for event in recorded]
+    assert kinds == ["FaultInjected", "FaultHealed"]
+    print(f"{fault}: healthy again after {await_healthy(cluster):.1f} s")
+    assert stopped(cluster) == []
+
+
+def sessions_of(cluster: LocalCluster) -> set[int]:
+    """The server processes of all components' sessions."""
+    with psycopg.connect(cluster.dsn("test")) as connection:
+        statement = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'test'"
+        return {pid for (pid,) in connection.execute(statement)}
+
+
+def test_a_component_that_stands_still_is_unhealthy_and_no_other(cluster: LocalCluster) -> None:
+    await_healthy(cluster)
+    cluster.pause("scheduler-2")
+    try:
+        since = time.time()
+        assert eventually(lambda: cluster.unhealthy(since) == {"scheduler-2"}, 30)
+    finally:
+        cluster.resume("scheduler-2")
+    await_healthy(cluster)
+
+
+def test_an_api_server_that_stands_still_is_unhealthy(cluster: LocalCluster) -> None:
+    cluster.pause("api-server")
+    try:
+        assert "api-server" in cluster.unhealthy(0.0)
+    finally:
+        cluster.resume("api-server")
+    await_healthy(cluster)
+
+
+def test_a_component_that_stands_still_can_be_killed_and_its_undo_does_nothing(cluster: LocalCluster) -> None:
+    cluster.pause("dag-processor")
+    before = members(cluster, "dag-processor")
+    cluster.kill("dag-processor", signal.SIGKILL)
+    assert not any(procfs.is_same(info.pid, info.started) for info in before)
+    assert eventually(lambda: cluster.poll() != [], 5)
+    cluster.resume("dag-processor")
+    await_healthy(cluster)
+
+
+def test_a_component_that_is_down_can_be_neither_killed_nor_paused(cluster: LocalCluster) -> None:
+    cluster.kill("dag-processor", signal.SIGKILL)
+    assert eventually(lambda: cluster.poll() != [], 5)
+    with pytest.raises(ComponentFailed, match="dag-processor is not running, so it can't be paused"):
+        cluster.pause("dag-processor")
+    with pytest.raises(ComponentFailed, match="dag-processor is not running, so it can't be sent SIGKILL"):
+        cluster.kill("dag-processor", signal.SIGKILL)
+    await_healthy(cluster)
+
+
+def test_there_is_no_network_to_cut_off_or_slow(cluster: LocalCluster) -> None:
+    with pytest.raises(FaultImpossible):
+        cluster.cut_off("scheduler-1")
+    with pytest.raises(FaultImpossible):
+        cluster.slow("scheduler-1", 10, 1, 0)
+    cluster.restore_network("scheduler-1")
+
+
+def test_a_harness_that_is_killed_while_a_component_stands_still_leaves_nothing(tmp_path: Path) -> None:
+    root = str(Path(__file__).resolve().parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-c", HARNESS, str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root},
+    ) as harness:  # fmt: skip
+        assert harness.stdout is not None
+        record = registry.load(registry.record_path(harness.stdout.readline().strip()))
+        assert record is not None
+        members = procfs.members(record.mark)
+        assert any(info.state == "T" for info in members)
+        harness.kill()
+    assert eventually(lambda: not any(procfs.is_same(info.pid, info.started) for info in members), 15)
+    assert eventually(lambda: not Path(record.directory).exists(), 5)
+    assert procfs.members(record.mark) == []
