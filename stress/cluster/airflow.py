@@ -5,11 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from stress.arms.spec import Arm
 from stress.cluster.base import ClusterSettings
 
 MOUNTED = Path(__file__).resolve().parent / "mounted"
+
+
+COMMON_CONFIG: Mapping[str, str] = MappingProxyType(
+    {
+        "core.load_examples": "False",
+        "core.auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "core.simple_auth_manager_all_admins": "True",  # nobody but this machine can reach it
+        "logging.colored_console_log": "False",
+    }
+)
+"""Every Airflow process's configuration, whatever it does; docker-compose.yml says the same for the stock cluster."""
 
 
 def config_variable(option: str) -> str:
@@ -33,13 +45,11 @@ def component_variables(
     arm's over both.
     """
     config = {
+        **COMMON_CONFIG,
         "core.executor": settings.executor,
         "core.execution_api_server_url": f"{api_url}/execution/",
         "core.hostname_callable": "airflow_stress_component.hostname",
         "core.dags_are_paused_at_creation": "False",
-        "core.load_examples": "False",
-        "core.auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-        "core.simple_auth_manager_all_admins": "True",  # nobody but this machine can reach it
         "api.base_url": api_url,
         "database.sql_alchemy_connect_args_async": "airflow_stress_component.ASYNC_CONNECT_ARGS",
         # One api-server worker with the default pool of 5 + 10 starves under load, and then hides the races.
@@ -47,7 +57,6 @@ def component_variables(
         "database.sql_alchemy_max_overflow": "40",
         # Nobody asks the schedulers over HTTP: a process less each.
         "scheduler.enable_health_check": "False",
-        "logging.colored_console_log": "False",
         **defaults,
     }
     if settings.dags_folder is not None:

@@ -23,6 +23,8 @@ time, also after the component has been started anew.
 
 from __future__ import annotations
 
+import base64
+import secrets
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -210,6 +212,16 @@ class ClusterSecrets:
     jwt_secret: str
     api_secret_key: str
     fernet_key: str
+
+    @classmethod
+    def make(cls) -> ClusterSecrets:
+        """New ones."""
+        return cls(
+            # HS512 asks for at least as many bytes as its hash has.
+            jwt_secret=secrets.token_urlsafe(64),
+            api_secret_key=secrets.token_urlsafe(32),
+            fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        )
 
 
 class Runtime(ABC):

@@ -29,10 +29,8 @@ Faults
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
-import secrets
 import shutil
 import signal
 import time
@@ -40,12 +38,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
-
 from stress.arms.environments import AirflowEnvironment, environment_for
 from stress.arms.spec import Arm, unpacked
 from stress.cluster import procfs
+from stress.cluster.airflow import COMMON_CONFIG, component_variables, config_variable
 from stress.cluster.base import (
     Cluster,
     ClusterSecrets,
@@ -64,8 +60,6 @@ from stress.cluster.health import unhealthy
 from stress.cluster.ports import free_port, is_free
 from stress.cluster.postgres import Postgres, PostgresSettings, server_version
 from stress.cluster.processes import Command, Label, Process, kill_trees, spawn, stop_all, wait_any
-
-MOUNTED = Path(__file__).resolve().parent / "mounted"
 
 _MIGRATE_TIMEOUT_S = 180.0
 _STOP_GRACE_S = 2.5
@@ -109,7 +103,7 @@ class LocalRuntime(Runtime):
         self._environments: dict[tuple[str, tuple[Path, ...]], AirflowEnvironment] = {}
         self._templates: dict[tuple[str, tuple[Path, ...]], str] = {}
         self._clusters: list[LocalCluster] = []
-        self._secrets = _new_secrets()
+        self._secrets = ClusterSecrets.make()
 
     @property
     def label(self) -> Label:
@@ -273,7 +267,7 @@ class LocalCluster(Cluster):
             directory.mkdir(parents=True, exist_ok=True)
         self._runtime.postgres.create_database(self._database, self._template)
         if self._settings.deadlock_timeout_ms is not None:
-            self._set_deadlock_timeout(self._settings.deadlock_timeout_ms)
+            self._runtime.postgres.set_deadlock_timeout(self._database, self._settings.deadlock_timeout_ms)
         self._port = free_port()
         self._members = self._plan()
         began = time.monotonic()
@@ -401,46 +395,26 @@ class LocalCluster(Cluster):
         ]
 
     def _variables(self, member: _Member) -> dict[str, str]:
-        settings = self._settings
-        config = {
-            "core.executor": settings.executor,
-            "core.execution_api_server_url": f"{self.api_url}/execution/",
-            "api.base_url": self.api_url,
-            "core.hostname_callable": "airflow_stress_component.hostname",
-            "core.dags_are_paused_at_creation": "False",
-            "database.sql_alchemy_connect_args_async": "airflow_stress_component.ASYNC_CONNECT_ARGS",
-            # One api-server worker with the default pool of 5 + 10 starves under load, and then hides the races.
-            "database.sql_alchemy_pool_size": "20",
-            "database.sql_alchemy_max_overflow": "40",
-            # Nobody asks the schedulers over HTTP: a process less each. They still get ports of their own, in case
-            # an arm turns this on.
-            "scheduler.enable_health_check": "False",
+        # Processes on one machine share its ports: each gets its own, also for what an arm may turn on.
+        defaults = {
             "scheduler.scheduler_health_check_server_port": str(free_port()),
             "scheduler.scheduler_health_check_server_host": "127.0.0.1",
             "logging.worker_log_server_port": str(free_port()),
             "logging.trigger_log_server_port": str(free_port()),
         }
-        if settings.dags_folder is not None:
-            config["core.dags_folder"] = str(settings.dags_folder)
-        config |= dict(settings.config) | dict(self._arm.config)
-        path = [
-            *([settings.fixes_directory] if settings.fixes_directory is not None else []),
-            *self._environment.overlay,
-            MOUNTED,
-            *settings.pythonpath,
-            *([settings.dags_folder] if settings.dags_folder is not None else []),
-        ]
-        variables = base_environment(self._environment, self._home, self._secrets)
-        variables |= _database_variables(self._runtime.postgres, self._database, member.name)
-        variables |= {config_variable(option): value for option, value in config.items()}
-        variables |= {
-            "PYTHONPATH": os.pathsep.join(map(str, path)),
-            "AIRFLOW_STRESS_COMPONENT": member.name,
-            "AIRFLOW_STRESS_SHARED": str(self.shared),
-            "AIRFLOW_STRESS_FIXES": ",".join(self._arm.fixes),
-            "AIRFLOW_STRESS_FIX_REPORT_DIR": str(self.shared / "fixes"),
+        return {
+            **base_environment(self._environment, self._home, self._secrets),
+            **_database_variables(self._runtime.postgres, self._database, member.name),
+            **component_variables(
+                self._settings,
+                self._arm,
+                member.name,
+                self.api_url,
+                self.shared,
+                defaults,
+                self._environment.overlay,
+            ),
         }
-        return variables | dict(settings.environment)
 
     def _launch(self, member: _Member, kind: EventKind) -> None:
         command = Command(member.name, member.arguments, self._variables(member), member.log_file)
@@ -534,24 +508,11 @@ class LocalCluster(Cluster):
             hint = f" (port {self._port} is taken by another program: try again, another port will be chosen)"
         return f"{member.name} {what}{hint}; the end of {member.log_file}:\n{tail}"
 
-    def _set_deadlock_timeout(self, milliseconds: int) -> None:
-        statement = sql.SQL("ALTER DATABASE {} SET deadlock_timeout = {}").format(
-            sql.Identifier(self._database), sql.Literal(f"{milliseconds}ms")
-        )
-        with psycopg.connect(self.dsn("airflow-stress"), autocommit=True, connect_timeout=10) as connection:
-            connection.execute(statement)
-
 
 def _let_go_on(member: _Member) -> None:
     """Undo `pause`, to exactly those that it stopped and that are still there."""
     while member.paused:
         procfs.kill(member.paused.pop(), signal.SIGCONT)
-
-
-def config_variable(option: str) -> str:
-    """The variable by which Airflow takes `section.key` from its environment."""
-    section, _, key = option.rpartition(".")
-    return f"AIRFLOW__{section.replace('.', '_').upper()}__{key.upper()}"
 
 
 def base_environment(environment: AirflowEnvironment, home: Path, cluster_secrets: ClusterSecrets) -> dict[str, str]:
@@ -564,14 +525,11 @@ def base_environment(environment: AirflowEnvironment, home: Path, cluster_secret
     # A proxy must not get between components on one machine.
     local_only = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
     config = {
-        "core.load_examples": "False",
-        "core.auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-        "core.simple_auth_manager_all_admins": "True",  # nobody but this machine can reach it
+        **COMMON_CONFIG,
         "core.fernet_key": cluster_secrets.fernet_key,
         "api_auth.jwt_secret": cluster_secrets.jwt_secret,
         "api.secret_key": cluster_secrets.api_secret_key,
         "logging.base_log_folder": str(home / "logs"),
-        "logging.colored_console_log": "False",
     }
     return {
         **kept,
@@ -597,12 +555,3 @@ def _database_variables(postgres: Postgres, database: str, application_name: str
 
 def _key(arm: Arm) -> tuple[str, tuple[Path, ...]]:
     return arm.airflow.version, arm.overlay
-
-
-def _new_secrets() -> ClusterSecrets:
-    return ClusterSecrets(
-        # HS512 asks for at least as many bytes as its hash has.
-        jwt_secret=secrets.token_urlsafe(64),
-        api_secret_key=secrets.token_urlsafe(32),
-        fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-    )

@@ -24,7 +24,6 @@ import contextlib
 import importlib.util
 import os
 import pwd
-import re
 import secrets
 import shutil
 import signal
@@ -34,14 +33,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import psycopg
-from psycopg import sql
 
 from stress.cluster import processes
 from stress.cluster.errors import PostgresError
 from stress.cluster.ports import free_port, is_free
+from stress.cluster.server import DatabaseServer
 
 SUPERUSER = "postgres"
 LOG_FILE = "postgresql.json"
@@ -51,8 +49,6 @@ _UNPRIVILEGED = "nobody"
 _START_TIMEOUT_S = 20.0
 _START_TRIES = 3
 _RESTART_GRACE_S = 10.0
-_STATEMENT_TIMEOUT_S = 30
-_DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -66,14 +62,13 @@ class PostgresSettings:
     """A fixed port; None: a free one."""
 
 
-class Postgres:
+class Postgres(DatabaseServer):
     """One server. `directory` (its own, below the run's) holds the binaries if copied, the data and the log."""
 
     def __init__(self, directory: Path, label: processes.Label, settings: PostgresSettings | None = None) -> None:
         self.directory = directory
         self.settings = settings or PostgresSettings()
-        self.port = self.settings.port or 0
-        self.password = secrets.token_urlsafe(24)
+        super().__init__("127.0.0.1", self.settings.port or 0, SUPERUSER, secrets.token_urlsafe(24))
         self._label = label
         self._process: processes.Process | None = None
         self._user = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else None
@@ -136,52 +131,11 @@ class Postgres:
         """None while the server runs."""
         return self._process.exit_code() if self._process is not None else 0
 
-    def create_database(self, name: str, template: str | None = None) -> None:
-        """Make a database, as a copy of `template` if given (nobody may be connected to that one)."""
-        statement = sql.SQL("CREATE DATABASE {}").format(self._identifier(name))
-        if template is not None:
-            # FILE_COPY moves whole files instead of every page through the write-ahead log: no durability, no need.
-            statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(self._identifier(template))
-        self._execute(statement, f"creating database {name}")
-
-    def drop_database(self, name: str) -> None:
-        """Remove a database, whoever is connected to it."""
-        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(self._identifier(name))
-        self._execute(statement, f"dropping database {name}")
-
-    def dsn(self, database: str, application_name: str) -> str:
-        """An address for psycopg."""
-        return (
-            f"postgresql://{SUPERUSER}:{quote(self.password, safe='')}@127.0.0.1:{self.port}/{database}"
-            f"?application_name={quote(application_name, safe='')}"
-        )
-
-    def sqlalchemy_url(self, database: str, application_name: str, driver: str = "psycopg2") -> str:
-        """An address for SQLAlchemy. asyncpg has no application name in its address: it is told as a server setting."""
-        base = f"postgresql+{driver}://{SUPERUSER}:{quote(self.password, safe='')}@127.0.0.1:{self.port}/{database}"
-        return base if driver == "asyncpg" else f"{base}?application_name={quote(application_name, safe='')}"
-
     def _shut_down(self, grace_s: float) -> None:
         if self._process is not None:
             process, self._process = self._process, None
             # The process that writes the log outlives the server, to write down what is still in its pipe.
             processes.stop_all([process], grace_s=grace_s, sig=signal.SIGINT, linger_s=1.0)
-
-    def _execute(self, statement: sql.Composed, what: str) -> None:
-        try:
-            with psycopg.connect(
-                self.dsn("postgres", "airflow-stress"), autocommit=True, connect_timeout=_STATEMENT_TIMEOUT_S
-            ) as connection:
-                connection.execute(f"SET statement_timeout = '{_STATEMENT_TIMEOUT_S}s'")
-                connection.execute(statement)
-        except psycopg.Error as error:
-            raise PostgresError(f"{what} failed: {str(error).strip()}") from error
-
-    @staticmethod
-    def _identifier(name: str) -> sql.Identifier:
-        if not _DATABASE_NAME.fullmatch(name):
-            raise PostgresError(f"{name!r} can't be the name of a database: use a-z, 0-9 and '_'")
-        return sql.Identifier(name)
 
     def _check_reachable(self) -> None:
         if self._user is not None and not _passable(self.directory):

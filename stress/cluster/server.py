@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import quote
 
 import psycopg
@@ -15,18 +14,14 @@ _STATEMENT_TIMEOUT_S = 30
 _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-@dataclass(frozen=True)
 class DatabaseServer:
     """Where a server is and as whom we come: a superuser, who may make databases and end sessions."""
 
-    host: str
-    port: int
-    user: str
-    password: str
-
-    def __repr__(self) -> str:
-        """Without the password, which must not get into a log by accident."""
-        return f"DatabaseServer({self.host}:{self.port})"
+    def __init__(self, host: str, port: int, user: str, password: str) -> None:
+        self.host = host
+        self.port = port
+        self.user = user
+        self.password = password
 
     def dsn(self, database: str, application_name: str) -> str:
         """An address for psycopg."""

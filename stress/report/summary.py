@@ -1,4 +1,7 @@
-"""`summary.md`: the verdict and its numbers for a pull request's comment or a CI job's page. Below 60 kB."""
+"""`summary.md`: the verdict and its numbers for a pull request's comment or a CI job's page. Below 60 kB.
+
+What matters most comes first, since a long text is cut at its end: the verdict, its table, then the reasons.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from stress.results import Incident, RaceVerdict, Results, RunFacts
 from stress.verdict import opportunity_unit
 
 LIMIT_BYTES = 60_000  # a comment on GitHub takes 65,536 characters
-_CUT = "\n\n*Cut here; see `report.html`.*\n"
+_CUT = "\n*Cut here: {lines:,} more lines ({size:,} bytes); `report.html` has everything.*\n"
 _MAX_WITNESSES = 20
 
 
@@ -17,8 +20,8 @@ def render(results: Results, facts: RunFacts) -> str:
     """The text of `summary.md`."""
     parts = [
         f"# {str(results.verdict).capitalize()}: {_inline(text.headline(results))}",
-        *_blind(results),
         _table(results),
+        *_blind(results),
         "\n".join(f"- **{_inline(text.race_title(r))}** {_inline(v.reason)}" for r, v in results.races.items()),
         *_witnesses(results),
         _about(results, facts),
@@ -93,9 +96,11 @@ def _fenced(value: str) -> str:
 
 
 def _limited(markdown: str) -> str:
-    """Whole lines up to the limit."""
-    if len(markdown.encode("utf-8", "replace")) <= LIMIT_BYTES:
+    """Whole lines up to the limit, and how much is left out."""
+    data = markdown.encode("utf-8", "replace")
+    if len(data) <= LIMIT_BYTES:
         return markdown
-    room = LIMIT_BYTES - len(_CUT.encode())
-    kept = markdown.encode("utf-8", "replace")[:room].decode("utf-8", "ignore")
-    return kept[: kept.rfind("\n")] + _CUT
+    room = LIMIT_BYTES - len(_CUT) - 20  # the numbers are longer than their places
+    kept = data[: data.rfind(b"\n", 0, room) + 1] or data[:room]
+    left = data[len(kept) :]
+    return kept.decode("utf-8", "ignore") + _CUT.format(lines=left.count(b"\n"), size=len(left))

@@ -23,7 +23,7 @@ from stress.arms.releases import check
 from stress.arms.spec import parse_arm
 from stress.cluster import local as module
 from stress.cluster import procfs, registry
-from stress.cluster.base import ClusterSettings, ComponentEvent, EventKind
+from stress.cluster.base import ClusterSecrets, ClusterSettings, ComponentEvent, EventKind
 from stress.cluster.errors import ComponentFailed, PostgresError
 from stress.cluster.local import LocalCluster, LocalRuntime
 
@@ -148,7 +148,7 @@ def test_the_machine_s_own_airflow_settings_are_left_out(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "1")
     monkeypatch.setenv("AIRFLOW_HOME", "/somebody's")
-    variables = module.base_environment(runtime.environment(ARM), tmp_path, module._new_secrets())
+    variables = module.base_environment(runtime.environment(ARM), tmp_path, ClusterSecrets.make())
     assert "AIRFLOW__CORE__PARALLELISM" not in variables
     assert variables["AIRFLOW_HOME"] == str(tmp_path)
 

@@ -6,18 +6,16 @@ that a legend names is there. What this can't show is Grafana itself: transforma
 
 from __future__ import annotations
 
-import math
-import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from grafana_files import FILES, PROMETHEUS, Dashboard, Panel, Target, Variable, label_values, load, substituted
+from asked import DASHBOARDS, QUERIES, VARIABLES, Filled, shown
+from grafana_files import PROMETHEUS, Dashboard, Panel, Target, Variable
 from harness_page import Growing, served
-from prometheus_server import Answer, QueryData, Series, Server, running, wait_for
+from prometheus_server import running, wait_for
 
 SCRAPES = 8
 """Enough for a rate over four scrapes and for rules on top of it."""
@@ -25,18 +23,6 @@ FILL_S = 60.0
 """How long the scrapes may take, at one a second."""
 BEFORE_S = 300.0
 """The shown time: longer than the test, like a dashboard that was opened before the run."""
-VALUES: Mapping[str, str] = {
-    **dict.fromkeys(("job", "instance", "scenario", "arm"), ".+"),
-    "__rate_interval": "4s",
-    "__range": f"{BEFORE_S:g}s",
-}
-
-DASHBOARDS: list[Dashboard] = [load(file) for file in FILES]
-QUERIES = [
-    pytest.param(panel, target, id=f"{dashboard.uid}-{panel.title}-{target.ref_id}")
-    for dashboard in DASHBOARDS
-    for panel, target in dashboard.queries()
-]
 
 
 class RuleState(msgspec.Struct, frozen=True):
@@ -56,37 +42,6 @@ class Groups(msgspec.Struct, frozen=True):
     """All rules."""
 
     groups: list[Group]
-
-
-@dataclass(frozen=True)
-class Filled:
-    """A server with a run in it, and the end of the shown time."""
-
-    server: Server
-    end: float
-
-    def range(self, expression: str) -> list[Series]:
-        """The series of an expression over the shown time."""
-        answer = self.server.api(
-            "query_range",
-            query=substituted(expression, VALUES),
-            start=str(self.end - BEFORE_S),
-            end=str(self.end),
-            step="1",
-        )
-        return checked(answer)
-
-    def instant(self, expression: str, **chosen: str) -> list[Series]:
-        """The series of an expression at the end of the shown time, with these values of variables."""
-        query = substituted(expression, {**VALUES, **chosen})
-        return checked(self.server.api("query", query=query, time=str(self.end)))
-
-
-def checked(answer: Answer) -> list[Series]:
-    """The series of an answer that has nothing to complain of."""
-    assert answer.status == "success", answer.error
-    assert answer.warnings + answer.infos == []
-    return msgspec.json.decode(answer.data, type=QueryData).result
 
 
 def config_for(port: int) -> str:
@@ -128,48 +83,22 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
                 f"{metrics.steps} scrapes\n{server.get('/api/v1/targets')[1]!r}\n{server.get('/api/v1/rules')[1]!r}"
             ),
         )
-        yield Filled(server, time.time())
-
-
-def shown(series: list[Series]) -> bool:
-    """Whether there is anything that a panel can draw."""
-    return any(math.isfinite(number) for one in series for number in one.numbers())
+        yield Filled(server, time.time(), BEFORE_S, step_s=1, rate_interval="4s")
 
 
 @pytest.mark.parametrize(("panel", "target"), QUERIES)
 def test_a_panel_shows_something(filled: Filled, panel: Panel, target: Target) -> None:
-    series = filled.range(target.expr) if target.range else filled.instant(target.expr)
-    assert shown(series), f"{panel.title} is empty: {target.expr}"
-    labels = set(re.findall(r"{{(\w+)}}", target.legend_format))
-    assert all(labels <= one.metric.keys() for one in series), (
-        f"a legend of {panel.title} names a label that is not there"
-    )
+    filled.panel_shows(panel, target)
 
 
-@pytest.mark.parametrize(
-    ("dashboard", "variable"),
-    [
-        pytest.param(dashboard, variable, id=f"{dashboard.uid}-{variable.name}")
-        for dashboard in DASHBOARDS
-        for variable in dashboard.templating.variables
-        if variable.type == "query"
-    ],
-)
+@pytest.mark.parametrize(("dashboard", "variable"), VARIABLES)
 def test_a_variable_has_values(filled: Filled, dashboard: Dashboard, variable: Variable) -> None:
-    selector, label = label_values(variable.query)
-    parameters = {"match[]": substituted(selector, VALUES)}
-    answer = filled.server.api(f"label/{label}/values", **parameters)
-    assert (answer.status, answer.warnings) == ("success", [])
-    assert msgspec.json.decode(answer.data, type=list[str]), f"{variable.name} of {dashboard.title} has no values"
+    filled.variable_has_values(dashboard, variable)
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
 def test_annotations_mark_something(filled: Filled, dashboard: Dashboard) -> None:
-    for annotation in dashboard.annotations.queries:
-        series = filled.range(annotation.expr)
-        assert shown(series), f"nothing is marked by {annotation.name}"
-        labels = set(re.findall(r"{{(\w+)}}", annotation.title_format + annotation.text_format))
-        assert all(labels <= one.metric.keys() for one in series)
+    filled.annotations_mark(dashboard)
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)

@@ -1,5 +1,5 @@
-"""What `.ci/nightly` sees of Docker, played: a harness that is killed or a Compose that fails, without minutes of a real
-cluster. `.ci/nightly` itself is real, and so is `stress report`.
+"""What `.ci/nightly` sees of Docker, played: a harness that is killed or a Compose that fails, without minutes of a
+real cluster. `.ci/nightly` itself is real, and so is `stress report`.
 
     FAKE_DOCKER   a directory: `play` is what happens, `run` the run's directory that the harness leaves, `calls` what
                   was asked, a line each; `up`, `asked` and `killed` say how far it came
@@ -81,8 +81,9 @@ def ps(words: list[str]) -> int:
 def inspect() -> int:
     labels = {"com.docker.compose.service": "stress"}
     code = HERE / "code"
-    state = {"Status": "exited", "ExitCode": int(code.read_text())} if code.exists() else {"Status": "created"}
-    state["OOMKilled"] = PLAY == "unreadable"
+    state: dict[str, object] = {"Status": "created", "OOMKilled": PLAY == "unreadable"}
+    if code.exists():
+        state |= {"Status": "exited", "ExitCode": int(code.read_text())}
     migrate = {"Config": {"Labels": {"com.docker.compose.service": "migrate"}}, "State": {"Status": "exited"}}
     print(json.dumps([migrate, {"Config": {"Labels": labels}, "State": state}]))
     return 0

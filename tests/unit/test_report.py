@@ -313,9 +313,10 @@ def test_summary_opens_with_the_verdict_and_then_the_table() -> None:
     assert "| deadlock | removed | 33 of " in lines[4]
 
 
-def test_summary_says_before_the_table_what_was_not_seen() -> None:
-    markdown = summary.render(example(blind=("the log vanished",)), FACTS)
-    assert markdown.index("Not everything was seen") < markdown.index("| race |")
+def test_summary_says_right_after_the_table_what_was_not_seen() -> None:
+    parts = summary.render(example(blind=("the log vanished",)), FACTS).split("\n\n")
+    assert parts[1].startswith("| race |")
+    assert "Not everything was seen" in parts[2]
 
 
 def test_summary_keeps_cells_whole_and_html_harmless() -> None:
@@ -330,7 +331,12 @@ def test_summary_stays_below_sixty_kilobytes() -> None:
     markdown = summary.render(wordy, FACTS)
     assert len(markdown.encode()) <= 60_000
     assert markdown.startswith("# Pass")
-    assert markdown.endswith("see `report.html`.*\n")
+    assert "| out of order frame | removed |" in markdown
+    left = re.search(
+        r"\n\*Cut here: ([\d,]+) more lines \(([\d,]+) bytes\); `report.html` has everything.\*\n$", markdown
+    )
+    assert left is not None
+    assert int(left[2].replace(",", "")) > 100_000
 
 
 # --- terminal ---------------------------------------------------------------------------------------------------------

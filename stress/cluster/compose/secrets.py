@@ -8,7 +8,6 @@ the files are readable by all of them; nothing else mounts the volume.
 
 from __future__ import annotations
 
-import base64
 import secrets
 import sys
 from pathlib import Path
@@ -26,14 +25,14 @@ def make(directory: Path) -> None:
     if not (directory / "database_url").exists():
         _write(directory / "postgres_password", password)
         _write(directory / "database_url", f"postgresql+psycopg2://{USER}:{password}@{HOST}")
-    made = {
-        # HS512 asks for at least as many bytes as its hash has.
-        "jwt_secret": secrets.token_urlsafe(64),
-        "api_secret_key": secrets.token_urlsafe(32),
-        "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    made = ClusterSecrets.make()
+    named = {
+        "jwt_secret": made.jwt_secret,
+        "api_secret_key": made.api_secret_key,
+        "fernet_key": made.fernet_key,
         "grafana_password": secrets.token_urlsafe(24),
     }
-    for name, value in made.items():
+    for name, value in named.items():
         if not (directory / name).exists():
             _write(directory / name, value)
 
