@@ -97,13 +97,17 @@ class FaultInjected(Event, frozen=True, kw_only=True, tag="fault_injected"):
 
 
 class FaultHealed(Event, frozen=True, kw_only=True, tag="fault_healed"):
-    """A fault was undone, or ended by itself; `seconds` is how long it lasted. `error`: why it could not be undone."""
+    """A fault was undone, or ended by itself; `seconds` is how long it lasted. `error`: why it could not be undone.
+
+    `missed`: its target ended just before, so that nothing was broken.
+    """
 
     number: int
     fault: str
     target: str
     seconds: float
     error: str = ""
+    missed: bool = False
 
 
 class ComponentsHealthy(Event, frozen=True, kw_only=True, tag="components_healthy"):

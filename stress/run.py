@@ -129,7 +129,7 @@ class Run:
 
     def _blocks(self, journal: Journal, interrupt: Interrupt, began: float) -> None:
         plan = self._plan
-        runtime = _runtime(plan)
+        runtime = runtime_of(plan)
         try:
             with interrupt.raising():
                 runtime.prepare(plan.arms, self._screen.progress)
@@ -296,7 +296,8 @@ def analyse(directory: Path) -> tuple[Manifest, Results]:
     return kept, judge_history(history.read(directory / history.FILE_NAME), state, notes=notes)
 
 
-def _runtime(plan: Plan) -> Runtime:
+def runtime_of(plan: Plan) -> Runtime:
+    """Where the plan wants its blocks; nothing is started yet."""
     if plan.runtime == "compose":
         from stress.cluster.compose.runtime import ComposeRuntime
 

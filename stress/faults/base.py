@@ -78,7 +78,8 @@ class Fault(ABC):
 
     @abstractmethod
     def inject(self, cluster: Cluster, planned: PlannedFault) -> None:
-        """Break it. Its undo is registered by now. Raises ClusterError."""
+        """Break it. Its undo is registered by now. Raises ComponentFailed if the target has just ended by itself, or
+        another ClusterError."""
 
     def heal(self, cluster: Cluster, planned: PlannedFault) -> None:  # noqa: B027 - a blow has nothing to undo
         """Undo it. May be called when nothing was broken yet, and when the target has been started anew."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from stress import events
 from stress.cluster.base import Cluster
-from stress.cluster.errors import ClusterError
+from stress.cluster.errors import ClusterError, ComponentFailed
 from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.schedule import TAIL_S
@@ -119,23 +119,28 @@ class Injector:
                 detail=planned.detail,
             )
         )
-        FAULTS[planned.fault].inject(self._cluster, planned)
+        try:
+            FAULTS[planned.fault].inject(self._cluster, planned)
+        except ComponentFailed:
+            self._undo(active, missed=True)
+            return
         if planned.seconds <= AWAITED_S:
             if planned.seconds:
                 self._wait(planned.seconds - (self._clock() - active.since))
             self._undo(active)
 
-    def _undo(self, active: _Active) -> None:
+    def _undo(self, active: _Active, *, missed: bool = False) -> None:
         """One that fails stays on the stack: `heal_all` tries again, and tells."""
         FAULTS[active.planned.fault].heal(self._cluster, active.planned)
         self._active.remove(active)
-        self._record(self._healed(active))
+        self._record(self._healed(active, missed=missed))
 
-    def _healed(self, active: _Active, error: str = "") -> events.FaultHealed:
+    def _healed(self, active: _Active, error: str = "", *, missed: bool = False) -> events.FaultHealed:
         return events.FaultHealed(
             number=active.planned.number,
             fault=active.planned.fault,
             target=active.planned.target,
             seconds=round(self._clock() - active.since, 3),
             error=error,
+            missed=missed,
         )

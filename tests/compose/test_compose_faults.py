@@ -6,7 +6,6 @@ One run for all tests of this module but the last, which kill a harness while a 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def test_every_component_is_healthy_again_within_a_minute(run: Done) -> None:
 
 
 @pytest.fixture(scope="module")
-def filled(run: Done) -> Iterator[Filled]:
+def filled(run: Done) -> Filled:
     """The Prometheus that scraped the run, started again on what it kept."""
     project = run.project
     assert project.compose("start", "prometheus").returncode == 0
@@ -95,7 +94,7 @@ def filled(run: Done) -> Iterator[Filled]:
     # Shown until the last scrape of the run: what a person sees who looks at it in its last moment.
     (last,) = server.query(f"max(max_over_time(timestamp(airflow_stress_run_info)[{window}:5s]))")
     end = last.numbers()[0]
-    yield Filled(server, end, end - run.began, step_s=5, rate_interval="20s")
+    return Filled(server, end, end - run.began, step_s=5, rate_interval="20s")
 
 
 @pytest.mark.parametrize(("panel", "target"), QUERIES)

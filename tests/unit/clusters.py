@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stress.cluster.base import Cluster, ClusterSecrets, Component, ComponentEvent, Role
-from stress.cluster.errors import ComponentFailed
+from stress.cluster.errors import ClusterError, ComponentFailed
 
 
 class PaperCluster(Cluster):
@@ -20,6 +20,8 @@ class PaperCluster(Cluster):
         self.done: list[tuple[object, ...]] = []
         self.fails: set[str] = set()
         """Primitives that raise."""
+        self.too_late: set[str] = set()
+        """Primitives whose target has just ended by itself."""
         self.down: set[str] = set()
         """Components without a process."""
 
@@ -35,7 +37,9 @@ class PaperCluster(Cluster):
     def _do(self, what: str, *arguments: object) -> None:
         self.done.append((what, *arguments))
         if what in self.fails:
-            raise ComponentFailed(f"{what} failed")
+            raise ClusterError(f"{what} failed")
+        if what in self.too_late:
+            raise ComponentFailed(f"{what} came too late")
 
     def kill(self, component: str, sig: signal.Signals) -> None:
         self._do("kill", component, sig)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stress import events
-from stress.cluster.errors import ClusterError, ComponentFailed
+from stress.cluster.errors import ClusterError
 from stress.faults import FAULTS
 from stress.faults.base import COMPONENTS, PlannedFault
 from stress.faults.injector import HealFailed, Injector
@@ -279,10 +279,20 @@ def test_what_could_not_be_injected_until_the_end_of_the_load_is_left_out(cluste
 def test_the_undo_is_registered_before_the_fault_is_injected(cluster: PaperCluster) -> None:
     cluster.fails = {"pause"}
     block = Block(cluster, pause())
-    with pytest.raises(ComponentFailed):
+    with pytest.raises(ClusterError):
         block.at(5)
     block.injector.heal_all()
     assert cluster.done == [("pause", "triggerer-1"), ("resume", "triggerer-1")]
+
+
+def test_a_target_that_has_just_ended_by_itself_is_missed_and_the_block_goes_on(cluster: PaperCluster) -> None:
+    cluster.too_late = {"pause"}
+    block = Block(cluster, pause())
+    block.at(5)
+    assert [(event.missed, event.seconds) for event in block.healed] == [(True, 0.0)]
+    assert cluster.done == [("pause", "triggerer-1"), ("resume", "triggerer-1")]
+    block.injector.heal_all()
+    assert len(block.healed) == 1
 
 
 def test_the_undo_is_registered_before_anything_else_can_go_wrong(cluster: PaperCluster) -> None:
@@ -358,7 +368,7 @@ def test_an_undo_that_fails_in_time_is_tried_again_in_the_end(cluster: PaperClus
     block = Block(cluster, pause())
     block.at(5)
     cluster.fails = {"resume"}
-    with pytest.raises(ComponentFailed):
+    with pytest.raises(ClusterError):
         block.at(10)
     cluster.fails = set()
     block.injector.heal_all()
@@ -384,7 +394,7 @@ def test_a_history_that_can_t_be_written_keeps_nothing_from_being_undone(cluster
 def test_whatever_happens_when_each_fault_is_undone_once(seed: int, until: int) -> None:
     """An end at any time: as many ends as beginnings."""
     cluster = PaperCluster.__new__(PaperCluster)
-    cluster.done, cluster.fails, cluster.down, cluster.directory = [], set(), set(), Path()
+    cluster.done, cluster.fails, cluster.too_late, cluster.down, cluster.directory = [], set(), set(), set(), Path()
     block = Block(cluster, *schedule(seed, 0, ["kill", "pause", "slow", "cutoff"], 60.0))
     for half in range(until):
         block.at(half / 2)

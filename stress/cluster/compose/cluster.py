@@ -30,7 +30,7 @@ from stress.cluster.base import (
     EventKind,
     Role,
 )
-from stress.cluster.compose.engine import EngineError, explain, remove
+from stress.cluster.compose.engine import EngineError, explain, explain_for, remove
 from stress.cluster.compose.logs import LogFollower
 from stress.cluster.compose.service import COMPONENTS, POSTGRES
 from stress.cluster.compose.watch import Told, Watch
@@ -184,19 +184,19 @@ class ComposeCluster(Cluster):
             else:
                 member.container.kill(sig.name)
         except APIError as error:
-            raise ComponentFailed(f"{component} can't be sent {sig.name}: {error.explanation or error}") from error
+            raise explain_for(component, error, f"sending {sig.name} to {component}") from error
 
     def restart(self, component: str) -> None:
         try:
             self._member(component).container.restart(timeout=_RESTART_GRACE_S)
         except APIError as error:
-            raise explain(error, f"restarting {component}") from error
+            raise explain_for(component, error, f"restarting {component}") from error
 
     def pause(self, component: str) -> None:
         try:
             self._member(component).container.pause()
         except APIError as error:
-            raise explain(error, f"pausing {component}") from error
+            raise explain_for(component, error, f"pausing {component}") from error
 
     def resume(self, component: str) -> None:
         container = self._member(component).container
@@ -204,9 +204,9 @@ class ComposeCluster(Cluster):
             container.reload()
             if container.status == "paused":
                 container.unpause()
-        except NotFound:
-            return
         except APIError as error:
+            if isinstance(explain_for(component, error, "resuming"), ComponentFailed):
+                return  # it ended meanwhile
             raise explain(error, f"resuming {component}") from error
 
     def cut_off(self, component: str) -> None:

@@ -12,7 +12,7 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 
-from stress.cluster.errors import ClusterError
+from stress.cluster.errors import ClusterError, ComponentFailed
 from stress.layout import ROOT
 
 PROJECT_LABEL = "org.airflow-stress.project"
@@ -147,9 +147,19 @@ def containers_of(client: docker.DockerClient, project: str, service: str | None
     return found
 
 
+_NOT_THERE = (404, 409)
+
+
 def explain(error: APIError, doing: str) -> EngineError:
     """An engine's refusal as an error of ours."""
     return EngineError(f"{doing}: the Docker engine refused: {error.explanation or error}")
+
+
+def explain_for(component: str | None, error: APIError, doing: str) -> ClusterError:
+    """The same, told apart: a component that does not run just now can't be paused, killed or slowed."""
+    if error.status_code in _NOT_THERE:
+        return ComponentFailed(f"{doing}: {component} does not run: {error.explanation or error}")
+    return explain(error, doing)
 
 
 def remove(container: Container) -> None:

@@ -50,12 +50,17 @@ class LogFollower:
             self.problem = f"the log of {self._path.stem} can't be followed: {error}"
 
     def _follow(self, file: IO[bytes]) -> None:
-        """Write what is new until the container's process ends. Each message carries its time, by which it is known."""
+        """Write what is new until the container's process ends.
+
+        Each message carries its time, by which those of the reading before are known. Within a reading times say
+        nothing: the pieces of a long line all have the same.
+        """
+        known = self._last
         since = datetime.fromisoformat(self._last[:19].decode()).replace(tzinfo=UTC) if self._last else None
         stream = self._client.api.logs(self._id, stream=True, follow=True, timestamps=True, since=since)
         with contextlib.closing(stream):
             for message in stream:
                 time, _, text = message.partition(b" ")
-                if time > self._last:
+                if time > known:
                     file.write(text)
                     self._last = time

@@ -21,7 +21,8 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from stress.cluster.compose.delayer import READY
-from stress.cluster.compose.engine import PROJECT_LABEL, RUN_LABEL, EngineError, explain, remove
+from stress.cluster.compose.engine import PROJECT_LABEL, RUN_LABEL, EngineError, explain, explain_for, remove
+from stress.cluster.errors import ComponentFailed
 
 _NETWORK_OF_LABEL = "org.airflow-stress.network-of"
 _INTERFACE = "eth0"
@@ -89,7 +90,9 @@ class Network:
         for helper in self._client.containers.list(filters={"label": f"{_NETWORK_OF_LABEL}={container.id}"}):
             remove(helper)
         container.reload()
-        if container.status in ("running", "paused"):
+        if container.status not in ("running", "paused"):
+            return
+        with contextlib.suppress(ComponentFailed):  # it ended meanwhile, and its network with it
             self._run(container, _RESTORE.format(interface=_INTERFACE, table=_TABLE, queue=_QUEUE))
 
     def _run(self, container: Container, script: str) -> None:
@@ -125,5 +128,5 @@ class Network:
             if helper is not None:
                 with contextlib.suppress(NotFound):
                     remove(helper)
-            raise explain(error, f"changing the network of {container.name}") from error
+            raise explain_for(container.name, error, f"changing the network of {container.name}") from error
         return helper
