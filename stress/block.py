@@ -437,7 +437,12 @@ class Block:
                 continue
             if event.kind is EventKind.EXITED:
                 self._record(
-                    events.ComponentExited(component=event.component, pid=event.pid, code=event.exit_code or 0)
+                    events.ComponentExited(
+                        component=event.component,
+                        pid=event.pid,
+                        code=event.exit_code or 0,
+                        out_of_memory=event.out_of_memory,
+                    )
                 )
             else:
                 self._record(events.ComponentStarted(component=event.component, pid=event.pid, restarts=event.restarts))

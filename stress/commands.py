@@ -147,6 +147,7 @@ def list_things(what: str) -> int:
 
 def doctor() -> int:
     """What this machine has and lacks; exit code 3 if a run can't work."""
+    from stress.cluster.compose.engine import engine_fault
     from stress.cluster.postgres import server_version
     from stress.plan import METRICS_PORT, machine_faults
 
@@ -160,6 +161,9 @@ def doctor() -> int:
     ]
     for what, found, fine in lines:
         print(f"{'ok  ' if fine else 'FAIL'} {what}: {found}")
+    # Only `--runtime compose` needs it.
+    fault = engine_fault()
+    print(f"{'ok  ' if fault is None else '-   '} docker: {fault or 'an engine and Compose v2 answer'}")
     for fault in faults:
         print(f"FAIL {fault}")
     fine = not faults and all(line[2] for line in lines)

@@ -29,7 +29,7 @@ from pathlib import Path
 from stress.arms.environments import environment_for
 from stress.arms.releases import known_releases
 from stress.arms.uvtool import run_uv
-from stress.cluster.compose.engine import EngineError, compose_fault, connect
+from stress.cluster.compose.engine import engine_fault
 from stress.cluster.guard import RunGuard
 from stress.cluster.postgres import Postgres
 from stress.layout import ROOT
@@ -139,12 +139,7 @@ def airflow() -> Count:
 
 def compose() -> Count:
     """Containers on a real engine. `make test-compose` and `.ci/run` see to it that there is one, with images."""
-    fault = compose_fault()
-    if fault is None:
-        try:
-            connect().close()
-        except EngineError as error:
-            fault = str(error)
+    fault = engine_fault()
     if fault is not None and "CI" not in os.environ:
         print(f"--- compose: SKIPPED, {fault}; `make test-compose` sees to all of it", flush=True)
         return Count(skipped=1)

@@ -87,6 +87,17 @@ def compose_fault() -> str | None:
     return f"`docker compose` of version 2 or newer is needed, and {found}: install Docker's Compose plugin"
 
 
+def engine_fault() -> str | None:
+    """Why containers can't be used on this machine, in a sentence; None if they can."""
+    fault = compose_fault()
+    if fault is None:
+        try:
+            connect().close()
+        except EngineError as error:
+            return str(error)
+    return fault
+
+
 def missing_images(client: docker.DockerClient, names: Iterable[str]) -> list[str]:
     """A sentence for each image that is not on the engine. Nothing is pulled: that takes minutes."""
     faults = []
