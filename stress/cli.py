@@ -115,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, words: list[str]) -> int:
     # Imported here, as in every command: the statistics alone take a second to import, and bad arguments must not wait.
     from stress.arms.releases import DEFAULT_RELEASE
+    from stress.layout import hand_over
     from stress.plan import BadOptions, Options, check, in_container
 
     given = {
@@ -152,7 +153,10 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     from stress.run import Run
     from stress.screen import choose
 
-    return Run(plan, words, choose(tui=not options.no_tui)).execute()
+    code = Run(plan, words, choose(tui=not options.no_tui)).execute()
+    if in_container():
+        hand_over(plan.directory)
+    return code
 
 
 def _analyze(options: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ def report(run_dir: str) -> int:
 
 
 def _again(run_dir: str, *, every: bool) -> int:
+    from stress.layout import seen_outside
     from stress.report import results_json, terminal
     from stress.report.files import write_all
     from stress.results import RunState
@@ -49,7 +50,7 @@ def _again(run_dir: str, *, every: bool) -> int:
     print(f"run {results.run_id}, state {results.state}")
     print(terminal.render(results, colour=sys.stdout.isatty()))
     if every:
-        print(f"report: {directory / 'report.html'}")
+        print(f"report: {seen_outside(directory / 'report.html')}")
     if results.state is RunState.FAILED:
         return EXIT_FAILED
     return exit_code(results.races, interrupted=results.state is RunState.INTERRUPTED)

@@ -6,6 +6,7 @@ there, as a Helm chart or a compose file mounts them.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,21 @@ FIXES = ROOT / "fixes"
 HOLLOW = ROOT / "stress" / "load" / "mounted"
 LOCUSTFILE = ROOT / "stress" / "load" / "locustfile.py"
 HOLLOW_EXECUTOR = "airflow_stress_hollow.HollowExecutor"
+
+
+def seen_outside(path: Path) -> Path:
+    """A path in the runs' folder as whoever started the container knows it: what is printed is for them to open."""
+    runs = os.environ.get("AIRFLOW_STRESS_RUNS")
+    if runs is None or not path.is_relative_to(ROOT / "runs"):
+        return path
+    return Path(runs) / path.relative_to(ROOT / "runs")
+
+
+def hand_over(directory: Path) -> None:
+    """In the container we are root; what we leave in the runs' folder belongs to whom the checkout belongs to."""
+    owner = DAGS.stat()
+    for path in (directory.parent, directory, *directory.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def make_fixes_importable() -> None:

@@ -150,7 +150,8 @@ def check(options: Options) -> Plan:
     if options.runtime == "compose":
         mistakes.extend(_without_image(arms))
         machine.extend(_engine_faults(arms, options.airflow))
-    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    # A run that was started outside of its container is one run, there and here.
+    run_id = os.environ.get("AIRFLOW_STRESS_ONE_RUN") or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     directory = _directory(options.out, run_id, mistakes)
     if mistakes or machine:
         raise BadOptions(mistakes, machine)

@@ -237,7 +237,7 @@ class Run:
             registry.register(self._metrics)
             (directory / "metrics.prom").write_bytes(generate_latest(registry))
             self._save(state, ended=True, error=error)
-            _link_latest(directory)
+            _link_latest(directory, self._plan.run_id)
         except OSError as failure:
             self._screen.error(f"the reports can't be written to {directory}: {failure}")
             return EXIT_FAILED
@@ -357,9 +357,9 @@ def _settings(plan: Plan) -> dict[str, str]:
     }
 
 
-def _link_latest(directory: Path) -> None:
+def _link_latest(directory: Path, run_id: str) -> None:
     """`runs/latest` for a run that was given no directory of its own."""
-    if directory.parent.name != "runs":
+    if directory.parent.name != "runs" or directory.name != run_id:
         return
     link = directory.parent / "latest"
     scratch = directory.parent / ".latest.new"

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from stress.layout import seen_outside
 from stress.plan import Plan
 from stress.report import terminal
 from stress.results import BlockCheck, RaceState, RaceVerdict, Results
@@ -74,7 +75,7 @@ class Screen(ABC):
         """The verdict."""
         print(flush=True)
         print(terminal.render(results, colour=sys.stdout.isatty()), flush=True)
-        print(f"report: {directory / 'report.html'}", flush=True)
+        print(f"report: {seen_outside(directory / 'report.html')}", flush=True)
 
 
 class PlainScreen(Screen):

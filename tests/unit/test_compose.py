@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from docker.errors import DockerException
 
+from stress import layout
 from stress.cluster.compose import delayer, engine, outside, secrets
 from stress.cluster.compose.leftovers import ProjectLeftover, _is_left_behind
 from stress.cluster.compose.runtime import airflow_image
@@ -196,3 +197,12 @@ def test_a_message_to_the_kernel_says_its_length_and_is_padded() -> None:
     made = delayer.message(2, 2, struct.pack("!IB", 0, 1))
     assert struct.unpack_from("=I", made)[0] == len(made)
     assert len(made) % 4 == 0
+
+
+def test_a_path_is_shown_as_whoever_started_the_container_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = layout.ROOT / "runs" / "some" / "report.html"
+    monkeypatch.delenv("AIRFLOW_STRESS_RUNS", raising=False)
+    assert layout.seen_outside(report) == report
+    monkeypatch.setenv("AIRFLOW_STRESS_RUNS", "/home/somebody/kept")
+    assert layout.seen_outside(report) == Path("/home/somebody/kept/some/report.html")
+    assert layout.seen_outside(Path("/elsewhere/report.html")) == Path("/elsewhere/report.html")

@@ -141,11 +141,20 @@ def test_a_port_of_the_metrics_that_can_t_be_opened_is_the_machine_s_fault(
     assert execute(plan, fails, monkeypatch) == 3
 
 
-@pytest.mark.parametrize(("parent", "linked"), [("runs", True), ("elsewhere", False)])
-def test_a_run_without_a_directory_of_its_own_is_the_latest(tmp_path: Path, parent: str, linked: bool) -> None:
-    for name in ("first", "second"):
+@pytest.mark.parametrize(
+    ("parent", "run_ids", "linked"),
+    [
+        ("runs", ("first", "second"), True),
+        ("elsewhere", ("first", "second"), False),
+        ("runs", ("another", "another"), False),
+    ],
+)
+def test_a_run_without_a_directory_of_its_own_is_the_latest(
+    tmp_path: Path, parent: str, run_ids: tuple[str, str], linked: bool
+) -> None:
+    for name, run_id in zip(("first", "second"), run_ids, strict=True):
         (tmp_path / parent / name).mkdir(parents=True)
-        run._link_latest(tmp_path / parent / name)
+        run._link_latest(tmp_path / parent / name, run_id)
     latest = tmp_path / parent / "latest"
     assert latest.is_symlink() is linked
     assert not linked or latest.resolve().name == "second"
