@@ -89,9 +89,10 @@ class PlainScreen(Screen):
     def begin(self, plan: Plan) -> None:
         arms = " against ".join(_describe(arm.name, arm.airflow.version, arm.fixes) for arm in plan.arms)
         self._line(f"run {plan.run_id}: {arms}")
+        host = "stress" if plan.runtime == "compose" else "127.0.0.1"
         self._line(
             f"races {', '.join(plan.races)}; seed {plan.seed}; budget {plan.budget_s / 60:g} min; "
-            f"metrics on http://127.0.0.1:{plan.metrics_port}/metrics"
+            f"metrics on http://{host}:{plan.metrics_port}/metrics"
         )
 
     def progress(self, line: str) -> None:
