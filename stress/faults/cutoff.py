@@ -18,7 +18,7 @@ class CutOff(Fault):
     summary = "drop everything between a component and the database"
     runtimes = ("compose",)
     shortest_s = 0.5
-    longest_s = 2 * HEALTH_THRESHOLD_S
+    longest_s = 1.5 * HEALTH_THRESHOLD_S
 
     def inject(self, cluster: Cluster, planned: PlannedFault) -> None:
         cluster.cut_off(planned.target)

@@ -24,7 +24,7 @@ class Pause(Fault):
     summary = "freeze a component with all its processes, from milliseconds to beyond Airflow's health thresholds"
     runtimes = ("local", "compose")
     shortest_s = 0.005
-    longest_s = 2 * HEALTH_THRESHOLD_S
+    longest_s = 1.5 * HEALTH_THRESHOLD_S
 
     def inject(self, cluster: Cluster, planned: PlannedFault) -> None:
         cluster.pause(planned.target)

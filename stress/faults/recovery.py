@@ -7,7 +7,8 @@ and one that lost its worker 5 minutes: a block of a minute would call lost what
 
 The thresholds stay well above the gaps that a healthy component's heartbeats have under load on two busy cores: a
 triggerer's loop stands still for seconds when it builds its in-process API on the first request. A threshold that takes
-the living for dead would run their callbacks twice without any fault.
+the living for dead would run their callbacks twice without any fault. (Measured gaps of living triggerers, two cores with
+components starting again all the time: up to 17 s.)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-HEALTH_THRESHOLD_S = 15
+HEALTH_THRESHOLD_S = 20
 """Without a heartbeat for so long, a scheduler or triggerer is dead to the others."""
 
 _HEARTBEAT_S = 2
