@@ -141,9 +141,11 @@ def host_facts() -> dict[str, str]:
     }
 
 
-def command_line(arguments: list[str], seed: int) -> str:
-    """The command that runs this again, seed included."""
+def command_line(arguments: list[str], seed: int, runtime: str = "local") -> str:
+    """The command that runs this again, seed included, and the runtime: in a container compose is the default."""
     words = ["stress", *arguments]
+    if runtime != "local" and not any(word.partition("=")[0] == "--runtime" for word in arguments):
+        words += ["--runtime", runtime]
     if "--seed" not in arguments and not any(word.startswith("--seed=") for word in arguments):
         words += ["--seed", str(seed)]
     return shlex.join(words)

@@ -328,7 +328,7 @@ def _manifest_of(plan: Plan, arguments: list[str]) -> Manifest:
         seed=plan.seed,
         started_at=time.time(),
         ended_at=None,
-        command=manifest.command_line(arguments, plan.seed),
+        command=manifest.command_line(arguments, plan.seed, plan.runtime),
         runtime=plan.runtime,
         scenarios=[scenario.name for scenario in plan.scenarios],
         races=list(plan.races),

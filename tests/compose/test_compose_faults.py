@@ -22,6 +22,8 @@ LOAD_S = 60
 RUN_TIMEOUT_S = 780
 STARTED_WITHIN_S = 240.0
 
+pytestmark = pytest.mark.timeout(1200)
+
 
 @dataclass
 class Done:

@@ -23,6 +23,8 @@ from stress.cluster.compose.service import COMPONENTS
 OPTIONS = "--scenario deadline_miss --load 15s --budget 7m --seed 1 --no-tui"
 TIMEOUT_S = 780
 
+pytestmark = pytest.mark.timeout(1200)
+
 
 @dataclass
 class Done:

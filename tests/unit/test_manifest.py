@@ -134,3 +134,9 @@ def test_the_host_s_facts_do_not_name_it() -> None:
 def test_the_facts_of_the_reports_are_the_manifest_s() -> None:
     facts = manifest_of().facts()
     assert (facts.run_id, facts.command, facts.host) == ("20270115-080000-abcdef", "stress run --seed 7", {"cpus": "2"})
+
+
+def test_the_command_says_the_runtime_where_it_is_not_everybodys_default() -> None:
+    assert manifest.command_line(["run"], 7) == "stress run --seed 7"
+    assert manifest.command_line(["run"], 7, "compose") == "stress run --runtime compose --seed 7"
+    assert manifest.command_line(["run", "--runtime=compose"], 7, "compose") == "stress run --runtime=compose --seed 7"

@@ -136,6 +136,7 @@ class ComposeCluster(Cluster):
             server.set_deadlock_timeout(self._database, self._settings.deadlock_timeout_ms)
         self._watch = Watch(self._runtime.client, self._runtime.project)
         began = time.monotonic()
+        self._runtime.remove_components()
         self._make()
         self._each("starting", lambda member: member.container.start())
         for member in self._members.values():
@@ -156,6 +157,8 @@ class ComposeCluster(Cluster):
             if self._watch is not None:
                 self._watch.close()
             self._each("removing", lambda member: remove(member.container))
+            self._runtime.remove_components()  # also those of a start that failed half-way
+            self._runtime.restore_components()
             self._members.clear()
             self._runtime.forget(self)
         self._runtime.server.drop_database(self._database)

@@ -21,7 +21,16 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from stress.cluster.compose.delayer import READY
-from stress.cluster.compose.engine import PROJECT_LABEL, RUN_LABEL, EngineError, explain, explain_for, remove
+from stress.cluster.compose.engine import (
+    COMPOSE_PROJECT_LABEL,
+    PROJECT_LABEL,
+    RUN_LABEL,
+    SERVICE_LABEL,
+    EngineError,
+    explain,
+    explain_for,
+    remove,
+)
 from stress.cluster.errors import ComponentFailed
 
 _NETWORK_OF_LABEL = "org.airflow-stress.network-of"
@@ -58,7 +67,14 @@ class Network:
 
     def __init__(self, client: docker.DockerClient, project: str, run_id: str, image: str) -> None:
         self._client = client
-        self._labels = {PROJECT_LABEL: project, RUN_LABEL: run_id}
+        self._labels = {
+            PROJECT_LABEL: project,
+            RUN_LABEL: run_id,
+            # Compose labels the images that it builds: without this it would take a helper for the harness, and its end
+            # for the run's.
+            COMPOSE_PROJECT_LABEL: "",
+            SERVICE_LABEL: "",
+        }
         self._image = image
 
     def lose(self, container: Container, address: str) -> None:

@@ -67,7 +67,7 @@ def run(run_id: str, words: Sequence[str], directory: Path, release: str) -> int
     finally:
         guard.close()
         subprocess.run(
-            [*compose, "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5"],
+            [*compose, "--profile", "*", "down", "--volumes", "--remove-orphans"],
             env=variables,
             check=False,
             capture_output=True,

@@ -4,8 +4,8 @@
     one template database for each release, migrated by that release's own image
     PostgreSQL stays the project's one, a database a block
 
-The containers that `docker compose up` made are not kept: what they ran was the stock cluster. The next `up` makes them
-anew.
+What `docker compose up` started was the stock cluster. Between blocks and after the run its containers stand in their
+places again, not started: Compose (2.26, for one) does not end a project in which a service has lost its container.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ class ComposeRuntime(Runtime):
         self._network = Network(self._client, self.project, self.run_id, own.attrs["Image"])
         progress("ending the stock cluster that compose started")
         self.remove_components()
+        self.restore_components()
         for arm in arms:
             if arm.airflow.version not in self._templates:
                 progress(f"migrating a database for Airflow {arm.airflow.version}")
@@ -205,6 +206,11 @@ class ComposeRuntime(Runtime):
         for container in containers_of(self.client, self.project):
             if container.labels.get(SERVICE_LABEL) in COMPONENTS:
                 remove(container)
+
+    def restore_components(self) -> None:
+        """Put the components' own containers in their places, not started. Raises EngineError."""
+        for name in COMPONENTS:
+            self._services[name].restore(self.client)
 
     def _refuse_a_second_harness(self, own: Container) -> None:
         others = [

@@ -105,35 +105,54 @@ class Service:
         environment: Mapping[str, str],
         *,
         name: str | None = None,
-        command: Sequence[str] | None = None,
     ) -> Container:
         """A container after the pattern, not started. `environment` goes over the pattern's.
 
         Raises EngineError, also if the name is taken by a container that isn't ours.
         """
-        # Another hash than the service's: the next `docker compose up` makes its own container instead of keeping this.
-        labels = {**self.labels, RUN_LABEL: run_id, _CONFIG_HASH_LABEL: run_id}
-        config: dict[str, Any] = {
+        return self._make(
+            client,
+            name or self.container_name,
+            {
+                "Image": image,
+                # The harness looks after health itself, at no cost to the cluster.
+                "Healthcheck": {"Test": ["NONE"]},
+            },
+            {**self.environment, **environment},
+            # Another hash than the service's: the next `docker compose up` makes its own container instead of this.
+            {**self.labels, RUN_LABEL: run_id, _CONFIG_HASH_LABEL: run_id},
+        )
+
+    def restore(self, client: docker.DockerClient) -> None:
+        """The container that Compose had made, once more, not started: Compose can't end a project with a gap in it.
+
+        Raises EngineError.
+        """
+        self._make(client, self.container_name, {"Image": self.image}, self.environment, self.labels)
+
+    def _make(
+        self,
+        client: docker.DockerClient,
+        name: str,
+        config: Mapping[str, Any],
+        environment: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> Container:
+        whole: dict[str, Any] = {
             **self.config,
-            "Image": image,
-            "Env": [f"{key}={value}" for key, value in {**self.environment, **environment}.items()],
-            "Labels": labels,
-            # The harness looks after health itself, at no cost to the cluster.
-            "Healthcheck": {"Test": ["NONE"]},
+            **config,
+            "Env": [f"{key}={value}" for key, value in environment.items()],
+            "Labels": dict(labels),
             "HostConfig": dict(self.host_config),
             "NetworkingConfig": {"EndpointsConfig": {self.network: {"Aliases": [self.name]}}},
         }
-        if command is not None:
-            config["Cmd"] = list(command)
         try:
-            made = client.api.create_container_from_config(  # type: ignore[no-untyped-call]
-                config, name or self.container_name
-            )
+            made = client.api.create_container_from_config(whole, name)  # type: ignore[no-untyped-call]
             return client.containers.get(made["Id"])
         except APIError as error:
             if error.status_code == 409:
                 raise EngineError(
-                    f"the name {name or self.container_name} is taken by a container that is not this project's "
+                    f"the name {name} is taken by a container that is not this project's "
                     f"({self.labels.get(COMPOSE_PROJECT_LABEL)}): remove or rename that one, or give the project "
                     "another name (`docker compose -p NAME`)"
                 ) from error
