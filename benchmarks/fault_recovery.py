@@ -5,8 +5,8 @@
         -m benchmarks.fault_recovery [TIMES]
 
 Injects a fault, undoes it after at most 5 s, and waits until every component has given a sign of life since then.
-Kinds take turns. Prints for each kind how often, and the median and longest time from the undoing to the last sign of life, s;
-ends with 1 if one took over 60 s.
+Kinds take turns. Prints for each kind how often, and the median and longest time from the undoing to the last sign of
+life, s; ends with 1 if one took over 60 s.
 """
 
 from __future__ import annotations
