@@ -17,7 +17,7 @@ import pytest
 from docker.models.containers import Container
 from projects import Project, events_of, the_run
 
-from stress.cluster.compose.engine import COMPOSE_PROJECT_LABEL, SERVICE_LABEL
+from stress.cluster.compose.engine import COMPOSE_PROJECT_LABEL, RUN_LABEL, SERVICE_LABEL
 from stress.cluster.compose.service import COMPONENTS
 
 OPTIONS = "--scenario deadline_miss --load 15s --budget 7m --seed 1 --no-tui"
@@ -60,7 +60,7 @@ def run(lasting_project: Project, engine: docker.DockerClient) -> Iterator[Done]
         print(done.stdout[-6000:], done.stderr[-3000:])
         yield Done(project, done, the_run(project), decoy)
     finally:
-        decoy.remove(force=True)
+        decoy.remove(force=True, v=True)
 
 
 def test_it_ends_with_the_runs_own_exit_code_and_verdict(run: Done) -> None:
@@ -94,8 +94,14 @@ def test_the_manifest_says_on_what_it_ran(run: Done) -> None:
 
 
 def test_the_blocks_containers_are_gone_and_others_are_left_alone(run: Done) -> None:
-    assert {container.labels[SERVICE_LABEL] for container in run.project.containers()} <= {
-        *("stress", "prometheus", "postgres", "secrets", "migrate")
+    """Compose's own stand in their places again, not started."""
+    for container in run.project.containers():
+        assert RUN_LABEL not in container.labels, container.name
+        if container.labels[SERVICE_LABEL] in COMPONENTS:
+            assert container.status == "created", container.name
+    assert {container.labels[SERVICE_LABEL] for container in run.project.containers()} == {
+        *COMPONENTS,
+        *("stress", "prometheus", "postgres", "secrets", "migrate"),
     }
     run.decoy.reload()
     assert run.decoy.status == "created"
