@@ -110,6 +110,10 @@ async def thread_beside_the_loop(comms: Any, supervisor: Supervisor) -> list[str
     supervisor.pause()
     thread = asyncio.create_task(asyncio.to_thread(comms.send, request("thread")))
     await asyncio.to_thread(supervisor.wait_received)
+    # The request has come, but its sender may not wait for the answer yet: an answer that is there before it looks
+    # would be read by any loop.
+    while not (thread.done() or comms._async_reader._waiter is not None):
+        await asyncio.sleep(0)
     own = asyncio.create_task(comms.asend(request("loop")))
     await asyncio.sleep(0)  # one turn of the loop: it has written, or waits for the lock that the thread's loop holds
     supervisor.resume()
