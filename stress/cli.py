@@ -69,6 +69,19 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--no-tui", action="store_true", help="plain lines instead of the live view")
     run.add_argument("--no-observers", action="store_true", help=argparse.SUPPRESS)
 
+    repro = commands.add_parser("repro", help="make a known race happen on purpose, and show how")
+    repro.add_argument("race", metavar="RACE", help="a race or one of its twins (`stress list twins`)")
+    explore = commands.add_parser("explore", help="try every schedule of a pair of operations, for races unknown")
+    explore.add_argument("pair", metavar="PAIR", help="who races (`stress list pairs`)")
+    for command in (repro, explore):
+        command.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release")
+        command.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
+    repro.add_argument("--times", default="1", metavar="N", help="how often (default: once)")
+    explore.add_argument("--preemptions", default="2", metavar="K", help="at most so many in a schedule (default: 2)")
+    explore.add_argument("--replay", default=None, metavar="SCHEDULE", help="only this one, with its witness")
+    explore.add_argument("--times", default="1", metavar="N", help="how often to replay it")
+    explore.add_argument("--budget", default="5m", metavar="TIME", help="how long at most, such as 90s (default: 5m)")
+
     for name, text in (
         ("analyze", "judge a stored history again"),
         ("report", "write the reports of a stored run again"),
@@ -81,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("run_b", metavar="RUN_B")
 
     listing = commands.add_parser("list", help="what there is")
-    listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases, races or faults")
+    listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases, races, faults, pairs or twins")
 
     commands.add_parser("doctor", help="what this machine has and lacks")
     clean = commands.add_parser("clean", help="list, then remove, what dead runs left behind")
@@ -95,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "run": lambda o: _run(o, words),
+        "repro": _repro,
+        "explore": _explore,
         "analyze": _analyze,
         "report": _report,
         "compare": _compare,
@@ -157,6 +172,26 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     if in_container():
         hand_over(plan.directory)
     return code
+
+
+def _repro(options: argparse.Namespace) -> int:
+    from stress.explore import command
+
+    return command.repro(options.race, options.airflow, options.fixes, options.times)
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from stress.explore import command
+
+    return command.explore(
+        options.pair,
+        options.airflow,
+        options.fixes,
+        options.preemptions,
+        options.replay,
+        options.budget,
+        options.times,
+    )
 
 
 def _analyze(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from stress.cli import EXIT_FAILED, EXIT_USAGE
 if TYPE_CHECKING:
     from stress.results import Results
 
-_LISTS = ("scenarios", "fixes", "releases", "races", "faults")
+_LISTS = ("scenarios", "fixes", "releases", "races", "faults", "pairs", "twins")
 
 
 def analyze(run_dir: str) -> int:
@@ -91,7 +91,7 @@ def compare(run_a: str, run_b: str) -> int:
 
 
 def list_things(what: str) -> int:
-    """`scenarios`, `fixes`, `releases`, `races` or `faults`."""
+    """`scenarios`, `fixes`, `releases`, `races`, `faults`, `pairs` or `twins`."""
     notes: list[str] = []
     if what == "scenarios":
         from stress.scenarios import SCENARIOS
@@ -139,6 +139,18 @@ def list_things(what: str) -> int:
         for invariants in dict.fromkeys(f.invariants for f in FAULTS.values()):
             names = ", ".join(f.name for f in FAULTS.values() if f.invariants == invariants)
             notes.append(f"Under {names}: a deadline's callback {invariants.callback}; a task {invariants.task}.")
+    elif what == "pairs":
+        from stress.explore.catalogue import PAIRS
+
+        rows = [["pair", "of", "what races"]]
+        rows += [[p.name, "coroutines" if p.coroutines else "the database", p.summary] for p in PAIRS.values()]
+    elif what == "twins":
+        from stress.explore.catalogue import LOCKED, RACES
+
+        rows = [["twin", "race", *LOCKED, "what it does"]]
+        rows += [
+            [t.name, t.race, *("yes" if v in t.releases else "" for v in LOCKED), t.summary] for t in RACES.values()
+        ]
     else:
         print(f"stress: {what!r} can't be listed: there are {', '.join(_LISTS)}", file=sys.stderr)
         return EXIT_USAGE

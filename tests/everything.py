@@ -4,6 +4,7 @@
     unit       pytest tests/unit: no Airflow, no server
     cluster    pytest tests/cluster: the embedded PostgreSQL, the local cluster, the watchdog, observers on real logs
     dashboards pytest tests/dashboards: rules by promtool, queries on a real Prometheus (Debian's package prometheus)
+    explore    pytest tests/explore: the twins of the races on each locked release, and searches; an embedded PostgreSQL
     airflow    pytest tests/airflow inside each locked release's environment, against a real PostgreSQL
     compose    pytest tests/compose: the cluster as containers, on a real engine (`make test-compose` brings one)
     run        `stress run`, stock against fixed, until it is decided: the product itself, as a user runs it
@@ -137,6 +138,11 @@ def airflow() -> Count:
     return count
 
 
+def explore() -> Count:
+    """The races on purpose, stock and fixed, by the commands."""
+    return pytest("explore", sys.executable, "tests/explore")
+
+
 def compose() -> Count:
     """Containers on a real engine. `make test-compose` and `.ci/run` see to it that there is one, with images."""
     fault = engine_fault()
@@ -174,6 +180,7 @@ STAGES: dict[str, Callable[[], Count]] = {
     "unit": unit,
     "cluster": cluster,
     "dashboards": dashboards,
+    "explore": explore,
     "airflow": airflow,
     "compose": compose,
     "run": run,

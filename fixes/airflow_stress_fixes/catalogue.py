@@ -17,6 +17,7 @@ from airflow_stress_fixes import (
     proposed_ordered_version_refresh,
     proposed_thread_lock,
     state_update_lock_scope,
+    transient_error_answer,
     triggerer_comms,
 )
 from airflow_stress_fixes.fix import Fix
@@ -34,6 +35,7 @@ FIXES: Mapping[str, Fix] = MappingProxyType(
             deadline_claim.FIX,
             callback_trigger_owner.FIX,
             state_update_lock_scope.FIX,
+            transient_error_answer.FIX,
             proposed_thread_lock.FIX,
             proposed_deadline_row_lock.FIX,
             proposed_ordered_version_refresh.FIX,

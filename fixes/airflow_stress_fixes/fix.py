@@ -70,10 +70,10 @@ class Fix:
 
     name: str
     race: str
-    """``deadlock``, ``duplicate_callback`` or ``out_of_order_frame``."""
+    """``deadlock``, ``duplicate_callback``, ``out_of_order_frame`` or ``false_failed``."""
 
     thread: int
-    """Number of the issue at github.com/apache/airflow."""
+    """Number of the issue at github.com/apache/airflow; 0 if there is none."""
 
     summary: str
     components: tuple[str, ...]

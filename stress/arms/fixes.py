@@ -28,7 +28,7 @@ class FixFacts:
 def facts() -> tuple[FixFacts, ...]:
     """All fixes, in the catalogue's order."""
     return tuple(
-        FixFacts(fix.name, fix.race, str(fix.thread), fix.summary, fix.proposed, tuple(fix.components))
+        FixFacts(fix.name, fix.race, str(fix.thread or ""), fix.summary, fix.proposed, tuple(fix.components))
         for fix in catalogue.FIXES.values()
     )
 

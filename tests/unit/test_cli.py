@@ -266,7 +266,7 @@ def test_what_there_is_is_listed(what: str, named: list[str], capsys: pytest.Cap
 
 def test_what_there_is_not_can_t_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "wishes"]) == 64
-    expected = "stress: 'wishes' can't be listed: there are scenarios, fixes, releases, races, faults\n"
+    expected = "stress: 'wishes' can't be listed: there are scenarios, fixes, releases, races, faults, pairs, twins\n"
     assert capsys.readouterr().err == expected
 
 

@@ -1,0 +1,5 @@
+"""A deadline's callback. It is named by path only; nothing here runs it."""
+
+
+async def on_miss(**kwargs: object) -> None:
+    """Do nothing."""

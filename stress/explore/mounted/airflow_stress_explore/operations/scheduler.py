@@ -1,0 +1,175 @@
+"""What a scheduler does in its loop, each piece with the session and the transaction that the loop gives it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from airflow_stress_explore.world import Told, World, find, operation, supply
+
+RUNNER = "airflow.jobs.scheduler_job_runner"
+
+
+def scheduler(world: World, number: int = 0) -> Any:
+    """A scheduler without its process: an executor that is given nothing and keeps nothing, no heartbeat of its own."""
+    runner: Any = object.__new__(find(RUNNER, "SchedulerJobRunner"))
+    executor = idle_executor()
+    # Has just had its heartbeat, so that the loop gives it none.
+    heard = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=10)
+    job = SimpleNamespace(
+        id=world.jobs.get(f"scheduler-{number}", 0),
+        job_type="SchedulerJob",
+        heartrate=600.0,
+        max_tis_per_query=512,
+        latest_heartbeat=heard,
+        executor=executor,
+        executors=[executor],
+    )
+    # What its __init__ and _execute would set; releases differ in what they have of it.
+    vars(runner).update(
+        scheduler_dag_bag=find("airflow.models.dagbag", "DBDagBag")(),
+        executor=executor,
+        executors=[executor],
+        job=job,
+        num_runs=1,
+        only_idle=False,
+        heartbeat_callback=lambda *_: None,
+        _scheduler_idle_sleep_time=0,
+        _parallelism=32,
+        _multi_team=False,
+        _dag_id_to_team_name={},
+        _log=None,
+        _task_queued_timeout=600.0,
+        _scheduler_use_job_schedule=True,
+    )
+    return runner
+
+
+def idle_executor() -> Any:
+    """One that accepts everything and runs nothing; it has nothing to take over from a dead scheduler either."""
+    base = find("airflow.executors.base_executor", "BaseExecutor")
+    executor = base(parallelism=32)
+    executor.name = SimpleNamespace(alias="Idle", module_path="Idle", team_name=None, connector_prefix="")
+    return executor
+
+
+@operation(
+    "dag_version_refresh", "a scheduler gives a run's unfinished task instances the DAG's new version", comes_again=True
+)
+def dag_version_refresh(world: World, number: int) -> Callable[[], Told]:
+    """The loop locks the runs that it will examine (`FOR UPDATE SKIP LOCKED`), and so do we."""
+    create_session = find("airflow.utils.session", "create_session")
+    dag_run_class = find("airflow.models.dagrun", "DagRun")
+    find(RUNNER, "SchedulerJobRunner._verify_integrity_if_dag_changed")
+    find("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine")
+
+    def work() -> Told:
+        runner = scheduler(world, number)
+        with create_session(scoped=False) as session:
+            locked = list(dag_run_class.get_running_dag_runs_to_examine(session=session))
+            for run in locked:
+                runner._verify_integrity_if_dag_changed(run, session=session)
+        return Told(f"{len(locked)} runs")
+
+    return work
+
+
+_SCHEDULES = [
+    *(("none", state) for state in ("scheduled", "skipped", "success", "removed", "upstream_failed")),
+    *((state, "scheduled") for state in ("up_for_retry", "up_for_reschedule")),
+]
+
+
+@operation(
+    "run_scheduling",
+    "a scheduler examines the running runs: tasks that may go, runs that end",
+    _SCHEDULES,
+    comes_again=True,
+)
+def run_scheduling(world: World, number: int) -> Callable[[], Told]:
+    """The middle of `_do_scheduling`: one transaction, whose commit is where its guard has it."""
+    create_session = find("airflow.utils.session", "create_session")
+    prohibit_commit = find("airflow.utils.sqlalchemy", "prohibit_commit")
+    dag_run_class = find("airflow.models.dagrun", "DagRun")
+    find(RUNNER, "SchedulerJobRunner._schedule_all_dag_runs")
+
+    def work() -> Told:
+        runner = scheduler(world, number)
+        with create_session(scoped=False) as session, prohibit_commit(session) as guard:
+            locked = list(dag_run_class.get_running_dag_runs_to_examine(session=session))
+            supply(runner._schedule_all_dag_runs, guard=guard, dag_runs=locked, session=session)
+        return Told(f"{len(locked)} runs")
+
+    return work
+
+
+@operation(
+    "timeout_sweep",
+    "a scheduler wakes deferred tasks whose trigger took too long",
+    [("deferred", "scheduled")],
+    comes_again=True,
+)
+def timeout_sweep(world: World, number: int) -> Callable[[], Told]:
+    find(RUNNER, "SchedulerJobRunner.check_trigger_timeouts")
+
+    def work() -> Told:
+        supply(scheduler(world, number).check_trigger_timeouts)
+        return Told("done")
+
+    return work
+
+
+@operation("unreferenced_trigger_cleanup", "a scheduler removes triggers that nothing refers to", comes_again=True)
+def unreferenced_trigger_cleanup(world: World, number: int) -> Callable[[], Told]:
+    find(RUNNER, "SchedulerJobRunner._remove_unreferenced_triggers")
+
+    def work() -> Told:
+        supply(scheduler(world, number)._remove_unreferenced_triggers)
+        return Told("done")
+
+    return work
+
+
+@operation(
+    "orphan_adoption",
+    "a scheduler takes over, or resets, the tasks of a scheduler that died",
+    [("queued", "none"), ("scheduled", "none"), ("running", "none"), ("restarting", "none")],
+    comes_again=True,
+)
+def orphan_adoption(world: World, number: int) -> Callable[[], Told]:
+    find(RUNNER, "SchedulerJobRunner.adopt_or_reset_orphaned_tasks")
+
+    def work() -> Told:
+        supply(scheduler(world, number).adopt_or_reset_orphaned_tasks)
+        return Told("done")
+
+    return work
+
+
+@operation(
+    "executor_events",
+    "a scheduler hears from its executor that a worker has exited well",
+    [(before, after) for before in ("queued", "running", "scheduled") for after in ("failed", "up_for_retry")],
+)
+def executor_events(world: World, number: int) -> Callable[[], Told]:
+    """The first task's, of its first try."""
+    create_session = find("airflow.utils.session", "create_session")
+    process = find(RUNNER, "SchedulerJobRunner.process_executor_events")
+    key_class = find("airflow.models.taskinstancekey", "TaskInstanceKey")
+
+    def work() -> Told:
+        runner = scheduler(world, 0)
+        runner.executor.event_buffer[key_class(world.dag_id, "task_0", world.run_id, 1, -1)] = ("success", None)
+        with create_session(scoped=False) as session:
+            supply(
+                process,
+                executor=runner.executor,
+                job_id=runner.job.id,
+                scheduler_dag_bag=runner.scheduler_dag_bag,
+                session=session,
+            )
+        return Told("done")
+
+    return work

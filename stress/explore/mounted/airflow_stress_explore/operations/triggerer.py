@@ -1,0 +1,69 @@
+"""What triggerers do in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from airflow_stress_explore.world import Told, World, find, operation, supply
+
+CAPACITY = 10
+HEALTH_THRESHOLD_S = 3600
+
+
+@operation("trigger_assignment", "a triggerer takes triggers that wait, and looks which are its own", comes_again=True)
+def trigger_assignment(world: World, number: int) -> Callable[[], Told]:
+    """As `TriggerRunnerSupervisor.load_triggers`: assign, then read what it is to run."""
+    trigger = find("airflow.models.trigger", "Trigger")
+    job = world.jobs[f"triggerer-{number}"]
+
+    def work() -> Told:
+        supply(
+            trigger.assign_unassigned,
+            triggerer_id=job,
+            capacity=CAPACITY,
+            health_check_threshold=HEALTH_THRESHOLD_S,
+            **_session_free(),
+        )
+        owned = supply(trigger.ids_for_triggerer, triggerer_id=job)
+        return Told(f"{len(owned)} triggers", owned=tuple(f"trigger {id_}" for id_ in owned))
+
+    return work
+
+
+def _session_free() -> dict[str, None]:
+    """`queues` and `team_name` of later releases: none, as a triggerer without options."""
+    return {"queues": None, "team_name": None}
+
+
+@operation("trigger_event", "a triggerer hands in the event of a deferred task's trigger", [("deferred", "scheduled")])
+def trigger_event(world: World, number: int) -> Callable[[], Told]:
+    trigger = find("airflow.models.trigger", "Trigger")
+    event = find("airflow.triggers.base", "TriggerEvent")
+
+    def work() -> Told:
+        supply(trigger.submit_event, trigger_id=world.triggers[0], event=event({"from": number}))
+        return Told("done")
+
+    return work
+
+
+@operation("trigger_failure", "a triggerer hands in that a deferred task's trigger failed", [("deferred", "scheduled")])
+def trigger_failure(world: World, number: int) -> Callable[[], Told]:
+    trigger = find("airflow.models.trigger", "Trigger")
+
+    def work() -> Told:
+        supply(trigger.submit_failure, trigger_id=world.triggers[0], exc=["it failed"])
+        return Told("done")
+
+    return work
+
+
+@operation("trigger_cleanup", "a triggerer removes triggers that nothing refers to", comes_again=True)
+def trigger_cleanup(world: World, number: int) -> Callable[[], Told]:
+    trigger = find("airflow.models.trigger", "Trigger")
+
+    def work() -> Told:
+        supply(trigger.clean_unused)
+        return Told("done")
+
+    return work

@@ -1,0 +1,86 @@
+"""The pairs: who races, and on what. Data only; the harness reads it, too.
+
+A pair is a line: its operations (A, B, ... in this order) and the ingredients of the state that they begin with
+(`data.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Operations that race."""
+
+    operations: tuple[str, ...]
+    state: tuple[str, ...]
+    note: str = ""
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """As one types it."""
+        return "+".join(self.operations) + (f":{self.variant}" if self.variant else "")
+
+
+_RUNNING = ("running_run",)
+_DEFERRED = ("deferred_run", "two_schedulers")
+
+_PAIRS = (
+    Pair(("state_update", "dag_version_refresh"), ("running_run", "new_version"), "a task ends, its DAG is new"),
+    Pair(("deadline_check", "deadline_check"), ("running_run", "expired_deadline"), "two schedulers, one deadline"),
+    Pair(
+        ("trigger_assignment", "trigger_assignment"),
+        ("running_run", "callback_trigger", "two_triggerers"),
+        "two triggerers, one callback's trigger",
+    ),
+    Pair(
+        ("trigger_assignment", "trigger_assignment"),
+        ("deferred_run", "two_triggerers"),
+        "two triggerers, one task's trigger",
+        variant="task",
+    ),
+    Pair(("state_update", "run_scheduling"), _RUNNING, "a task ends, its run is examined"),
+    Pair(("state_update", "state_update"), _RUNNING, "two tasks of a run end"),
+    Pair(("failure", "failure"), ("fail_fast_run",), "two tasks of a fail_fast DAG fail"),
+    Pair(("failure", "state_update"), ("fail_fast_run",), "of a fail_fast DAG one task fails, one ends well"),
+    Pair(("asset_update", "asset_update"), ("running_run", "asset_consumers"), "two tasks with the same two outlets"),
+    Pair(("same_asset_update", "same_asset_update"), ("running_run", "asset_consumers"), "two tasks with one outlet"),
+    Pair(("state_update", "marking"), _RUNNING, "a task ends while somebody marks it failed"),
+    Pair(("state_update", "clearing"), _RUNNING, "a task ends while somebody clears it"),
+    Pair(("heartbeat", "clearing"), _RUNNING, "a task's heartbeat while somebody clears it"),
+    Pair(("deferral", "clearing"), _RUNNING, "a task defers while somebody clears it"),
+    Pair(("deferral", "marking"), _RUNNING, "a task defers while somebody marks it failed"),
+    Pair(("deferral", "dag_version_refresh"), ("running_run", "new_version"), "a task defers, its DAG is new"),
+    Pair(("enter_running", "enter_running"), ("queued_run",), "two workers start one task"),
+    Pair(("enter_running", "orphan_adoption"), ("queued_run", "dead_scheduler"), "a task starts while it is reset"),
+    Pair(("enter_running", "marking"), ("queued_run",), "a task starts while somebody marks it failed"),
+    Pair(("enter_running", "clearing"), ("queued_run",), "a task starts while somebody clears it"),
+    Pair(("enter_running", "dag_version_refresh"), ("queued_run", "new_version"), "a task starts, its DAG is new"),
+    Pair(("trigger_event", "timeout_sweep"), _DEFERRED, "a trigger fires as its task times out"),
+    Pair(("trigger_event", "trigger_event"), _DEFERRED, "two triggerers hand in one trigger's event"),
+    Pair(("trigger_event", "clearing"), _DEFERRED, "a trigger fires while somebody clears its task"),
+    Pair(("trigger_event", "marking"), _DEFERRED, "a trigger fires while somebody marks its task failed"),
+    Pair(("trigger_event", "dag_version_refresh"), (*_DEFERRED, "new_version"), "a trigger fires, the DAG is new"),
+    Pair(("trigger_event", "executor_events"), _DEFERRED, "a trigger fires before the executor's event is heard"),
+    Pair(("trigger_event", "trigger_cleanup"), _DEFERRED, "a trigger fires during a clean-up"),
+    Pair(("timeout_sweep", "trigger_cleanup"), (*_DEFERRED, "unused_trigger"), "a time-out during a clean-up"),
+    Pair(("deferral", "trigger_cleanup"), _RUNNING, "a task defers during a clean-up of triggers"),
+    Pair(("deferral", "unreferenced_trigger_cleanup"), _RUNNING, "the same, of a scheduler's"),
+    Pair(("trigger_cleanup", "trigger_cleanup"), ("running_run", "unused_trigger"), "two clean-ups"),
+    Pair(
+        ("callback_enqueue", "callback_enqueue"), ("running_run", "executor_callback"), "two schedulers, one callback"
+    ),
+    Pair(("orphan_adoption", "orphan_adoption"), ("queued_run", "dead_scheduler"), "two schedulers, one dead one"),
+    Pair(("orphan_adoption", "state_update"), ("running_run", "dead_scheduler"), "a task ends while it is adopted"),
+    Pair(("run_scheduling", "run_scheduling"), ("fresh_run",), "two schedulers, one run"),
+    Pair(("run_scheduling", "clearing"), ("finished_run",), "a run ends while somebody clears its task"),
+    Pair(("run_scheduling", "marking"), ("fresh_run",), "a run is examined while somebody marks its task"),
+    Pair(("clearing", "clearing"), _RUNNING, "two people clear one task"),
+    Pair(("clearing", "marking"), _RUNNING, "one clears, one marks a task"),
+    Pair(("marking", "marking"), _RUNNING, "two people mark one task"),
+    Pair(("executor_events", "state_update"), ("running_run", "two_schedulers"), "a worker's exit is heard as it ends"),
+)
+
+PAIRS: dict[str, Pair] = {pair.name: pair for pair in _PAIRS}

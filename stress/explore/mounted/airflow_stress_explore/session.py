@@ -1,0 +1,185 @@
+"""A pair made ready to be played any number of times."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_stress_explore import data, invariants
+from airflow_stress_explore.engine import COMMIT, Actor, Engine, Policy, Step, listen
+from airflow_stress_explore.invariants import Failure, Outcome
+from airflow_stress_explore.pairs import Pair
+from airflow_stress_explore.reset import Database, comparable, ids
+from airflow_stress_explore.world import OPERATIONS, UnknownInternals, World
+
+_STRANGE = (AttributeError, ImportError, NameError, TypeError, UnknownInternals)
+"""Errors of an actor that runs with nobody beside it: no race, but code that the operation was not written for."""
+
+_STATES = "SELECT id::text, coalesce(state, 'none') FROM task_instance"
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Of one order of the actors."""
+
+    at_once: Outcome
+    later: Outcome
+
+
+class InOrder:
+    """The policy: one actor after the other."""
+
+    def __init__(self, order: Sequence[str]) -> None:
+        self._order = order
+
+    def choose(self, engine: Engine, standing: Sequence[Actor], current: Actor | None) -> Actor:  # noqa: ARG002
+        return min(standing, key=lambda actor: self._order.index(actor.name))
+
+
+def actor_name(number: int) -> str:
+    """A, B, C, ..."""
+    return chr(ord("A") + number)
+
+
+class Session:
+    """A pair on its database."""
+
+    def __init__(self, pair: Pair, release: str, database: Database) -> None:
+        """Make the starting state, and keep it. Raises UnknownInternals for an operation that this release hasn't."""
+        from airflow import settings
+
+        import airflow_stress_explore.operations  # noqa: F401 - registers them
+
+        prepare_process()
+        self.pair = pair
+        self.operations = [OPERATIONS[name] for name in pair.operations]
+        self.database = database
+        database.begin_again()
+        self.world: World = data.build(pair.state, release)
+        settings.Session.remove()
+        self.database.keep()
+        everything = self.database.contents(self.database.schema.tables)
+        self._fixed = ids(everything)
+        self._starting_rows = {table: tuple(comparable(rows, self._fixed)) for table, rows in everything.items()}
+        self._starting_states: dict[str, str] = dict(self.database.query(_STATES))
+        self._written: set[str] = set()
+        self._touched: set[str] = set()
+        self._moves: list[tuple[str, str, str]] = []
+        self._states: dict[str, str] = {}
+        for number, operation in enumerate(self.operations):
+            try:
+                operation.make(self.world, number)
+            except UnknownInternals as unknown:
+                raise UnknownInternals(f"{operation.name}: {unknown}") from unknown
+
+    def play(self, policy: Policy, watch: Callable[[Engine, Step], None] | None = None) -> Engine | None:
+        """Run the pair from its starting state under a policy; None if the policy abandoned it."""
+        self.database.restore(self._written)
+        self._written = set()
+        self._moves = []
+        self._states = dict(self._starting_states)
+        return self._run(range(len(self.operations)), policy, watch)
+
+    def _run(
+        self, numbers: Iterable[int], policy: Policy, watch: Callable[[Engine, Step], None] | None = None
+    ) -> Engine | None:
+        work = {
+            actor_name(number): (self.operations[number].name, self.operations[number].make(self.world, number))
+            for number in numbers
+        }
+
+        def each_step(engine: Engine, step: Step) -> None:
+            if step.what == COMMIT and "task_instance" in step.touch.footprint.writes:
+                self._note_moves()
+            if watch is not None:
+                watch(engine, step)
+
+        engine = Engine(work, self.database, self.database.schema, each_step)
+        try:
+            return engine if engine.run(policy) else None
+        finally:
+            self._written |= engine.written
+            self._touched |= engine.written
+
+    def judge(self, engine: Engine, one_by_one: Sequence[Outcomes] = ()) -> list[Failure]:
+        """What a schedule that has ended violates. `one_by_one`: what is right, as `outcomes_one_by_one` gives it."""
+        contents = self.database.contents(self._touched)
+        failures = invariants.check(engine, self.world, self.operations, contents, self._moves)
+        if failures or not one_by_one:
+            return failures
+        found = self._outcome(engine, contents)
+        if found in [outcomes.at_once for outcomes in one_by_one]:
+            return []
+        # Whoever comes again has time to do what it left undone.
+        return invariants.lost_update(self._later(engine), [outcomes.later for outcomes in one_by_one])
+
+    def outcomes_one_by_one(self) -> list[Outcomes]:
+        """The outcomes of the actors one after the other, in each order."""
+        found: list[Outcomes] = []
+        for order in itertools.permutations(actor_name(number) for number in range(len(self.operations))):
+            engine = self.play(InOrder(order))
+            assert engine is not None  # this policy abandons nothing
+            for actor in engine.actors:
+                if isinstance(actor.error, _STRANGE):
+                    raise UnknownInternals(f"{actor.operation}: {_where(actor.error)}") from actor.error
+            at_once = self._outcome(engine, self.database.contents(self._touched))
+            found.append(Outcomes(at_once, self._later(engine)))
+        return found
+
+    def _later(self, engine: Engine) -> Outcome:
+        """The outcome after those that come again have done so, and what was told to the others."""
+        again = [number for number, operation in enumerate(self.operations) if operation.comes_again]
+        if again:
+            self._run(again, InOrder([actor_name(number) for number in again]))
+        outcome = self._outcome(engine, self.database.contents(self._touched))
+        told = tuple("" if self.operations[number].comes_again else text for number, text in enumerate(outcome.told))
+        return Outcome(told, outcome.tables)
+
+    def _outcome(self, engine: Engine, contents: Mapping[str, Any]) -> Outcome:
+        return invariants.outcome(engine, contents, self._fixed, self._starting_rows)
+
+    def _note_moves(self) -> None:
+        now: dict[str, str] = dict(self.database.query(_STATES))
+        for instance, state in now.items():
+            before = self._states.get(instance, state)
+            if before != state:
+                self._moves.append((instance, before, state))
+        self._states = now
+
+
+def _where(error: BaseException) -> str:
+    """An error, and the line of Airflow's that it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if "airflow_stress_explore" not in frame.filename]
+    place = f" (in {theirs[-1].name}, {theirs[-1].filename.rpartition('/')[2]}:{theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+@functools.cache
+def database_of_process() -> Database:
+    """The one that the Airflow in this process is configured with."""
+    return Database(
+        os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("postgresql+psycopg2://", "postgresql://")
+    )
+
+
+@functools.cache
+def prepare_process() -> None:
+    """Make this process one whose statements stop, and in which nothing waits for time to pass."""
+    import sys
+    from types import SimpleNamespace
+
+    import tenacity.nap
+    from airflow import settings
+
+    listen(settings.engine)
+    # Airflow's retries after a database error pause for seconds. The pause is no part of the race: other actors take as
+    # many steps as the schedule says meanwhile.
+    tenacity.nap.time = SimpleNamespace(sleep=lambda _seconds: None)
+    # Two threads run Python only when one was let go by the other's commit; then neither should wait for 5 ms.
+    sys.setswitchinterval(0.0005)

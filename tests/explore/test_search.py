@@ -1,0 +1,59 @@
+"""The search with no hint of where to look: it finds what is known, plays it again, and finds nothing on fixed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from stress.cli import main
+
+PAIR = "state_update+dag_version_refresh"
+
+
+def explore(*words: str) -> int:
+    return main(["explore", *words])
+
+
+def test_the_deadlock_of_3_2_1_is_found_and_played_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore(PAIR, "--airflow", "3.2.1") == 1
+    out = capsys.readouterr().out
+    found = re.search(r"schedule (\w+) fails \(number \d+ after ([\d.]+) s\)\n  deadlock: ", out)
+    assert found is not None, out
+    assert float(found[2]) < 10
+
+    assert explore(PAIR, "--airflow", "3.2.1", "--replay", found[1], "--times", "20") == 1
+    assert capsys.readouterr().out.splitlines()[-1].endswith("20 of 20 fail")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [PAIR, "deadline_check+deadline_check", "trigger_assignment+trigger_assignment"],
+)
+def test_on_fixed_all_schedules_are_tried_and_none_fails(pair: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore(pair, "--airflow", "3.2.1", "--fixes", "fixed") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.search(r": [1-9]\d* schedules tried with at most 2 preemptions, \d+ beginnings left out", last), last
+
+
+@pytest.mark.parametrize(
+    ("pair", "invariant"),
+    [
+        ("deadline_check+deadline_check", "duplicate"),
+        ("trigger_assignment+trigger_assignment", "duplicate"),
+    ],
+)
+def test_on_stock_the_known_ones_fail(pair: str, invariant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore(pair, "--airflow", "3.2.1", "--preemptions", "1") == 1
+    assert f"  {invariant}: " in capsys.readouterr().out
+
+
+def test_a_budget_that_ends_first_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore("orphan_adoption+orphan_adoption", "--airflow", "3.2.1", "--budget", "0.1s") == 2
+    assert capsys.readouterr().out.splitlines()[-1] == "The budget of 0 s ended before all were tried."
+
+
+def test_an_operation_that_the_release_has_not_is_named_and_others_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore("callback_enqueue+callback_enqueue", "--airflow", "3.1.8") == 3
+    assert "3.1.8 is not what the operation" in capsys.readouterr().err
+    assert explore("trigger_assignment+trigger_assignment:task", "--airflow", "3.1.8", "--preemptions", "0") == 0

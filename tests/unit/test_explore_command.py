@@ -1,0 +1,198 @@
+"""`stress repro`, `stress explore` and `stress list pairs` as a user types them; what the process tells is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stress.cli import main
+from stress.explore import command
+from stress.explore.catalogue import COROUTINE_PAIRS, PAIRS, RACES, races_named
+from stress.explore.listing import render, shorten
+from stress.explore.runner import Runner, RunnerFailed
+
+STEPS: list[dict[str, Any]] = [
+    {"actor": "A", "operation": "state_update", "what": "SELECT a, b FROM task_instance WHERE x = %(x_1)s FOR UPDATE",
+     "locks": ["task_instance raced/run/task_0"], "waited_for": None, "outcome": "1 rows"},
+    {"actor": "B", "operation": "dag_version_refresh", "what": "UPDATE task_instance SET a=1",
+     "locks": [], "waited_for": "A: task_instance raced/run/task_0", "outcome": "2 rows"},
+    {"actor": "A", "operation": "state_update", "what": "COMMIT", "locks": [], "waited_for": None, "outcome": ""},
+]  # fmt: skip
+SUMMARY = {"kind": "summary", "tried": 3, "pruned": 1, "failed": 0, "exhausted": True, "seconds": 0.1}
+
+
+def schedule(number: int, *invariants: str) -> dict[str, Any]:
+    failures = [{"invariant": invariant, "detail": "why"} for invariant in invariants]
+    return {"kind": "schedule", "n": number, "schedule": "A4B", "ok": not failures, "failures": failures,
+            "steps": STEPS if number == 1 else []}  # fmt: skip
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Say what the process tells; gives the requests that it was asked."""
+
+    def tell(*lines: dict[str, Any], statuses: dict[str, str] | None = None) -> list[dict[str, Any]]:
+        requests: list[dict[str, Any]] = []
+
+        def ask(self: Runner, request: dict[str, Any], **_: Any) -> Iterator[dict[str, Any]]:
+            requests.append({**request, "release": self.release.version, "fixes": tuple(self.fixes)})
+            yield from lines
+            self.statuses = dict.fromkeys(self.fixes, "loaded") if statuses is None else statuses
+
+        monkeypatch.setattr(Runner, "ask", ask)
+        return requests
+
+    return tell
+
+
+def test_a_race_that_occurred_ends_with_its_count_and_code_1(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    requests = told(schedule(1, "deadlock"), schedule(2), schedule(3, "deadlock"), SUMMARY)
+    assert main(["repro", "deadlock", "--times", "3"]) == 1
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "deadlock on 3.2.1, stock: 2 of 3"
+    assert "waits for A: task_instance raced/run/task_0" in out
+    assert requests == [{"command": "repro", "twin": "deadlock", "times": 3, "release": "3.2.1", "fixes": ()}]
+
+
+def test_a_race_that_never_occurred_ends_with_code_0(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    requests = told(schedule(1), SUMMARY)
+    assert main(["repro", "deadlock", "--fixes", "fixed"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "deadlock on 3.2.1, fixed: 0 of 1"
+    assert "state_update_lock_scope" in requests[0]["fixes"]
+
+
+def test_a_race_of_two_causes_is_played_by_both_twins(told: Any) -> None:
+    requests = told(schedule(1, "duplicate"), SUMMARY)
+    assert main(["repro", "duplicate_callback"]) == 1
+    assert [request["twin"] for request in requests] == [twin.name for twin in races_named("duplicate_callback")]
+
+
+def test_a_cause_that_the_release_has_not_is_said(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    requests = told(schedule(1, "duplicate"), SUMMARY)
+    assert main(["repro", "duplicate_callback", "--airflow", "3.3.2"]) == 1
+    assert [request["twin"] for request in requests] == ["duplicate_callback_triggerers"]
+    assert "duplicate_callback_schedulers: Airflow 3.3.2 hasn't it" in capsys.readouterr().out
+
+
+def test_a_race_that_the_release_has_not_is_played_and_said(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    told(schedule(1), SUMMARY)
+    assert main(["repro", "deadlock", "--airflow", "3.3.2"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "Airflow 3.3.2 hasn't this race: it is in 3.2.1",
+        "deadlock on 3.3.2, stock: 0 of 1",
+    ]
+
+
+def test_without_a_release_one_that_has_the_race_is_taken(told: Any) -> None:
+    requests = told(schedule(1, "false_success"), SUMMARY)
+    assert main(["repro", "false_failed"]) == 1
+    assert requests[0]["release"] == "3.3.2"
+
+
+@pytest.mark.parametrize("status", ["refused", "error", "silent"])
+def test_a_fix_that_did_not_load_is_no_result(told: Any, status: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told(schedule(1), SUMMARY, statuses={"state_update_lock_scope": status} if status != "silent" else {})
+    assert main(["repro", "deadlock", "--fixes", "state_update_lock_scope"]) == 3
+    captured = capsys.readouterr()
+    assert "did not load" in captured.err
+    assert " of 1" not in captured.out
+
+
+def test_all_mistakes_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["repro", "nothing", "--airflow", "2.0.0", "--times", "0"]) == 64
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert main(["explore", "nothing", "--preemptions", "x", "--times", "3", "--budget", "1d", "--fixes", "nope"]) == 64
+    assert len(capsys.readouterr().err.splitlines()) == 5
+
+
+def test_a_string_that_is_no_schedule_is_a_bad_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "deadline_check+deadline_check", "--replay", "4A"]) == 64
+    assert "is no schedule" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("summary", "code"),
+    [
+        ({}, 0),
+        ({"failed": 2}, 1),
+        ({"exhausted": False}, 2),
+        ({"failed": 2, "exhausted": False}, 1),
+    ],
+)
+def test_a_search_ends_with_its_code(
+    told: Any, summary: dict[str, Any], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(schedule(7, "deadlock"), SUMMARY | summary)
+    assert main(["explore", "state_update+dag_version_refresh", "--budget", "5s"]) == code
+    out = capsys.readouterr().out
+    assert "schedule A4B fails (number 7)" in out
+    assert "3 schedules tried with at most 2 preemptions" in out
+
+
+def test_a_replay_says_how_often_it_failed(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    requests = told(schedule(1, "deadlock"), schedule(2, "deadlock"), SUMMARY | {"tried": 2, "failed": 2})
+    words = ["explore", "state_update+dag_version_refresh", "--replay", "A4B", "--times", "2"]
+    assert main(words) == 1
+    assert requests[0]["replay"] == "A4B"
+    assert capsys.readouterr().out.splitlines()[-1].endswith("schedule A4B: 2 of 2 fail")
+
+
+def test_a_release_that_an_operation_does_not_know_is_told(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    told({"kind": "unknown_operation", "operation": "callback_enqueue", "why": "there is no _enqueue"})
+    assert main(["explore", "callback_enqueue+callback_enqueue", "--airflow", "3.1.8"]) == 3
+    err = capsys.readouterr().err
+    assert "Airflow 3.1.8 is not what the operation callback_enqueue knows: there is no _enqueue" in err
+
+
+def test_a_process_that_failed_is_a_fault_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(*_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+        raise RunnerFailed("it ended")
+        yield {}
+
+    monkeypatch.setattr(Runner, "ask", ask)
+    assert main(["repro", "deadlock"]) == 3
+    assert capsys.readouterr().err == "stress: it ended\n"
+
+
+@pytest.mark.parametrize("what", ["pairs", "twins"])
+def test_lists(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", what]) == 0
+    out = capsys.readouterr().out
+    for name in PAIRS if what == "pairs" else RACES:
+        assert name in out
+
+
+def test_the_operations_of_each_pair_are_named_by_it() -> None:
+    database = [name for name in PAIRS if name not in COROUTINE_PAIRS]
+    assert len(database) >= 12
+    assert all("+" in name for name in database)
+
+
+def test_the_listing_stands_the_actors_side_by_side() -> None:
+    lines = render(STEPS, width=40).splitlines()
+    assert lines[0].split("   ")[0] == "A: state_update"
+    assert lines[0].endswith("B: dag_version_refresh")
+    mine = [line for line in lines if line.startswith("  locks")]
+    theirs = [line for line in lines if "waits for A" in line]
+    assert len(mine) == len(theirs) == 1
+    assert theirs[0].index("waits") > 40
+    assert lines[-1] == "COMMIT"
+
+
+def test_a_statement_is_shortened_to_what_matters() -> None:
+    assert (
+        shorten("SELECT a, b FROM t WHERE x = %(x_1)s::UUID FOR UPDATE") == "SELECT ... FROM t WHERE x = :x FOR UPDATE"
+    )
+    assert shorten("INSERT INTO log (a, b) VALUES (1)") == "INSERT INTO log ..."
+    long = "SELECT a FROM t WHERE " + "x = 1 AND " * 40 + "y = 2 FOR UPDATE OF t SKIP LOCKED"
+    assert len(shorten(long)) <= 150
+    assert shorten(long).endswith("FOR UPDATE OF t SKIP LOCKED")
+
+
+def test_the_fix_of_each_race_is_known() -> None:
+    assert command.fix_race("state_update_lock_scope") == "deadlock"

@@ -1,0 +1,97 @@
+"""What a statement touches, and which steps depend on each other's order."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_stress_explore.footprint import ADVISORY, Footprint, Schema, Touch, dependent, footprint
+
+SCHEMA = Schema.of(
+    ["dag", "dag_run", "task_instance", "xcom", "log"],
+    [("task_instance", "dag_run"), ("xcom", "task_instance"), ("dag_run", "dag")],
+)
+
+
+def of(statement: str) -> Footprint:
+    return footprint(statement, SCHEMA)
+
+
+def test_a_plain_select_only_reads() -> None:
+    assert of("SELECT a FROM task_instance JOIN dag_run ON x = y") == Footprint(
+        reads=frozenset({"task_instance", "dag_run"})
+    )
+
+
+def test_for_update_locks_every_table_of_the_statement() -> None:
+    found = of("SELECT a FROM task_instance JOIN dag_run AS dag_run_1 ON x = y WHERE z = %(z)s FOR UPDATE")
+    assert found.locks == {"task_instance", "dag_run"}
+    assert found.writes == frozenset()
+
+
+@pytest.mark.parametrize(
+    "clause",
+    ["FOR UPDATE OF task_instance", "FOR NO KEY UPDATE OF task_instance SKIP LOCKED", "for share of ti nowait"],
+)
+def test_for_update_of_locks_that_table_alone(clause: str) -> None:
+    found = of(f"SELECT ti.a FROM task_instance AS ti JOIN dag_run ON x = y {clause}")
+    assert found.locks == {"task_instance"}
+    assert found.reads == {"dag_run"}
+
+
+def test_a_write_shares_the_rows_that_its_foreign_keys_point_to() -> None:
+    found = of("UPDATE task_instance SET state='x' WHERE id IN (SELECT id FROM log)")
+    assert found == Footprint(
+        reads=frozenset({"log"}),
+        locks=frozenset({"task_instance"}),
+        shares=frozenset({"dag_run"}),
+        writes=frozenset({"task_instance"}),
+    )
+
+
+def test_a_delete_writes_what_points_to_its_table() -> None:
+    assert of("DELETE FROM dag_run WHERE id = 1").writes == {"dag_run", "task_instance", "xcom"}
+
+
+def test_an_upsert_does_not_update_a_table_called_set() -> None:
+    assert of("INSERT INTO log (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2").writes == {"log"}
+
+
+def test_a_value_is_no_table() -> None:
+    assert of("SELECT 'dag_run' FROM log").reads == {"log"}
+
+
+def test_advisory_locks_are_locked() -> None:
+    assert ADVISORY in of("SELECT pg_try_advisory_xact_lock(1)").locks
+
+
+READ = Touch(of("SELECT a FROM task_instance"))
+WRITE = Touch(of("UPDATE task_instance SET a = 1"))
+LOCK = Touch(of("SELECT a FROM task_instance FOR UPDATE"))
+LOCK_RUN = Touch(of("SELECT a FROM dag_run FOR UPDATE"))
+INSERT_XCOM = Touch(of("INSERT INTO xcom (a) VALUES (1)"))
+COMMIT = Touch(WRITE.footprint, ends=True)
+ROLLBACK = Touch(Footprint(locks=WRITE.footprint.locks, shares=WRITE.footprint.shares), ends=True)
+OTHER_COMMIT = Touch(of("INSERT INTO log (a) VALUES (1)"), ends=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (READ, WRITE, False),  # not committed, so not seen
+        (READ, COMMIT, True),
+        (READ, ROLLBACK, False),
+        (READ, READ, False),
+        (WRITE, WRITE, True),
+        (LOCK, WRITE, True),
+        (LOCK, COMMIT, True),
+        (LOCK, ROLLBACK, True),
+        (LOCK_RUN, WRITE, True),  # by the foreign key
+        (INSERT_XCOM, INSERT_XCOM, True),
+        (Touch(of("INSERT INTO log (a) VALUES (1)")), WRITE, False),
+        (COMMIT, COMMIT, True),
+        (COMMIT, OTHER_COMMIT, False),
+    ],
+)
+def test_dependence_is_what_read_committed_makes_it(one: Touch, other: Touch, expected: bool) -> None:
+    assert dependent(one, other) is expected
+    assert dependent(other, one) is expected
