@@ -1,7 +1,7 @@
 """What there is to reproduce and to explore: the database's pairs and twins, and the coroutines'.
 
 The database's are data that this process can read; the coroutines' stand beside code that needs a release's
-environment, so that their names are repeated here (`tests/airflow/test_explore_catalogue.py` compares).
+environment, so that their names are repeated here.
 """
 
 from __future__ import annotations
