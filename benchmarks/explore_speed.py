@@ -2,12 +2,13 @@
 
     .venv/bin/python benchmarks/explore_speed.py [X.Y.Z]
 
-For some pairs on the release with its fixes: the schedules of a whole search a second, and those that were broken off
-where they turned out to be equivalent. For the reset: medians of 30 of each way that brings back five small tables.
+For some pairs on the release with its fixes: the schedules of a whole search a second, played one at a time, and as
+many at once as there are cores. For the reset: medians of 30 of each way that brings back five small tables.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import time
@@ -25,9 +26,13 @@ PAIRS = (
     "state_update+dag_version_refresh",
     "deadline_check+deadline_check",
     "trigger_assignment+trigger_assignment",
-    "trigger_event+trigger_event",
+    "run_scheduling+run_scheduling",
     "trigger_assignment+trigger_assignment:task",
 )
+PREEMPTIONS = 4
+"""Enough for searches of a second and more: shorter ones say little of a rate."""
+
+CORES = len(os.sched_getaffinity(0))
 TABLES = ("task_instance", "dag_run", "log", "trigger", "job")
 REPEATS = 30
 
@@ -36,18 +41,19 @@ def main(version: str) -> None:
     """Measure and print."""
     release = check(version)
     for pair in PAIRS:
-        runner = Runner(release, fixes.resolve("all", release), print)
-        request = {"command": "explore", "pair": pair, "preemptions": 2, "budget_s": 60.0}
-        began = time.monotonic()
-        lines = runner.ask(request, coroutines=False, budget_s=60)
-        summary = [line for line in lines if line["kind"] == "summary"][-1]
-        print(
-            f"{pair}: {summary['tried']} schedules in {summary['seconds']:.2f} s, "
-            f"{summary['tried'] / summary['seconds']:.0f} a second "
-            f"({summary['played'] / summary['seconds']:.0f} with those broken off, "
-            f"{1000 * summary['cpu_seconds'] / summary['played']:.1f} ms of CPU each); "
-            f"{time.monotonic() - began:.1f} s with all that is around it"
-        )
+        for players in (1, CORES):
+            runner = Runner(release, fixes.resolve("all", release), print)
+            request = {"command": "explore", "pair": pair, "preemptions": PREEMPTIONS, "budget_s": 60.0, "replay": None}
+            began = time.monotonic()
+            lines = runner.ask(request, coroutines=False, budget_s=60, players=players)
+            summary = [line for line in lines if line["kind"] == "summary"][-1]
+            print(
+                f"{pair}, {players} at once: {summary['tried']} schedules in {summary['seconds']:.2f} s, "
+                f"{summary['tried'] / summary['seconds']:.0f} a second "
+                f"({summary['played']} played, {summary['pruned']} beginnings left out as equivalent; "
+                f"{1000 * summary['cpu_seconds'] / summary['played'] * players:.1f} ms of CPU each in the process); "
+                f"{time.monotonic() - began:.1f} s with all that is around it"
+            )
     reset(version)
 
 

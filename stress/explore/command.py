@@ -7,6 +7,7 @@ load, or a release whose code a twin or pair does not know.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_TIMES = 10_000
 _MOST_PREEMPTIONS = 20
+_MOST_PLAYERS = 8
+"""Each needs a core, 250 MB and a database."""
+
 _SHOWN = 12
 """Failing schedules of a search that are shown with what fails; further ones are shown as their string alone."""
 
@@ -150,7 +154,8 @@ def _explore(pair: str, arm: _Arm, bound: int, replay: str | None, budget_s: flo
     runner = Runner(arm.release, arm.fixes, _progress)
     shown = 0
     summary: dict[str, Any] | None = None
-    for line in runner.ask(request, coroutines=coroutines, budget_s=budget_s):
+    players = 1 if replay is not None else min(len(os.sched_getaffinity(0)), _MOST_PLAYERS)
+    for line in runner.ask(request, coroutines=coroutines, budget_s=budget_s, players=players):
         if line["kind"] == "unknown_operation":
             raise StressError(_unknown(arm.release.version, line))
         if line["kind"] == "summary":
@@ -169,6 +174,11 @@ def _explore(pair: str, arm: _Arm, bound: int, replay: str | None, budget_s: flo
         f"{where}: {summary['tried']} schedules tried with at most {bound} preemptions, {summary['pruned']} beginnings "
         f"left out as equivalent, {summary['failed']} fail; {summary['seconds']:.1f} s, {rate:.0f} a second"
     )
+    if summary.get("surprises"):
+        print(
+            f"{summary['surprises']} steps came to something else than the same steps before: this pair depends on "
+            "more than its statements say, so schedules may have been left out"
+        )
     if summary["failed"]:
         print(f"again: stress explore {pair} --airflow {arm.release.version} --fixes {arm.label} --replay SCHEDULE")
         return 1

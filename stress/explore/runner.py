@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import threading
 import time
@@ -47,8 +48,13 @@ class Runner:
     statuses: dict[str, str] = field(default_factory=dict)
     """What each fix reported, once the request was served."""
 
-    def ask(self, request: dict[str, Any], *, coroutines: bool, budget_s: float) -> Iterator[dict[str, Any]]:
-        """Serve a request; yields the lines. Raises RunnerFailed, or another StressError of the machine."""
+    def ask(
+        self, request: dict[str, Any], *, coroutines: bool, budget_s: float, players: int = 1
+    ) -> Iterator[dict[str, Any]]:
+        """Serve a request; yields the lines. Raises RunnerFailed, or another StressError of the machine.
+
+        `players`: how many schedules a search of the database plays at once, each on a database of its own.
+        """
         environment = environment_for(self.release, progress=self.progress)
         kept = None if coroutines else lab.kept_directory(self.release, self.progress)
         guard = RunGuard()
@@ -82,9 +88,13 @@ class Runner:
             stack.callback(_end, process)
             if not coroutines:
                 server.start()
+                names = [f"{lab.DATABASE}_{number}" for number in range(2, players + 1)]
+                for name in names:
+                    server.create_database(name, template=lab.DATABASE)
+                databases = [server.sqlalchemy_url(name, "explore") for name in names]
                 assert process.stdin is not None
                 with contextlib.suppress(BrokenPipeError):  # it is told below that the process has ended
-                    process.stdin.write(json.dumps(request).encode() + b"\n")
+                    process.stdin.write(json.dumps({**request, "databases": databases}).encode() + b"\n")
                     process.stdin.close()
             yield from self._lines(process, log, budget_s)
             self.statuses = _statuses(reports)
@@ -120,7 +130,7 @@ class Runner:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # it has a session of its own, with its players
     process.wait(timeout=30)
     for stream in (process.stdin, process.stdout):
         if stream is not None:

@@ -45,19 +45,12 @@ _LONGEST_PAUSE_S = 0.005
 """How soon the server is asked whether an actor in a statement is blocked (where nobody holds anything that the
 statement wants, by its tables: later), and how often then."""
 
-_STAND_S = 600.0
-"""How long an actor stands at most, so that no thread outlives an engine that failed."""
-
 COMMIT = "COMMIT"
 ROLLBACK = "ROLLBACK"
 
 
 class Stuck(Exception):  # noqa: N818 - it says what happened
     """A wait was over its bound: the model is wrong, or the machine is. The message says who was doing what."""
-
-
-class Abandoned(BaseException):
-    """Ends an actor whose schedule nobody needs any more. Airflow's handlers of `Exception` let it through."""
 
 
 class Phase(enum.Enum):
@@ -100,7 +93,7 @@ class Policy(Protocol):
     """Decides who goes on."""
 
     def choose(self, engine: Engine, standing: Sequence[Actor], current: Actor | None) -> Actor:
-        """One of those that stand. `current` took the last step, and may stand or not. Raises Abandoned to stop."""
+        """One of those that stand. `current` took the last step, and may stand or not."""
 
 
 class Actor:
@@ -122,8 +115,6 @@ class Actor:
         self.held = Footprint()
         """What its open transaction has locked and written."""
 
-        self.abandoned = False
-        self.steps = 0
         self._work = work
         self._engine = engine
         self._go = threading.Lock()
@@ -133,24 +124,16 @@ class Actor:
     def let_go(self) -> None:
         """From its stand on."""
         self.phase = Phase.RUNS
-        self.steps += 1
         self._go.release()
 
     def stand(self, step: Step, backend: int) -> None:
         """Called in its own thread: report, and wait to be let go."""
         self.in_statement = False
-        if self.abandoned:
-            if step.touch.ends:
-                # SQLAlchemy takes a transaction whose commit was stopped for ended, and its connection would go back
-                # to the pool with its locks. What is committed now is put back before the next run anyway.
-                return
-            raise Abandoned
         self.backend = backend
         self._engine.owners[backend] = self
         self.pending = step
         self._engine.reports.put((self, Phase.STANDS))
-        if not self._go.acquire(timeout=_STAND_S) or (self.abandoned and not step.touch.ends):
-            raise Abandoned
+        self._go.acquire()
         self.in_statement = True
 
     def passed(self, outcome: str) -> None:
@@ -165,8 +148,6 @@ class Actor:
         actors_by_thread[threading.get_ident()] = self
         try:
             self.value = self._work()
-        except Abandoned:
-            self.abandoned = True
         except BaseException as error:
             self.error = error
         finally:
@@ -187,9 +168,6 @@ class Control(Protocol):
 
     def blockers(self, backends: Sequence[int]) -> Mapping[int, frozenset[int]]:
         """Whom each backend waits for."""
-
-    def cancel(self, backend: int) -> None:
-        """End a backend's statement."""
 
 
 class Engine:
@@ -216,8 +194,8 @@ class Engine:
         self.owners: dict[int, Actor] = {}
         """Backends to who used them last: a connection goes from one actor to another through the pool."""
 
-    def run(self, policy: Policy) -> bool:
-        """Until all actors are done; False if the policy abandoned it. Raises Stuck."""
+    def run(self, policy: Policy) -> None:
+        """Until all actors are done. Raises Stuck."""
         for actor in self.actors:
             actor.phase = Phase.RUNS
             actor.thread.start()
@@ -226,12 +204,8 @@ class Engine:
         while True:
             standing = [actor for actor in self.actors if actor.phase is Phase.STANDS]
             if not standing:
-                return True
-            try:
-                current = policy.choose(self, standing, current)
-            except Abandoned:
-                self.abandon()
-                return False
+                return
+            current = policy.choose(self, standing, current)
             self.step(current)
 
     def step(self, actor: Actor) -> Step:
@@ -245,26 +219,6 @@ class Engine:
         if self._watch is not None:
             self._watch(self, step)
         return step
-
-    def abandon(self) -> None:
-        """End all actors, wherever they are."""
-        for actor in self.actors:
-            actor.abandoned = True
-        deadline = time.monotonic() + WAIT_S
-        while any(actor.phase is not Phase.DONE for actor in self.actors):
-            for actor in self.actors:
-                if actor.phase is Phase.STANDS:
-                    actor.let_go()
-                elif actor.phase is Phase.BLOCKED or (actor.phase is Phase.RUNS and actor.in_statement):
-                    self.control.cancel(actor.backend)
-            self._take_reports(0.01)
-            if time.monotonic() > deadline:
-                raise Stuck(f"an abandoned schedule did not end within {WAIT_S:.0f} s: {self._describe()}")
-
-    def waits_for(self, actor: Actor) -> list[Actor]:
-        """The actors that a blocked one waits for."""
-        backends = self.control.blockers([actor.backend]).get(actor.backend, frozenset())
-        return [owner for backend in backends if (owner := self.owners.get(backend)) is not None]
 
     def _account(self, actor: Actor, step: Step) -> None:
         mine = step.touch.footprint
@@ -391,7 +345,7 @@ def listen(sqlalchemy_engine: Any) -> None:
 
     def failed(context: Any) -> None:
         actor = actors_by_thread.get(threading.get_ident())
-        if actor is None or actor.abandoned:
+        if actor is None:
             return
         original = context.original_exception
         sqlstate = getattr(original, "pgcode", None) or ""
@@ -400,12 +354,6 @@ def listen(sqlalchemy_engine: Any) -> None:
         said = [line for line in text.splitlines() if line and (line == text.splitlines()[0] or "CONTEXT" in line)]
         actor.passed(f"{sqlstate or type(original).__name__}: {'; '.join(said)}")
 
-    def back_in_pool(driver: Any, _record: Any) -> None:
-        # An actor that was abandoned in the middle of SQLAlchemy's own cleaning up can leave a transaction open.
-        if not driver.closed and driver.info.transaction_status != 0:
-            driver.rollback()
-
-    event.listen(sqlalchemy_engine, "checkin", back_in_pool)
     event.listen(sqlalchemy_engine, "before_cursor_execute", before)
     event.listen(sqlalchemy_engine, "after_cursor_execute", after)
     event.listen(sqlalchemy_engine, "commit", ending(COMMIT))

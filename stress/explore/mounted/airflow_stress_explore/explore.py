@@ -14,8 +14,14 @@ its last step, made of the step, the actor's step before it, and all earlier ste
 turn) was reached before with no more preemptions is not tried. The signature of a beginning is known before its last
 step is taken, because that step's statement is. Sleep sets would prune as much, but with a bound they lose schedules.
 
+**Foresight.** The same hash says what comes of a step: an actor's next statement, and whether it is blocked, follow
+from what it has done and what of others it depends on. So what one schedule has shown is known of every schedule that
+comes to the same step, and a beginning is first followed in what is known (`foresight.py`). Only if that ends at a step
+that nobody has taken yet is it played; if it meets a signature that was reached before, it never is.
+
 What this can't see: values in Python that one actor leaves for another in this process, and statements whose text is
-the same but whose effect depends on the time of day.
+the same but whose effect depends on the time of day. A step that turns out otherwise than foreseen is counted, and is
+not foreseen again.
 """
 
 from __future__ import annotations
@@ -24,11 +30,11 @@ import heapq
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from airflow_stress_explore.engine import Abandoned, Actor, Engine, Step
-from airflow_stress_explore.footprint import Touch, dependent
+from airflow_stress_explore.foresight import Foresight, State, Statement, Trace
 
 _RUN = re.compile(r"([A-Z])(\d*)")
 
@@ -50,37 +56,44 @@ def read(text: str) -> list[str]:
     return [name for name, count in _RUN.findall(text) for _ in range(int(count or 1))]
 
 
-def next_by_rule(standing: Sequence[Actor], current: Actor | None) -> Actor:
+def next_by_rule(standing: Collection[str], turn: str | None) -> str:
     """Whoever has the turn keeps it, else the first by name."""
-    if current is not None and current in standing:
-        return current
-    return min(standing, key=lambda actor: actor.name)
+    return turn if turn is not None and turn in standing else min(standing)
 
 
-class Trace:
-    """What has happened in a schedule so far, as far as order matters."""
+@dataclass(frozen=True)
+class Seen:
+    """Where the actors were before a step, or at the end."""
 
-    def __init__(self) -> None:
-        self._events: list[tuple[str, Touch, int]] = []
-        self.last: dict[str, int] = {}
+    standing: Mapping[str, Statement]
+    blocked: Mapping[str, Statement]
+    waited: bool
+    """Whether the step before had to wait for somebody."""
 
-    def after(self, actor: str, what: str, touch: Touch) -> int:
-        """The hash of a step if it came now."""
-        before = sorted(hash_ for other, its, hash_ in self._events if other != actor and dependent(its, touch))
-        return hash((actor, what, self.last.get(actor, 0), tuple(before)))
 
-    def add(self, actor: str, what: str, touch: Touch) -> None:
-        """It came."""
-        hash_ = self.after(actor, what, touch)
-        self._events.append((actor, touch, hash_))
-        self.last[actor] = hash_
+@dataclass(frozen=True)
+class Record:
+    """A schedule as it was played."""
 
-    def signature(self, turn: str, then: Step | None = None) -> int:
-        """Of this beginning, or of it with one more step."""
-        last = dict(self.last)
-        if then is not None:
-            last[then.actor] = self.after(then.actor, then.what, then.touch)
-        return hash((turn, tuple(sorted(last.items()))))
+    choices: Sequence[str]
+    seen: Sequence[Seen]
+    """Before each choice, and at the end: one more than the choices."""
+
+    diverged: bool
+    """A wanted choice was not to be had: after a deadlock the server's victim may differ from the last time."""
+
+    verdict: Any = None
+    """What the player says of it; the search passes it on."""
+
+
+class Player(Protocol):
+    """Plays schedules, one at a time; several players play at the same time."""
+
+    def start(self, path: Sequence[str]) -> None:
+        """Begin to play these choices, then the rule's."""
+
+    def finish(self) -> Record:
+        """Wait for what was started."""
 
 
 @dataclass(order=True)
@@ -91,98 +104,132 @@ class _Beginning:
     length: int
     number: int
     choices: list[str] = field(compare=False)
+    before: State | None = field(compare=False)
+    """Where the last one of them is taken; None if nobody has been there yet."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Tried:
-    """One schedule that was played to its end."""
+    """One schedule of its kind."""
 
     schedule: str
-    engine: Engine
-    diverged: bool
-
-
-class _Player:
-    """The policy: a beginning, then the rule; notes what else could have been chosen, and stops at duplicates."""
-
-    def __init__(self, beginning: _Beginning, search: Search) -> None:
-        self.beginning = beginning
-        self.search = search
-        self.choices: list[str] = []
-        self.preemptions = 0
-        self.diverged = False
-        self.trace = Trace()
-        self._seen = 0
-
-    def choose(self, engine: Engine, standing: Sequence[Actor], current: Actor | None) -> Actor:
-        self._catch_up(engine)
-        position = len(self.choices)
-        by_name = {actor.name: actor for actor in standing}
-        chosen = next_by_rule(standing, current)
-        if position < len(self.beginning.choices):
-            wanted = self.beginning.choices[position]
-            # After a deadlock the server's choice of a victim may differ from the last time.
-            self.diverged |= wanted not in by_name
-            chosen = by_name.get(wanted, chosen)
-        elif self.search.branching:
-            self._consider(by_name, chosen, current)
-        if current in standing and chosen is not current:
-            self.preemptions += 1
-        self.choices.append(chosen.name)
-        return chosen
-
-    def _consider(self, by_name: dict[str, Actor], chosen: Actor, current: Actor | None) -> None:
-        beyond = current is not None and len(self.choices) > len(self.beginning.choices)
-        if beyond and self.search.known(self.trace.signature(self.choices[-1]), self.preemptions):
-            self.search.pruned += 1
-            raise Abandoned
-        for name, actor in by_name.items():
-            if actor is chosen or actor.pending is None:
-                continue
-            cost = self.preemptions + (current is not None and current.name in by_name and actor is not current)
-            if cost > self.search.bound:
-                continue
-            if self.search.known(self.trace.signature(name, actor.pending), cost):
-                self.search.pruned += 1
-                continue
-            self.search.add(cost, [*self.choices, name])
-
-    def kind(self, engine: Engine) -> int:
-        """Of a schedule that has ended: the same for all that differ in the order of independent steps only."""
-        self._catch_up(engine)
-        return self.trace.signature("")
-
-    def _catch_up(self, engine: Engine) -> None:
-        for step in engine.steps[self._seen :]:
-            self.trace.add(step.actor, step.what, step.touch)
-            if step.waited_for is not None:
-                # What it does when it is let go comes later than where it was told to.
-                self.trace.add(step.actor, f"granted: {step.what}", step.touch)
-        self._seen = len(engine.steps)
+    record: Record
 
 
 class Search:
     """All schedules of one pair, in the order of their preemptions."""
 
-    def __init__(self, play: Callable[[_Player], Engine | None], names: Sequence[str], bound: int) -> None:
-        """`play` runs the pair under a policy; None if the policy abandoned it. `bound`: preemptions at most."""
+    def __init__(self, players: Sequence[Player], names: Sequence[str], bound: int) -> None:
+        """`players`: at least one. `names`: the actors'. `bound`: preemptions at most."""
         self.bound = bound
-        self.branching = True
         self.tried = 0
         self.played = 0
-        """With those that were broken off where they turned out to be equivalent to others."""
+        """With those that turned out to be equivalent to others."""
 
         self.pruned = 0
         self.exhausted = False
-        self._play = play
+        self.foresight = Foresight()
+        self._players = players
+        self._first: State | None = None
+        """Where all actors stand before their first steps."""
+
         self._waiting: list[_Beginning] = []
         self._known: dict[int, int] = {}
         self._kinds: set[int] = set()
         self._numbers = itertools.count()
         for name in names:
-            self.add(0, [name])
+            self._add(0, [name], None)
 
-    def known(self, signature: int, preemptions: int) -> bool:
+    def run(self, budget_s: float) -> Iterator[Tried]:
+        """One schedule of each kind, until all were tried or the time is over.
+
+        All players play at once, then what they saw is taken in, in the order of the schedules: the same search each
+        time, however fast each of them is.
+        """
+        end = time.monotonic() + budget_s
+        while batch := list(itertools.islice(self._to_be_played(), len(self._players))):
+            if time.monotonic() > end:
+                return
+            # The first player may play in this thread: all others start before it.
+            for player, (_, path) in reversed(list(zip(self._players, batch, strict=False))):
+                player.start(path)
+            for record, (beginning, path) in [
+                (player.finish(), it) for player, it in zip(self._players, batch, strict=False)
+            ]:
+                self.played += 1
+                kind = self._take_in(record, beginning, path)
+                if kind in self._kinds:
+                    self.pruned += 1
+                    continue
+                self._kinds.add(kind)
+                self.tried += 1
+                yield Tried(write(beginning.choices), record)
+        self.exhausted = True
+
+    def _to_be_played(self) -> Iterator[tuple[_Beginning, list[str]]]:
+        """Beginnings that lead to something unknown, each with the path that leads there."""
+        while self._waiting:
+            beginning = heapq.heappop(self._waiting)
+            path = self._foresee(beginning)
+            if path is not None:
+                yield beginning, path
+
+    def _foresee(self, beginning: _Beginning) -> list[str] | None:
+        """Follow a beginning in what is known: as far as it must be played; None if all of it is known."""
+        state = beginning.before or self._first
+        path = list(beginning.choices)
+        while state is not None and (state := self.foresight.after(state, path[-1])) is not None:
+            if not state.standing:
+                if state.trace.signature("") not in self._kinds:
+                    break
+                self.pruned += 1
+                return None
+            if not self._consider(state, path, beginning):
+                return None
+            path.append(next_by_rule(state.standing, path[-1]))
+        return path
+
+    def _take_in(self, record: Record, beginning: _Beginning, path: Sequence[str]) -> int:
+        """Learn from a schedule that was played, and note what else is to be tried. Gives its kind."""
+        trace = Trace()
+        state = State(trace, record.seen[0].standing, record.seen[0].blocked)
+        self._first = self._first or state
+        new = True
+        for position, (actor, seen) in enumerate(zip(record.choices, record.seen[1:], strict=True)):
+            if new and position >= len(path):
+                new = self._consider(state, record.choices[:position], beginning)
+            trace = trace.copy()
+            trace.add(actor, *state.standing[actor])
+            if seen.waited:
+                trace.granted(actor, *state.standing[actor])
+            after = State(trace, seen.standing, seen.blocked)
+            self.foresight.learn(state, actor, after, waited=seen.waited)
+            state = after
+        return trace.signature("")
+
+    def _consider(self, state: State, choices: Sequence[str], beginning: _Beginning) -> bool:
+        """Note what else than the rule's choice is to be tried in a state; False if all of that is known.
+
+        `choices`: how it was come to; `beginning` is what they began with.
+        """
+        turn = choices[-1]
+        if len(choices) > len(beginning.choices) and self._reached(state.trace.signature(turn), beginning.preemptions):
+            self.pruned += 1
+            return False
+        chosen = next_by_rule(state.standing, turn)
+        for name, (what, touch) in state.standing.items():
+            if name == chosen:
+                continue
+            cost = beginning.preemptions + (turn in state.standing and name != turn)
+            if cost > self.bound:
+                continue
+            if self._reached(state.trace.signature(name, (name, what, touch)), cost):
+                self.pruned += 1
+                continue
+            self._add(cost, [*choices, name], state)
+        return True
+
+    def _reached(self, signature: int, preemptions: int) -> bool:
         """Whether a beginning was reached before with no more preemptions; it is from now on."""
         before = self._known.get(signature)
         if before is not None and before <= preemptions:
@@ -190,35 +237,5 @@ class Search:
         self._known[signature] = preemptions
         return False
 
-    def add(self, preemptions: int, choices: list[str]) -> None:
-        """A beginning to try."""
-        heapq.heappush(self._waiting, _Beginning(preemptions, len(choices), next(self._numbers), choices))
-
-    def run(self, budget_s: float) -> Iterator[Tried]:
-        """Each schedule that was played to its end, until all were tried or the time is over."""
-        end = time.monotonic() + budget_s
-        while self._waiting:
-            if time.monotonic() > end:
-                return
-            player = _Player(heapq.heappop(self._waiting), self)
-            engine = self._play(player)
-            self.played += 1
-            if engine is None:
-                continue
-            if (kind := player.kind(engine)) in self._kinds:
-                self.pruned += 1  # two ways to one end, whose turns differed up to there
-            else:
-                self._kinds.add(kind)
-                self.tried += 1
-                yield Tried(write(player.beginning.choices), engine, player.diverged)
-        self.exhausted = True
-
-
-def replay(play: Callable[[_Player], Engine | None], schedule: str) -> Tried:
-    """One schedule again."""
-    search = Search(play, (), 0)
-    search.branching = False
-    player = _Player(_Beginning(0, 0, 0, read(schedule)), search)
-    engine = play(player)
-    assert engine is not None  # without branching nothing is abandoned
-    return Tried(schedule, engine, player.diverged)
+    def _add(self, preemptions: int, choices: list[str], before: State | None) -> None:
+        heapq.heappush(self._waiting, _Beginning(preemptions, len(choices), next(self._numbers), choices, before))

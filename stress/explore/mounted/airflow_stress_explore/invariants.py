@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_stress_explore.compare import comparable
 from airflow_stress_explore.engine import Engine
-from airflow_stress_explore.reset import comparable
 from airflow_stress_explore.world import Operation, Told, World
 
 DEADLOCK = "40P01"
@@ -45,9 +45,14 @@ def outcome(
     engine: Engine, contents: Mapping[str, Any], fixed: frozenset[str], starting: Mapping[str, tuple[str, ...]]
 ) -> Outcome:
     """Of a schedule that has ended: what was told, and the tables that are not as they were."""
-    told = tuple(_told(actor.value, actor.error) for actor in engine.actors)
+    told = tuple(answers(engine).values())
     tables = {table: tuple(comparable(rows, fixed)) for table, rows in sorted(contents.items())}
     return Outcome(told, tuple((table, rows) for table, rows in tables.items() if rows != starting[table]))
+
+
+def answers(engine: Engine) -> dict[str, str]:
+    """What each actor was told in the end, or what it failed with."""
+    return {actor.name: _told(actor.value, actor.error) for actor in engine.actors}
 
 
 def _told(value: Any, error: BaseException | None) -> str:

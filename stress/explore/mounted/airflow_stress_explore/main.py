@@ -1,6 +1,6 @@
 """The runner: reads one request, a JSON object on stdin, and writes JSON objects, one a line, on stdout.
 
-    {"command": "explore", "pair": "...", "preemptions": 2, "budget_s": 60, "replay": null, "times": 1}
+    {"command": "explore", "pair": "...", "preemptions": 2, "budget_s": 60, "replay": null, "times": 1, "databases": []}
     {"command": "repro", "twin": "...", "times": 20}
 
 Lines are of these kinds: `ready`, `schedule`, `unknown_operation`, `summary` and `failed`. Whatever Airflow prints
@@ -58,4 +58,6 @@ def import_airflow() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # everything is said; taking all of Airflow apart again would take half a second

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from airflow_stress_explore import invariants
-from airflow_stress_explore.engine import Actor, Engine, Phase, Step
-from airflow_stress_explore.explore import Search, Tried, next_by_rule, replay, write
-from airflow_stress_explore.invariants import Failure
+from airflow_stress_explore.engine import Engine, Phase, Policy, Step
+from airflow_stress_explore.explore import Player, Search, read, write
+from airflow_stress_explore.invariants import Failure, answers
 from airflow_stress_explore.pairs import PAIRS, Pair
-from airflow_stress_explore.session import Outcomes, Session, actor_name, database_of_process
-from airflow_stress_explore.twins import TWINS, Move
+from airflow_stress_explore.players import Beside, Here, Verdict
+from airflow_stress_explore.policies import Path, Script
+from airflow_stress_explore.session import Outcomes, Session, actor_name, database_of_process, use_database
+from airflow_stress_explore.twins import TWINS
 from airflow_stress_explore.world import UnknownInternals
 
 Emit = Callable[[dict[str, Any]], None]
@@ -27,62 +28,60 @@ def explore(request: dict[str, Any], emit: Emit) -> None:
 
     pair = PAIRS[request["pair"]]
     began = time.monotonic()
-    try:
+
+    def prepare() -> tuple[Session, list[Outcomes]]:
         session = Session(pair, airflow.__version__, database_of_process())
-        one_by_one = session.outcomes_one_by_one()
-    except UnknownInternals as unknown:
-        operation, _, why = str(unknown).partition(": ")
-        emit({"kind": "unknown_operation", "operation": operation, "why": why})
-        return
-    emit({"kind": "prepared", "seconds": time.monotonic() - began})
-    if request.get("replay"):
-        _replay(session, request, one_by_one, emit)
-        return
-    names = [actor_name(number) for number in range(len(pair.operations))]
-    search = Search(session.play, names, request["preemptions"])
+        return session, session.outcomes_one_by_one()
+
+    def player_beside(url: str) -> Here:
+        use_database(url)
+        return Here(*prepare())
+
+    with contextlib.ExitStack() as stack:
+        beside = [stack.enter_context(contextlib.closing(Beside(player_beside, url))) for url in request["databases"]]
+        try:
+            session, one_by_one = prepare()
+        except UnknownInternals as unknown:
+            _emit_unknown(unknown, emit)
+            return
+        for other in beside:
+            other.wait_until_ready()
+        emit({"kind": "prepared", "seconds": time.monotonic() - began})
+        if request["replay"]:
+            _replay(session, one_by_one, request, emit)
+        else:
+            _search([Here(session, one_by_one), *beside], request, emit)
+
+
+def _search(players: Sequence[Player], request: dict[str, Any], emit: Emit) -> None:
+    names = [actor_name(number) for number in range(len(PAIRS[request["pair"]].operations))]
+    search = Search(players, names, request["preemptions"])
     failed = 0
     began, cpu_began = time.monotonic(), time.process_time()
     for tried in search.run(request["budget_s"]):
-        failures = session.judge(tried.engine, one_by_one)
-        if failures:
+        if tried.record.verdict.failures:
             failed += 1
-            emit(_schedule(search.tried, tried, failures, seconds=time.monotonic() - began))
-            if request.get("first") and failed >= request["first"]:
-                break
+            emit(_schedule(search.tried, tried.schedule, tried.record.verdict, seconds=time.monotonic() - began))
     emit(
         {
-            "kind": "summary",
-            "tried": search.tried,
+            **_summary(search.tried, failed, began),
             "pruned": search.pruned,
             "played": search.played,
+            "surprises": search.foresight.surprises,
+            "players": len(players),
             "cpu_seconds": round(time.process_time() - cpu_began, 3),
-            "failed": failed,
             "exhausted": search.exhausted,
-            "seconds": round(time.monotonic() - began, 3),
         }
     )
 
 
-def _replay(session: Session, request: dict[str, Any], one_by_one: Sequence[Outcomes], emit: Emit) -> None:
-    failed = 0
-    began = time.monotonic()
-    times = request.get("times", 1)
-    for number in range(1, times + 1):
-        witness = Witness(session)
-
-        def play(policy: Any, witness: Witness = witness, number: int = number) -> Engine | None:
-            return session.play(policy, witness.look if number == 1 else None)
-
-        tried = replay(play, request["replay"])
-        failures = session.judge(tried.engine, one_by_one)
-        failed += bool(failures)
-        emit(_schedule(number, tried, failures, steps=number == 1))
-    emit(_summary(times, failed, began))
-
-
 def _summary(tried: int, failed: int, began: float) -> dict[str, Any]:
-    seconds = round(time.monotonic() - began, 3)
-    return {"kind": "summary", "tried": tried, "pruned": 0, "failed": failed, "exhausted": True, "seconds": seconds}
+    return {"kind": "summary", "tried": tried, "failed": failed, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _replay(session: Session, one_by_one: Sequence[Outcomes], request: dict[str, Any], emit: Emit) -> None:
+    schedule = request["replay"]
+    _play_often(session, request["times"], lambda: Path(read(schedule)), lambda e: session.judge(e, one_by_one), emit)
 
 
 def repro(request: dict[str, Any], emit: Emit) -> None:
@@ -94,33 +93,58 @@ def repro(request: dict[str, Any], emit: Emit) -> None:
         session = Session(Pair(twin.operations, twin.state), airflow.__version__, database_of_process())
         session.outcomes_one_by_one()  # says if this release isn't what the twin knows
     except UnknownInternals as unknown:
-        operation, _, why = str(unknown).partition(": ")
-        emit({"kind": "unknown_operation", "operation": operation, "why": why})
+        _emit_unknown(unknown, emit)
         return
+
+    def judge(engine: Engine) -> list[Failure]:
+        return [failure for failure in session.judge(engine) if failure.invariant == twin.invariant]
+
+    _play_often(session, request["times"], lambda: Script(twin.script), judge, emit)
+
+
+class _Choosing(Policy, Protocol):
+    """A policy that knows what it has chosen."""
+
+    choices: list[str]
+
+
+def _play_often(
+    session: Session,
+    times: int,
+    make_policy: Callable[[], _Choosing],
+    judge: Callable[[Engine], list[Failure]],
+    emit: Emit,
+) -> None:
+    """Play one schedule some times, the first time with its witness."""
     failed = 0
     began = time.monotonic()
-    for number in range(1, request["times"] + 1):
-        witness = Witness(session)
-        policy = Script(twin.script)
-        engine = session.play(policy, witness.look if number == 1 else None)
-        assert engine is not None
-        failures = [failure for failure in session.judge(engine) if failure.invariant == twin.invariant]
-        failed += bool(failures)
-        emit(_schedule(number, Tried(write(policy.choices), engine, False), failures, steps=number == 1))
-    emit(_summary(request["times"], failed, began))
+    for number in range(1, times + 1):
+        policy = make_policy()
+        watch = Witness(session).look if number == 1 else None
+        engine = session.play(policy, watch)
+        verdict = Verdict(judge(engine), answers(engine))
+        failed += bool(verdict.failures)
+        steps = engine.steps if number == 1 else []
+        emit(_schedule(number, write(policy.choices), verdict, steps=steps))
+    emit(_summary(times, failed, began))
+
+
+def _emit_unknown(unknown: UnknownInternals, emit: Emit) -> None:
+    operation, _, why = str(unknown).partition(": ")
+    emit({"kind": "unknown_operation", "operation": operation, "why": why})
 
 
 def _schedule(
-    number: int, tried: Tried, failures: Sequence[Failure], *, steps: bool = False, seconds: float | None = None
+    number: int, schedule: str, verdict: Verdict, *, steps: Sequence[Step] = (), seconds: float | None = None
 ) -> dict[str, Any]:
     line: dict[str, Any] = {
         "kind": "schedule",
         "n": number,
-        "schedule": tried.schedule,
-        "ok": not failures,
-        "failures": [{"invariant": failure.invariant, "detail": failure.detail} for failure in failures],
-        "told": {actor.name: invariants._told(actor.value, actor.error) for actor in tried.engine.actors},
-        "steps": [_step(step) for step in tried.engine.steps[:_MOST_STEPS]] if steps else [],
+        "schedule": schedule,
+        "ok": not verdict.failures,
+        "failures": [{"invariant": failure.invariant, "detail": failure.detail} for failure in verdict.failures],
+        "told": verdict.answers,
+        "steps": [_step(step) for step in steps[:_MOST_STEPS]],
     }
     if seconds is not None:
         line["seconds"] = round(seconds, 3)
@@ -168,28 +192,3 @@ class Witness:
                 what = self._database.awaited(actor.backend)
                 if what is not None:
                     pending.waited_for = f"{pending.waited_for}: {what}"
-
-
-class Script:
-    """The policy of a twin."""
-
-    def __init__(self, script: Sequence[Move]) -> None:
-        self._moves = list(script)
-        self.choices: list[str] = []
-
-    def choose(self, engine: Engine, standing: Sequence[Actor], current: Actor | None) -> Actor:  # noqa: ARG002
-        by_name = {actor.name: actor for actor in standing}
-        while self._moves:
-            move = self._moves[0]
-            actor = by_name.get(move.actor)
-            if actor is not None and not self._reached(move, actor):
-                break
-            self._moves.pop(0)
-        chosen = by_name[self._moves[0].actor] if self._moves else next_by_rule(standing, current)
-        self.choices.append(chosen.name)
-        return chosen
-
-    def _reached(self, move: Move, actor: Actor) -> bool:
-        if move.until in ("end", "blocked") or actor.pending is None:
-            return False
-        return re.search(move.until, " ".join(actor.pending.what.split()), re.IGNORECASE) is not None

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_stress_explore import data, invariants
-from airflow_stress_explore.engine import COMMIT, Actor, Engine, Policy, Step, listen
+from airflow_stress_explore.compare import comparable, ids
+from airflow_stress_explore.engine import COMMIT, Engine, Policy, Step, listen
 from airflow_stress_explore.invariants import Failure, Outcome
 from airflow_stress_explore.pairs import Pair
-from airflow_stress_explore.reset import Database, comparable, ids
+from airflow_stress_explore.policies import InOrder
+from airflow_stress_explore.reset import Database
 from airflow_stress_explore.world import OPERATIONS, UnknownInternals, World
 
 _STRANGE = (AttributeError, ImportError, NameError, TypeError, UnknownInternals)
@@ -29,16 +31,6 @@ class Outcomes:
 
     at_once: Outcome
     later: Outcome
-
-
-class InOrder:
-    """The policy: one actor after the other."""
-
-    def __init__(self, order: Sequence[str]) -> None:
-        self._order = order
-
-    def choose(self, engine: Engine, standing: Sequence[Actor], current: Actor | None) -> Actor:  # noqa: ARG002
-        return min(standing, key=lambda actor: self._order.index(actor.name))
 
 
 def actor_name(number: int) -> str:
@@ -77,8 +69,8 @@ class Session:
             except UnknownInternals as unknown:
                 raise UnknownInternals(f"{operation.name}: {unknown}") from unknown
 
-    def play(self, policy: Policy, watch: Callable[[Engine, Step], None] | None = None) -> Engine | None:
-        """Run the pair from its starting state under a policy; None if the policy abandoned it."""
+    def play(self, policy: Policy, watch: Callable[[Engine, Step], None] | None = None) -> Engine:
+        """Run the pair from its starting state under a policy."""
         self.database.restore(self._written)
         self._written = set()
         self._moves = []
@@ -87,7 +79,7 @@ class Session:
 
     def _run(
         self, numbers: Iterable[int], policy: Policy, watch: Callable[[Engine, Step], None] | None = None
-    ) -> Engine | None:
+    ) -> Engine:
         work = {
             actor_name(number): (self.operations[number].name, self.operations[number].make(self.world, number))
             for number in numbers
@@ -100,11 +92,10 @@ class Session:
                 watch(engine, step)
 
         engine = Engine(work, self.database, self.database.schema, each_step)
-        try:
-            return engine if engine.run(policy) else None
-        finally:
-            self._written |= engine.written
-            self._touched |= engine.written
+        engine.run(policy)
+        self._written |= engine.written
+        self._touched |= engine.written
+        return engine
 
     def judge(self, engine: Engine, one_by_one: Sequence[Outcomes] = ()) -> list[Failure]:
         """What a schedule that has ended violates. `one_by_one`: what is right, as `outcomes_one_by_one` gives it."""
@@ -123,7 +114,6 @@ class Session:
         found: list[Outcomes] = []
         for order in itertools.permutations(actor_name(number) for number in range(len(self.operations))):
             engine = self.play(InOrder(order))
-            assert engine is not None  # this policy abandons nothing
             for actor in engine.actors:
                 if isinstance(actor.error, _STRANGE):
                     raise UnknownInternals(f"{actor.operation}: {_where(actor.error)}") from actor.error
@@ -160,12 +150,29 @@ def _where(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
+_URL = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+
+
+def use_database(url: str) -> None:
+    """Let this process, which is not connected yet, work on another database of the same server."""
+    from airflow import settings
+    from sqlalchemy import event
+    from sqlalchemy.engine import make_url
+
+    os.environ[_URL] = url
+    name = make_url(url).database
+
+    def connect(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        parameters.pop("database", None)
+        parameters["dbname"] = name
+
+    event.listen(settings.engine, "do_connect", connect)
+
+
 @functools.cache
 def database_of_process() -> Database:
-    """The one that the Airflow in this process is configured with."""
-    return Database(
-        os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("postgresql+psycopg2://", "postgresql://")
-    )
+    """The one that the Airflow in this process works on."""
+    return Database(os.environ[_URL].replace("postgresql+psycopg2://", "postgresql://"))
 
 
 @functools.cache

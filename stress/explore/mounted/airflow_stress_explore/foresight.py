@@ -1,0 +1,134 @@
+"""What a search knows of schedules before it plays them.
+
+A *trace* is what has happened, as far as order matters: two beginnings whose traces have one signature differ in the
+order of independent steps only (Mazurkiewicz), and lead to one state of the database.
+
+`Foresight` keeps what came of each step. An actor's next statement, and whether the step is blocked, follow from the
+step's hash, in which is all that it depends on. So what one schedule has shown holds for each that comes to that step.
+Where somebody is blocked, and a step could let him go, only the very same state is taken for the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from airflow_stress_explore.footprint import Touch, dependent
+
+_Key = TypeVar("_Key", int, tuple[int, str])
+
+Statement = tuple[str, Touch]
+"""What an actor stands before: the statement's text, or COMMIT, or ROLLBACK; and what it touches."""
+
+
+class Trace:
+    """What has happened in a schedule so far, as far as order matters."""
+
+    def __init__(self) -> None:
+        self._events: list[tuple[str, Touch, int]] = []
+        self.last: dict[str, int] = {}
+
+    def after(self, actor: str, what: str, touch: Touch) -> int:
+        """The hash of a step if it came now."""
+        before = sorted(hash_ for other, its, hash_ in self._events if other != actor and dependent(its, touch))
+        return hash((actor, what, self.last.get(actor, 0), tuple(before)))
+
+    def add(self, actor: str, what: str, touch: Touch) -> int:
+        """It came; gives its hash."""
+        hash_ = self.after(actor, what, touch)
+        self._events.append((actor, touch, hash_))
+        self.last[actor] = hash_
+        return hash_
+
+    def granted(self, actor: str, what: str, touch: Touch) -> None:
+        """It had to wait: what it does when it is let go comes later than where it was told to."""
+        self.add(actor, f"granted: {what}", touch)
+
+    def signature(self, turn: str, then: tuple[str, str, Touch] | None = None) -> int:
+        """Of this beginning, or of it with one more step: an actor, its statement, what it touches."""
+        last = self.last
+        if then is not None:
+            last = {**last, then[0]: self.after(*then)}
+        return hash((turn, tuple(sorted(last.items()))))
+
+    def copy(self) -> Trace:
+        """One that goes on by itself."""
+        other = Trace()
+        other._events = self._events.copy()
+        other.last = self.last.copy()
+        return other
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the actors are, after the steps of a trace; who is in neither is done."""
+
+    trace: Trace
+    standing: Mapping[str, Statement]
+    blocked: Mapping[str, Statement] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a step in a state: where the actors are then, and whether it had to wait."""
+
+    standing: Mapping[str, Statement]
+    blocked: Mapping[str, Statement]
+    waited: bool
+
+
+class Foresight:
+    """What came of steps that were taken."""
+
+    def __init__(self) -> None:
+        self.surprises = 0
+        """Steps that came to something else than the same step before: with those, a search may miss schedules."""
+
+        self._next: dict[int, _Outcome] = {}
+        """By a step's hash: of its own actor alone, where nobody else can have been let go by it."""
+
+        self._taken: dict[tuple[int, str], _Outcome] = {}
+        """By a state's signature, and who took the step."""
+
+        self._unsteady: set[int | tuple[int, str]] = set()
+
+    def learn(self, before: State, actor: str, after: State, *, waited: bool) -> None:
+        """An actor took its step, and this came of it."""
+        whole = _Outcome(after.standing, after.blocked, waited)
+        self._note(self._taken, (before.trace.signature(""), actor), whole)
+        what, touch = before.standing[actor]
+        if _lets_nobody_go(before, touch) and not (waited and actor in after.standing):
+            standing = {actor: after.standing[actor]} if actor in after.standing else {}
+            blocked = {actor: after.blocked[actor]} if actor in after.blocked else {}
+            self._note(self._next, before.trace.after(actor, what, touch), _Outcome(standing, blocked, waited))
+
+    def after(self, before: State, actor: str) -> State | None:
+        """What will come of an actor's step; None if that is not known."""
+        what, touch = before.standing[actor]
+        outcome = self._taken.get((before.trace.signature(""), actor))
+        if outcome is None and _lets_nobody_go(before, touch):
+            own = self._next.get(before.trace.after(actor, what, touch))
+            if own is not None:
+                others = {name: statement for name, statement in before.standing.items() if name != actor}
+                outcome = _Outcome({**others, **own.standing}, {**before.blocked, **own.blocked}, own.waited)
+        if outcome is None:
+            return None
+        trace = before.trace.copy()
+        trace.add(actor, what, touch)
+        if outcome.waited:
+            trace.granted(actor, what, touch)
+        return State(trace, outcome.standing, outcome.blocked)
+
+    def _note(self, known: dict[_Key, _Outcome], key: _Key, outcome: _Outcome) -> None:
+        if key in self._unsteady:
+            return
+        if known.setdefault(key, outcome) != outcome:
+            self.surprises += 1
+            self._unsteady.add(key)
+            del known[key]
+
+
+def _lets_nobody_go(state: State, touch: Touch) -> bool:
+    """Whether a step is sure to leave all that are blocked where they are."""
+    return not any(dependent(its, touch) for _, its in state.blocked.values())
