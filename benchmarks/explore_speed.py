@@ -43,7 +43,10 @@ def main(version: str) -> None:
     for pair in PAIRS:
         for players in (1, CORES):
             runner = Runner(release, fixes.resolve("all", release), print)
-            request = {"command": "explore", "pair": pair, "preemptions": PREEMPTIONS, "budget_s": 60.0, "replay": None}
+            request = {
+                "command": "explore", "pair": pair, "preemptions": PREEMPTIONS, "pruning": True, "budget_s": 60.0,
+                "replay": None, "times": 1,
+            }  # fmt: skip
             began = time.monotonic()
             lines = runner.ask(request, coroutines=False, budget_s=60, players=players)
             summary = [line for line in lines if line["kind"] == "summary"][-1]

@@ -80,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
     explore.add_argument("--preemptions", default="2", metavar="K", help="at most so many in a schedule (default: 2)")
     explore.add_argument("--replay", default=None, metavar="SCHEDULE", help="only this one, with its witness")
     explore.add_argument("--times", default="1", metavar="N", help="how often to replay it")
+    explore.add_argument(
+        "--no-pruning", action="store_true", help="play equivalent schedules, too: to check what is left out"
+    )
     explore.add_argument("--budget", default="5m", metavar="TIME", help="how long at most, such as 90s (default: 5m)")
 
     for name, text in (
@@ -184,13 +187,16 @@ def _explore(options: argparse.Namespace) -> int:
     from stress.explore import command
 
     return command.explore(
-        options.pair,
-        options.airflow,
-        options.fixes,
-        options.preemptions,
-        options.replay,
-        options.budget,
-        options.times,
+        command.Asked(
+            options.pair,
+            options.airflow,
+            options.fixes,
+            options.preemptions,
+            options.replay,
+            options.budget,
+            options.times,
+            options.no_pruning,
+        )
     )
 
 

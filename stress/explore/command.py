@@ -104,28 +104,81 @@ def _repro_one(twin: Race, arm: _Arm, times: int) -> bool:
     return bool(occurred)
 
 
-def explore(
-    pair: str, airflow: str | None, fixes: str, preemptions: str, replay: str | None, budget: str, times: str
-) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """The options of `stress explore` as they were typed."""
+
+    pair: str
+    airflow: str | None
+    fixes: str
+    preemptions: str
+    replay: str | None
+    budget: str
+    times: str
+    no_pruning: bool
+
+
+@dataclass(frozen=True)
+class _Exploration:
+    """What is to be searched or replayed."""
+
+    pair: str
+    arm: _Arm
+    bound: int
+    replay: str | None
+    budget_s: float
+    times: int
+    pruning: bool
+
+    @property
+    def coroutines(self) -> bool:
+        return PAIRS[self.pair].coroutines
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What the release's process is told."""
+        if not self.coroutines:
+            return {
+                "command": "explore", "pair": self.pair, "preemptions": self.bound, "pruning": self.pruning,
+                "budget_s": self.budget_s, "replay": self.replay, "times": self.times,
+            }  # fmt: skip
+        if self.replay is not None:
+            return {"mode": "replay", "pair": self.pair, "schedule": self.replay, "times": self.times}
+        return {
+            "mode": "explore", "pair": self.pair, "preemptions": self.bound, "budget_s": self.budget_s, "witnesses": 1,
+        }  # fmt: skip
+
+    @property
+    def players(self) -> int:
+        """How many schedules are played at once."""
+        return 1 if self.replay is not None else min(len(os.sched_getaffinity(0)), _MOST_PLAYERS)
+
+
+def explore(asked: Asked) -> int:
     """Search a pair's schedules, or replay one. The exit code."""
     mistakes: list[str] = []
-    if pair not in PAIRS:
-        mistakes.append(f"there is no pair {pair!r}: `stress list pairs` lists them")
-    bound = _number(preemptions, "--preemptions", 0, _MOST_PREEMPTIONS, mistakes)
-    number = _number(times, "--times", 1, _MOST_TIMES, mistakes)
-    if times != "1" and replay is None:
+    pair = PAIRS.get(asked.pair)
+    if pair is None:
+        mistakes.append(f"there is no pair {asked.pair!r}: `stress list pairs` lists them")
+    bound = _number(asked.preemptions, "--preemptions", 0, _MOST_PREEMPTIONS, mistakes)
+    number = _number(asked.times, "--times", 1, _MOST_TIMES, mistakes)
+    if asked.times != "1" and asked.replay is None:
         mistakes.append("--times is for --replay: a search tries each schedule once")
-    match = _BUDGET.fullmatch(budget)
+    if asked.no_pruning and (asked.replay is not None or (pair is not None and pair.coroutines)):
+        mistakes.append("--no-pruning is for a search of a pair of the database")
+    match = _BUDGET.fullmatch(asked.budget)
     if match is None:
-        mistakes.append(f"--budget {budget!r} is no time: give 90s, 5m or 1h")
-    arm = _arm(airflow or DEFAULT_RELEASE, fixes, mistakes)
-    if pair in PAIRS and not PAIRS[pair].coroutines and replay is not None:
-        mistakes += _schedule_mistakes(replay)
+        mistakes.append(f"--budget {asked.budget!r} is no time: give 90s, 5m or 1h")
+    arm = _arm(asked.airflow or DEFAULT_RELEASE, asked.fixes, mistakes)
+    if pair is not None and not pair.coroutines and asked.replay is not None:
+        mistakes += _schedule_mistakes(asked.replay)
     if mistakes or arm is None or match is None:
         return _bad(mistakes)
     budget_s = float(match[1]) * _UNIT_S[match[2]]
     try:
-        return _explore(pair, arm, bound, replay, budget_s, number)
+        return _explore(
+            _Exploration(asked.pair, arm, bound, asked.replay, budget_s, number, pruning=not asked.no_pruning)
+        )
     except StressError as error:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -141,38 +194,32 @@ def _schedule_mistakes(replay: str) -> list[str]:
     return []
 
 
-def _explore(pair: str, arm: _Arm, bound: int, replay: str | None, budget_s: float, times: int) -> int:
-    coroutines = PAIRS[pair].coroutines
-    request: dict[str, Any] = {
-        "command": "explore", "pair": pair, "preemptions": bound, "budget_s": budget_s, "replay": replay, "times":
-        times,
-    }  # fmt: skip
-    if coroutines:
-        request = {"mode": "explore", "pair": pair, "preemptions": bound, "budget_s": budget_s, "witnesses": 1}
-        if replay is not None:
-            request = {"mode": "replay", "pair": pair, "schedule": replay, "times": times}
-    runner = Runner(arm.release, arm.fixes, _progress)
+def _explore(this: _Exploration) -> int:
+    runner = Runner(this.arm.release, this.arm.fixes, _progress)
     shown = 0
     summary: dict[str, Any] | None = None
-    players = 1 if replay is not None else min(len(os.sched_getaffinity(0)), _MOST_PLAYERS)
-    for line in runner.ask(request, coroutines=coroutines, budget_s=budget_s, players=players):
+    for line in runner.ask(this.request, coroutines=this.coroutines, budget_s=this.budget_s, players=this.players):
         if line["kind"] == "unknown_operation":
-            raise StressError(_unknown(arm.release.version, line))
+            raise StressError(_unknown(this.arm.release.version, line))
         if line["kind"] == "summary":
             summary = line
         elif line["kind"] == "schedule":
             shown += not line["ok"]
-            _print_schedule(line, whole=shown <= _SHOWN and (replay is None or line["n"] == 1))
+            _print_schedule(line, whole=shown <= _SHOWN and (this.replay is None or line["n"] == 1))
     _check_fixes(runner, None)
     assert summary is not None  # a process that ends well has told it
-    where = f"{pair} on {arm.release.version}, {arm.label}"
-    if replay is not None:
-        print(f"{where}, schedule {replay}: {summary['failed']} of {summary['tried']} fail")
+    where = f"{this.pair} on {this.arm.release.version}, {this.arm.label}"
+    if this.replay is not None:
+        print(f"{where}, schedule {this.replay}: {summary['failed']} of {summary['tried']} fail")
         return int(summary["failed"] > 0)
+    return _tell_search(this, where, summary)
+
+
+def _tell_search(this: _Exploration, where: str, summary: dict[str, Any]) -> int:
     rate = summary["tried"] / summary["seconds"] if summary["seconds"] else 0.0
     print(
-        f"{where}: {summary['tried']} schedules tried with at most {bound} preemptions, {summary['pruned']} beginnings "
-        f"left out as equivalent, {summary['failed']} fail; {summary['seconds']:.1f} s, {rate:.0f} a second"
+        f"{where}: {summary['tried']} schedules tried with at most {this.bound} preemptions, {summary['pruned']} "
+        f"beginnings left out as equivalent, {summary['failed']} fail; {summary['seconds']:.1f} s, {rate:.0f} a second"
     )
     if summary.get("surprises"):
         print(
@@ -180,10 +227,11 @@ def _explore(pair: str, arm: _Arm, bound: int, replay: str | None, budget_s: flo
             "more than its statements say, so schedules may have been left out"
         )
     if summary["failed"]:
-        print(f"again: stress explore {pair} --airflow {arm.release.version} --fixes {arm.label} --replay SCHEDULE")
+        arm = f"--airflow {this.arm.release.version} --fixes {this.arm.label}"
+        print(f"again: stress explore {this.pair} {arm} --replay SCHEDULE")
         return 1
     if not summary["exhausted"]:
-        print(f"The budget of {budget_s:.0f} s ended before all were tried.")
+        print(f"The budget of {this.budget_s:.0f} s ended before all were tried.")
         return 2
     return 0
 

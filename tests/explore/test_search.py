@@ -57,3 +57,15 @@ def test_an_operation_that_the_release_has_not_is_named_and_others_run(capsys: p
     assert explore("callback_enqueue+callback_enqueue", "--airflow", "3.1.8") == 3
     assert "3.1.8 is not what the operation" in capsys.readouterr().err
     assert explore("trigger_assignment+trigger_assignment:task", "--airflow", "3.1.8", "--preemptions", "0") == 0
+
+
+def test_nothing_is_missed_by_what_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every order of a pair with one preemption, equivalent ones too, comes to the same kinds of schedules."""
+    words = ["deadline_check+deadline_check", "--fixes", "fixed", "--preemptions", "1"]
+    tried = []
+    for more in ([], ["--no-pruning"]):
+        assert explore(*words, *more) == 0
+        found = re.search(r": (\d+) schedules tried", capsys.readouterr().out)
+        assert found is not None
+        tried.append(int(found[1]))
+    assert tried[0] == tried[1] > 4

@@ -113,6 +113,19 @@ def test_a_string_that_is_no_schedule_is_a_bad_argument(capsys: pytest.CaptureFi
     assert "is no schedule" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [("comms_with_cancellation",), ("marking+marking", "--replay", "A4B")])
+def test_no_pruning_is_for_a_search_of_the_database(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", *words, "--no-pruning"]) == 64
+    assert "--no-pruning is for" in capsys.readouterr().err
+
+
+def test_steps_that_came_otherwise_than_before_are_told(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    requests = told(SUMMARY | {"surprises": 3})
+    assert main(["explore", "marking+marking", "--no-pruning"]) == 0
+    assert "3 steps came to something else than the same steps before" in capsys.readouterr().out
+    assert requests[0]["pruning"] is False
+
+
 @pytest.mark.parametrize(
     ("summary", "code"),
     [

@@ -72,7 +72,7 @@ class Play:
 
     def finish(self) -> Record:
         actors = [Actor(name, statements) for name, statements in self.programs.items()]
-        engine: Any = SimpleNamespace(actors=actors, steps=[])
+        engine: Any = SimpleNamespace(actors=actors, steps=[], errors=[])
         policy = Path(self.path)
         current: Any = None
         while standing := [actor for actor in actors if actor.phase is Phase.STANDS]:
@@ -138,9 +138,7 @@ def kind(record: Record) -> int:
     """The same for all schedules that differ in the order of independent steps."""
     trace = Trace()
     for name, before, after in zip(record.choices, record.seen, record.seen[1:], strict=False):
-        trace.add(name, *before.standing[name])
-        if after.waited:
-            trace.granted(name, *before.standing[name])
+        trace.follow(name, before.standing[name], after.besides)
     return trace.signature("")
 
 
@@ -169,6 +167,16 @@ def test_what_follows_from_what_was_seen_is_not_played() -> None:
     list(search.run(60))
     assert search.played == len(play.whole) == search.tried
     assert search.pruned > search.tried
+
+
+def test_without_pruning_every_order_is_played() -> None:
+    play = Play(PROGRAMS["one waits"])
+    search = Search([play], list(play.programs), 2, pruning=False)
+    kinds = {kind(tried.record) for tried in search.run(60)}
+    within = all_within(play.programs, 2)
+    assert set(play.whole) == within.keys()
+    assert kinds == {kind(record) for record in within.values()}
+    assert search.played > search.tried == len(kinds)
 
 
 @pytest.mark.parametrize("bound", [1, 2])

@@ -86,7 +86,8 @@ class DatabaseError:
     actor: str
     sqlstate: str
     text: str
-    statement: str
+    touch: Touch
+    """Of the statement."""
 
 
 class Policy(Protocol):
@@ -350,7 +351,8 @@ def listen(sqlalchemy_engine: Any) -> None:
         original = context.original_exception
         sqlstate = getattr(original, "pgcode", None) or ""
         text = str(original).strip()
-        actor._engine.errors.append(DatabaseError(actor.name, sqlstate, text, context.statement or ""))
+        touch = actor.pending.touch if actor.pending is not None else Touch(Footprint())
+        actor._engine.errors.append(DatabaseError(actor.name, sqlstate, text, touch))
         said = [line for line in text.splitlines() if line and (line == text.splitlines()[0] or "CONTEXT" in line)]
         actor.passed(f"{sqlstate or type(original).__name__}: {'; '.join(said)}")
 

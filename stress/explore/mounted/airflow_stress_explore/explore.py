@@ -17,7 +17,8 @@ step is taken, because that step's statement is. Sleep sets would prune as much,
 **Foresight.** The same hash says what comes of a step: an actor's next statement, and whether it is blocked, follow
 from what it has done and what of others it depends on. So what one schedule has shown is known of every schedule that
 comes to the same step, and a beginning is first followed in what is known (`foresight.py`). Only if that ends at a step
-that nobody has taken yet is it played; if it meets a signature that was reached before, it never is.
+that nobody has taken yet is it played; if it meets a signature that was reached before, it never is. Only the victim of
+a deadlock is nobody's to foresee: both are schedules of a kind of their own, and which of them is met is the server's.
 
 What this can't see: values in Python that one actor leaves for another in this process, and statements whose text is
 the same but whose effect depends on the time of day. A step that turns out otherwise than foreseen is counted, and is
@@ -34,7 +35,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from airflow_stress_explore.foresight import Foresight, State, Statement, Trace
+from airflow_stress_explore.foresight import Event, Foresight, State, Statement, Trace
 
 _RUN = re.compile(r"([A-Z])(\d*)")
 
@@ -67,8 +68,8 @@ class Seen:
 
     standing: Mapping[str, Statement]
     blocked: Mapping[str, Statement]
-    waited: bool
-    """Whether the step before had to wait for somebody."""
+    besides: tuple[Event, ...]
+    """What happened since the step before."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,13 @@ class Tried:
 class Search:
     """All schedules of one pair, in the order of their preemptions."""
 
-    def __init__(self, players: Sequence[Player], names: Sequence[str], bound: int) -> None:
-        """`players`: at least one. `names`: the actors'. `bound`: preemptions at most."""
+    def __init__(self, players: Sequence[Player], names: Sequence[str], bound: int, *, pruning: bool = True) -> None:
+        """`players`: at least one. `names`: the actors'. `bound`: preemptions at most.
+
+        Without `pruning` every order is played, also those that are equivalent: it must come to the same kinds.
+        """
         self.bound = bound
+        self.pruning = pruning
         self.tried = 0
         self.played = 0
         """With those that turned out to be equivalent to others."""
@@ -176,7 +181,7 @@ class Search:
 
     def _foresee(self, beginning: _Beginning) -> list[str] | None:
         """Follow a beginning in what is known: as far as it must be played; None if all of it is known."""
-        state = beginning.before or self._first
+        state = (beginning.before or self._first) if self.pruning else None
         path = list(beginning.choices)
         while state is not None and (state := self.foresight.after(state, path[-1])) is not None:
             if not state.standing:
@@ -199,11 +204,9 @@ class Search:
             if new and position >= len(path):
                 new = self._consider(state, record.choices[:position], beginning)
             trace = trace.copy()
-            trace.add(actor, *state.standing[actor])
-            if seen.waited:
-                trace.granted(actor, *state.standing[actor])
+            trace.follow(actor, state.standing[actor], seen.besides)
             after = State(trace, seen.standing, seen.blocked)
-            self.foresight.learn(state, actor, after, waited=seen.waited)
+            self.foresight.learn(state, actor, after, seen.besides)
             state = after
         return trace.signature("")
 
@@ -231,6 +234,8 @@ class Search:
 
     def _reached(self, signature: int, preemptions: int) -> bool:
         """Whether a beginning was reached before with no more preemptions; it is from now on."""
+        if not self.pruning:
+            return False
         before = self._known.get(signature)
         if before is not None and before <= preemptions:
             return True

@@ -10,7 +10,7 @@ Where somebody is blocked, and a step could let him go, only the very same state
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,6 +20,23 @@ _Key = TypeVar("_Key", int, tuple[int, str])
 
 Statement = tuple[str, Touch]
 """What an actor stands before: the statement's text, or COMMIT, or ROLLBACK; and what it touches."""
+
+
+Event = tuple[str, str, Touch]
+"""What happened to an actor besides its steps: it had to wait, or the server ended its statement."""
+
+
+def waited(actor: str, statement: Statement) -> Event:
+    """It was blocked: what it does when it is let go comes later than where it was told to."""
+    return (actor, f"granted: {statement[0]}", statement[1])
+
+
+_BY_CHANCE = "ended by the server: 40P01"
+
+
+def ended(actor: str, sqlstate: str, touch: Touch) -> Event:
+    """The server ended its statement. Whom of several it ends for a deadlock is chance."""
+    return (actor, f"ended by the server: {sqlstate}", touch)
 
 
 class Trace:
@@ -41,9 +58,11 @@ class Trace:
         self.last[actor] = hash_
         return hash_
 
-    def granted(self, actor: str, what: str, touch: Touch) -> None:
-        """It had to wait: what it does when it is let go comes later than where it was told to."""
-        self.add(actor, f"granted: {what}", touch)
+    def follow(self, actor: str, statement: Statement, besides: Iterable[Event]) -> None:
+        """An actor's step came, and what happened besides."""
+        self.add(actor, *statement)
+        for event in besides:
+            self.add(*event)
 
     def signature(self, turn: str, then: tuple[str, str, Touch] | None = None) -> int:
         """Of this beginning, or of it with one more step: an actor, its statement, what it touches."""
@@ -71,11 +90,16 @@ class State:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of a step in a state: where the actors are then, and whether it had to wait."""
+    """What came of a step in a state: where the actors are then, and what happened besides."""
 
     standing: Mapping[str, Statement]
     blocked: Mapping[str, Statement]
-    waited: bool
+    besides: tuple[Event, ...]
+
+    @property
+    def by_chance(self) -> bool:
+        """It could have come otherwise."""
+        return any(what == _BY_CHANCE for _, what, _ in self.besides)
 
 
 class Foresight:
@@ -93,15 +117,15 @@ class Foresight:
 
         self._unsteady: set[int | tuple[int, str]] = set()
 
-    def learn(self, before: State, actor: str, after: State, *, waited: bool) -> None:
+    def learn(self, before: State, actor: str, after: State, besides: tuple[Event, ...]) -> None:
         """An actor took its step, and this came of it."""
-        whole = _Outcome(after.standing, after.blocked, waited)
+        whole = _Outcome(after.standing, after.blocked, besides)
         self._note(self._taken, (before.trace.signature(""), actor), whole)
         what, touch = before.standing[actor]
-        if _lets_nobody_go(before, touch) and not (waited and actor in after.standing):
+        if _lets_nobody_go(before, touch) and not whole.by_chance:
             standing = {actor: after.standing[actor]} if actor in after.standing else {}
             blocked = {actor: after.blocked[actor]} if actor in after.blocked else {}
-            self._note(self._next, before.trace.after(actor, what, touch), _Outcome(standing, blocked, waited))
+            self._note(self._next, before.trace.after(actor, what, touch), _Outcome(standing, blocked, besides))
 
     def after(self, before: State, actor: str) -> State | None:
         """What will come of an actor's step; None if that is not known."""
@@ -111,20 +135,19 @@ class Foresight:
             own = self._next.get(before.trace.after(actor, what, touch))
             if own is not None:
                 others = {name: statement for name, statement in before.standing.items() if name != actor}
-                outcome = _Outcome({**others, **own.standing}, {**before.blocked, **own.blocked}, own.waited)
+                outcome = _Outcome({**others, **own.standing}, {**before.blocked, **own.blocked}, own.besides)
         if outcome is None:
             return None
         trace = before.trace.copy()
-        trace.add(actor, what, touch)
-        if outcome.waited:
-            trace.granted(actor, what, touch)
+        trace.follow(actor, before.standing[actor], outcome.besides)
         return State(trace, outcome.standing, outcome.blocked)
 
     def _note(self, known: dict[_Key, _Outcome], key: _Key, outcome: _Outcome) -> None:
         if key in self._unsteady:
             return
-        if known.setdefault(key, outcome) != outcome:
-            self.surprises += 1
+        before = known.setdefault(key, outcome)
+        if before != outcome:
+            self.surprises += not (before.by_chance or outcome.by_chance)
             self._unsteady.add(key)
             del known[key]
 

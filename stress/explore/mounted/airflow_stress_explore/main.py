@@ -1,6 +1,7 @@
 """The runner: reads one request, a JSON object on stdin, and writes JSON objects, one a line, on stdout.
 
-    {"command": "explore", "pair": "...", "preemptions": 2, "budget_s": 60, "replay": null, "times": 1, "databases": []}
+    {"command": "explore", "pair": "...", "preemptions": 2, "pruning": true, "budget_s": 60, "replay": null,
+     "times": 1, "databases": []}
     {"command": "repro", "twin": "...", "times": 20}
 
 Lines are of these kinds: `ready`, `schedule`, `unknown_operation`, `summary` and `failed`. Whatever Airflow prints

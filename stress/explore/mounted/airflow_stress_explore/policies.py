@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_stress_explore.engine import Actor, Engine, Phase
 from airflow_stress_explore.explore import Record, Seen, next_by_rule
-from airflow_stress_explore.foresight import Statement
+from airflow_stress_explore.foresight import Statement, ended, waited
 from airflow_stress_explore.twins import Move
 
 
@@ -30,10 +30,11 @@ class Path:
         self.choices: list[str] = []
         self.diverged = False
         self._seen: list[Seen] = []
+        self._errors = 0
 
     def choose(self, engine: Engine, standing: Sequence[Actor], current: Actor | None) -> Actor:
         by_name = {actor.name: actor for actor in standing}
-        self._seen.append(_seen(engine))
+        self._seen.append(self._look(engine))
         chosen = next_by_rule(by_name, current.name if current is not None else None)
         if len(self.choices) < len(self._wanted):
             wanted = self._wanted[len(self.choices)]
@@ -44,12 +45,15 @@ class Path:
 
     def record(self, engine: Engine, verdict: Any) -> Record:
         """All of it, once the engine has run."""
-        return Record(self.choices, [*self._seen, _seen(engine)], self.diverged, verdict)
+        return Record(self.choices, [*self._seen, self._look(engine)], self.diverged, verdict)
 
-
-def _seen(engine: Engine) -> Seen:
-    waited = bool(engine.steps) and engine.steps[-1].waited_for is not None
-    return Seen(_statements(engine, Phase.STANDS), _statements(engine, Phase.BLOCKED), waited)
+    def _look(self, engine: Engine) -> Seen:
+        besides = [ended(error.actor, error.sqlstate, error.touch) for error in engine.errors[self._errors :]]
+        self._errors = len(engine.errors)
+        if engine.steps and engine.steps[-1].waited_for is not None:
+            step = engine.steps[-1]
+            besides.insert(0, waited(step.actor, (step.what, step.touch)))
+        return Seen(_statements(engine, Phase.STANDS), _statements(engine, Phase.BLOCKED), tuple(besides))
 
 
 def _statements(engine: Engine, phase: Phase) -> dict[str, Statement]:

@@ -55,7 +55,7 @@ def explore(request: dict[str, Any], emit: Emit) -> None:
 
 def _search(players: Sequence[Player], request: dict[str, Any], emit: Emit) -> None:
     names = [actor_name(number) for number in range(len(PAIRS[request["pair"]].operations))]
-    search = Search(players, names, request["preemptions"])
+    search = Search(players, names, request["preemptions"], pruning=request["pruning"])
     failed = 0
     began, cpu_began = time.monotonic(), time.process_time()
     for tried in search.run(request["budget_s"]):
@@ -91,13 +91,13 @@ def repro(request: dict[str, Any], emit: Emit) -> None:
     twin = TWINS[request["twin"]]
     try:
         session = Session(Pair(twin.operations, twin.state), airflow.__version__, database_of_process())
-        session.outcomes_one_by_one()  # says if this release isn't what the twin knows
+        one_by_one = session.outcomes_one_by_one()  # says if this release isn't what the twin knows
     except UnknownInternals as unknown:
         _emit_unknown(unknown, emit)
         return
 
     def judge(engine: Engine) -> list[Failure]:
-        return [failure for failure in session.judge(engine) if failure.invariant == twin.invariant]
+        return [failure for failure in session.judge(engine, one_by_one) if failure.invariant == twin.invariant]
 
     _play_often(session, request["times"], lambda: Script(twin.script), judge, emit)
 
