@@ -44,7 +44,7 @@ def main(version: str) -> None:
         for players in (1, CORES):
             runner = Runner(release, fixes.resolve("all", release), print)
             request = {
-                "command": "explore", "pair": pair, "preemptions": PREEMPTIONS, "pruning": True, "budget_s": 60.0,
+                "command": "explore", "pairs": [pair], "preemptions": PREEMPTIONS, "pruning": True, "budget_s": 60.0,
                 "replay": None, "times": 1,
             }  # fmt: skip
             began = time.monotonic()

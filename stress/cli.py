@@ -70,9 +70,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--no-observers", action="store_true", help=argparse.SUPPRESS)
 
     repro = commands.add_parser("repro", help="make a known race happen on purpose, and show how")
-    repro.add_argument("race", metavar="RACE", help="a race or one of its twins (`stress list twins`)")
+    repro.add_argument(
+        "races", metavar="RACE", nargs="+", help="a race or one of its twins (`stress list twins`), or all"
+    )
     explore = commands.add_parser("explore", help="try every schedule of a pair of operations, for races unknown")
-    explore.add_argument("pair", metavar="PAIR", help="who races (`stress list pairs`)")
+    explore.add_argument("pairs", metavar="PAIR", nargs="+", help="who races (`stress list pairs`), or all")
     for command in (repro, explore):
         command.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release")
         command.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
@@ -83,7 +85,9 @@ def parser() -> argparse.ArgumentParser:
     explore.add_argument(
         "--no-pruning", action="store_true", help="play equivalent schedules, too: to check what is left out"
     )
-    explore.add_argument("--budget", default="5m", metavar="TIME", help="how long at most, such as 90s (default: 5m)")
+    explore.add_argument(
+        "--budget", default="5m", metavar="TIME", help="how long each pair at most, such as 90s (default: 5m)"
+    )
 
     for name, text in (
         ("analyze", "judge a stored history again"),
@@ -178,17 +182,17 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
 
 
 def _repro(options: argparse.Namespace) -> int:
-    from stress.explore import command
+    from stress.explore.repro import repro
 
-    return command.repro(options.race, options.airflow, options.fixes, options.times)
+    return repro(options.races, options.airflow, options.fixes, options.times)
 
 
 def _explore(options: argparse.Namespace) -> int:
-    from stress.explore import command
+    from stress.explore.search import Asked, explore
 
-    return command.explore(
-        command.Asked(
-            options.pair,
+    return explore(
+        Asked(
+            options.pairs,
             options.airflow,
             options.fixes,
             options.preemptions,

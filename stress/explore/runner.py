@@ -46,7 +46,7 @@ class Runner:
     fixes: Sequence[str]
     progress: Callable[[str], None]
     statuses: dict[str, str] = field(default_factory=dict)
-    """What each fix reported, once the request was served."""
+    """What each fix has reported, as of the last summary."""
 
     def ask(
         self, request: dict[str, Any], *, coroutines: bool, budget_s: float, players: int = 1
@@ -96,8 +96,10 @@ class Runner:
                 with contextlib.suppress(BrokenPipeError):  # it is told below that the process has ended
                     process.stdin.write(json.dumps({**request, "databases": databases}).encode() + b"\n")
                     process.stdin.close()
-            yield from self._lines(process, log, budget_s)
-            self.statuses = _statuses(reports)
+            for line in self._lines(process, log, budget_s):
+                if line["kind"] == "summary":
+                    self.statuses = _statuses(reports)
+                yield line
 
     def _lines(self, process: subprocess.Popen[bytes], log: Path, budget_s: float) -> Iterator[dict[str, Any]]:
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()

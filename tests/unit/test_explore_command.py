@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from stress.cli import main
-from stress.explore import command
 from stress.explore.catalogue import COROUTINE_PAIRS, PAIRS, RACES, races_named
 from stress.explore.listing import render, shorten
+from stress.explore.options import fix_race
 from stress.explore.runner import Runner, RunnerFailed
 
 STEPS: list[dict[str, Any]] = [
@@ -38,8 +38,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         def ask(self: Runner, request: dict[str, Any], **_: Any) -> Iterator[dict[str, Any]]:
             requests.append({**request, "release": self.release.version, "fixes": tuple(self.fixes)})
-            yield from lines
             self.statuses = dict.fromkeys(self.fixes, "loaded") if statuses is None else statuses
+            yield from lines
 
         monkeypatch.setattr(Runner, "ask", ask)
         return requests
@@ -53,7 +53,7 @@ def test_a_race_that_occurred_ends_with_its_count_and_code_1(told: Any, capsys: 
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "deadlock on 3.2.1, stock: 2 of 3"
     assert "waits for A: task_instance raced/run/task_0" in out
-    assert requests == [{"command": "repro", "twin": "deadlock", "times": 3, "release": "3.2.1", "fixes": ()}]
+    assert requests == [{"command": "repro", "twins": ["deadlock"], "times": 3, "release": "3.2.1", "fixes": ()}]
 
 
 def test_a_race_that_never_occurred_ends_with_code_0(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,17 +63,43 @@ def test_a_race_that_never_occurred_ends_with_code_0(told: Any, capsys: pytest.C
     assert "state_update_lock_scope" in requests[0]["fixes"]
 
 
-def test_a_race_of_two_causes_is_played_by_both_twins(told: Any) -> None:
-    requests = told(schedule(1, "duplicate"), SUMMARY)
+def test_a_race_of_two_causes_is_played_by_both_twins_in_one_process(
+    told: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twins = [twin.name for twin in races_named("duplicate_callback") if "3.2.1" in twin.releases]
+    requests = told(schedule(1), SUMMARY, schedule(1, "duplicate"), SUMMARY)
     assert main(["repro", "duplicate_callback"]) == 1
-    assert [request["twin"] for request in requests] == [twin.name for twin in races_named("duplicate_callback")]
+    assert [request["twins"] for request in requests] == [twins]
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"{twins[0]} on 3.2.1, stock: 0 of 1",
+        f"{twins[1]} on 3.2.1, stock: 1 of 1",
+    ]
 
 
 def test_a_cause_that_the_release_has_not_is_said(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
     requests = told(schedule(1, "duplicate"), SUMMARY)
     assert main(["repro", "duplicate_callback", "--airflow", "3.3.2"]) == 1
-    assert [request["twin"] for request in requests] == ["duplicate_callback_triggerers"]
+    assert "duplicate_callback_schedulers" not in requests[0]["twins"]
     assert "duplicate_callback_schedulers: Airflow 3.3.2 hasn't it" in capsys.readouterr().out
+
+
+PLAY = (schedule(1), SUMMARY)
+
+
+def test_all_are_the_twins_that_the_release_has(told: Any) -> None:
+    here = {race.name for race in RACES.values() if "3.2.1" in race.releases}
+    requests = told(*[line for _ in range(sum(not RACES[name].coroutines for name in here)) for line in PLAY])
+    assert main(["repro", "all", "--airflow", "3.2.1"]) == 0
+    played = {name for request in requests for name in request.get("twins", [request.get("race")])}
+    assert played == here
+
+
+def test_a_twin_that_the_release_does_not_know_leaves_the_others(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    told({"kind": "unknown_operation", "operation": "deadline_check", "why": "it is gone"}, schedule(1), SUMMARY)
+    assert main(["repro", "duplicate_callback"]) == 3
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == "duplicate_callback_triggerers on 3.2.1, stock: 0 of 1"
+    assert "is not what the operation deadline_check knows: it is gone" in captured.err
 
 
 def test_a_race_that_the_release_has_not_is_played_and_said(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,6 +171,34 @@ def test_a_search_ends_with_its_code(
     assert "3 schedules tried with at most 2 preemptions" in out
 
 
+def test_several_pairs_are_searched_in_one_process(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = {"kind": "unknown_operation", "operation": "marking", "why": "it is gone"}
+    requests = told(SUMMARY, unknown, schedule(1, "deadlock"), SUMMARY | {"failed": 1}, SUMMARY | {"exhausted": False})
+    pairs = ["state_update+state_update", "marking+marking", "clearing+clearing", "heartbeat+clearing"]
+    assert main(["explore", *pairs]) == 3
+    assert requests[0]["pairs"] == pairs
+    captured = capsys.readouterr()
+    assert (
+        "4 pairs on 3.2.1, stock: 9 schedules tried; 1 pairs with one that fails, 1 not finished in their 300 s, "
+        "1 not known" in captured.out
+    )
+    assert captured.out.splitlines()[-2:] == ["  fails: clearing+clearing", "  not finished: heartbeat+clearing"]
+    assert captured.err.splitlines()[-1].startswith("stress: marking+marking: Airflow 3.2.1 is not what")
+
+
+@pytest.mark.parametrize(
+    ("summaries", "code"), [([{}, {}], 0), ([{"exhausted": False}, {}], 2), ([{}, {"failed": 1}], 1)]
+)
+def test_several_pairs_end_with_the_worst(told: Any, summaries: list[dict[str, Any]], code: int) -> None:
+    told(*[SUMMARY | summary for summary in summaries])
+    assert main(["explore", "marking+marking", "clearing+clearing"]) == code
+
+
+def test_a_schedule_is_replayed_of_one_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "marking+marking", "clearing+clearing", "--replay", "A4B"]) == 64
+    assert "--replay is for one pair" in capsys.readouterr().err
+
+
 def test_a_replay_says_how_often_it_failed(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
     requests = told(schedule(1, "deadlock"), schedule(2, "deadlock"), SUMMARY | {"tried": 2, "failed": 2})
     words = ["explore", "state_update+dag_version_refresh", "--replay", "A4B", "--times", "2"]
@@ -208,4 +262,4 @@ def test_a_statement_is_shortened_to_what_matters() -> None:
 
 
 def test_the_fix_of_each_race_is_known() -> None:
-    assert command.fix_race("state_update_lock_scope") == "deadlock"
+    assert fix_race("state_update_lock_scope") == "deadlock"

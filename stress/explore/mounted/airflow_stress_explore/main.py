@@ -1,11 +1,12 @@
 """The runner: reads one request, a JSON object on stdin, and writes JSON objects, one a line, on stdout.
 
-    {"command": "explore", "pair": "...", "preemptions": 2, "pruning": true, "budget_s": 60, "replay": null,
+    {"command": "explore", "pairs": ["..."], "preemptions": 2, "pruning": true, "budget_s": 60, "replay": null,
      "times": 1, "databases": []}
-    {"command": "repro", "twin": "...", "times": 20}
+    {"command": "repro", "twins": ["..."], "times": 20}
 
-Lines are of these kinds: `ready`, `schedule`, `unknown_operation`, `summary` and `failed`. Whatever Airflow prints
-goes to stderr: stdout is put aside before it is imported.
+Lines are of these kinds: `ready`, `schedule`, `unknown_operation`, `summary` and `failed`; each pair or twin ends with
+a `summary` or with `unknown_operation`. Whatever Airflow prints goes to stderr: stdout is put aside before it is
+imported.
 """
 
 from __future__ import annotations

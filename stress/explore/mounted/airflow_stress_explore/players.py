@@ -12,7 +12,7 @@ import multiprocessing.connection
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_stress_explore.explore import Player, Record
 from airflow_stress_explore.invariants import Failure, answers
@@ -21,7 +21,7 @@ from airflow_stress_explore.policies import Path
 if TYPE_CHECKING:
     from airflow_stress_explore.session import Outcomes, Session
 
-_READY_TIMEOUT_S = 60.0
+_PREPARED_TIMEOUT_S = 60.0
 _FORK = multiprocessing.get_context("fork")
 
 
@@ -39,28 +39,42 @@ class Verdict:
 
 
 class Here:
-    """Plays in this process; a verdict is the failures, and what each actor was told."""
+    """Plays in this process."""
 
-    def __init__(self, session: Session, one_by_one: Sequence[Outcomes]) -> None:
-        self._session = session
-        self._one_by_one = one_by_one
+    def __init__(self, prepare: Callable[[str], tuple[Session, Sequence[Outcomes]]]) -> None:
+        """`prepare` makes a pair ready, by its name, and plays its actors one after the other."""
+        self._prepare = prepare
         self._path: Sequence[str] = ()
+        self.session: Session
+        self.one_by_one: Sequence[Outcomes]
+
+    def prepare(self, pair: str) -> None:
+        """Make a pair ready to be played. Raises UnknownInternals."""
+        self.session, self.one_by_one = self._prepare(pair)
 
     def start(self, path: Sequence[str]) -> None:
         """Only remembered: this thread plays it when it is waited for."""
         self._path = path
 
     def finish(self) -> Record:
+        """Play it."""
         policy = Path(self._path)
-        engine = self._session.play(policy)
-        failures = self._session.judge(engine, self._one_by_one)
+        engine = self.session.play(policy)
+        failures = self.session.judge(engine, self.one_by_one)
         return policy.record(engine, Verdict(failures, answers(engine)))
+
+
+class Local(Player, Protocol):
+    """A player that is used in its own process."""
+
+    def prepare(self, pair: str) -> None:
+        """Make a pair ready to be played."""
 
 
 class Beside:
     """Plays in a process of its own."""
 
-    def __init__(self, make: Callable[[str], Player], database: str) -> None:
+    def __init__(self, make: Callable[[str], Local], database: str) -> None:
         """Fork it, and let it `make` its player for a database. Nothing may be connected yet."""
         self._connection, theirs = _FORK.Pipe()
         # A daemon ends with us; and if we end without a word, the pipe does, too.
@@ -68,23 +82,31 @@ class Beside:
         process.start()
         theirs.close()
 
-    def wait_until_ready(self) -> None:
+    def prepare(self, pair: str) -> None:
+        """Let it make a pair ready; to be waited for before anything is started."""
+        self._connection.send(pair)
+
+    def wait_until_prepared(self) -> None:
         """Raises PlayerFailed if it can't be."""
-        if not self._connection.poll(_READY_TIMEOUT_S):
-            raise PlayerFailed(f"a player was not ready within {_READY_TIMEOUT_S:.0f} s")
-        self.finish()
+        if not self._connection.poll(_PREPARED_TIMEOUT_S):
+            raise PlayerFailed(f"a player was not ready within {_PREPARED_TIMEOUT_S:.0f} s")
+        self._answer()
 
     def start(self, path: Sequence[str]) -> None:
         """Told to its process, which plays at once."""
         self._connection.send(list(path))
 
-    def finish(self) -> Any:
+    def finish(self) -> Record:
         """Its record. Raises PlayerFailed."""
+        record: Record = self._answer()
+        return record
+
+    def _answer(self) -> Any:
         try:
-            answer = self._connection.recv()
+            good, answer = self._connection.recv()
         except EOFError:
             raise PlayerFailed("a player's process ended") from None
-        if isinstance(answer, str):
+        if not good:
             raise PlayerFailed(answer)
         return answer
 
@@ -96,17 +118,24 @@ class Beside:
 def _serve(
     connection: multiprocessing.connection.Connection,
     others_end: multiprocessing.connection.Connection,
-    make: Callable[[str], Player],
+    make: Callable[[str], Local],
     database: str,
 ) -> None:
     others_end.close()  # or it would never be told that the process which holds it has ended
-    try:
-        player = make(database)
-        connection.send(None)
-        while True:
-            player.start(connection.recv())
-            connection.send(player.finish())
-    except (EOFError, BrokenPipeError):
-        return
-    except Exception:
-        connection.send(traceback.format_exc())
+    player = make(database)
+    while True:
+        try:
+            order = connection.recv()
+        except EOFError:
+            return
+        try:
+            if isinstance(order, str):
+                player.prepare(order)
+                answer = None
+            else:
+                player.start(order)
+                answer = player.finish()
+        except Exception:
+            connection.send((False, traceback.format_exc()))
+        else:
+            connection.send((True, answer))

@@ -11,10 +11,10 @@ from airflow_stress_explore.engine import Engine, Phase, Policy, Step
 from airflow_stress_explore.explore import Player, Search, read, write
 from airflow_stress_explore.invariants import Failure, answers
 from airflow_stress_explore.pairs import PAIRS, Pair
-from airflow_stress_explore.players import Beside, Here, Verdict
+from airflow_stress_explore.players import Beside, Here, PlayerFailed, Verdict
 from airflow_stress_explore.policies import Path, Script
 from airflow_stress_explore.session import Outcomes, Session, actor_name, database_of_process, use_database
-from airflow_stress_explore.twins import TWINS
+from airflow_stress_explore.twins import TWINS, Twin
 from airflow_stress_explore.world import UnknownInternals
 
 Emit = Callable[[dict[str, Any]], None]
@@ -23,38 +23,48 @@ _MOST_STEPS = 120
 
 
 def explore(request: dict[str, Any], emit: Emit) -> None:
-    """Search a pair, or replay one schedule of it."""
+    """Search some pairs, or replay one schedule of one."""
+
+    def beside(url: str) -> Here:
+        use_database(url)
+        return Here(_prepare)
+
+    here = Here(_prepare)
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(contextlib.closing(Beside(beside, url))) for url in request["databases"]]
+        for name in request["pairs"]:
+            _explore_one(name, here, others, request, emit)
+
+
+def _prepare(pair: str) -> tuple[Session, Sequence[Outcomes]]:
     import airflow
 
-    pair = PAIRS[request["pair"]]
-    began = time.monotonic()
-
-    def prepare() -> tuple[Session, list[Outcomes]]:
-        session = Session(pair, airflow.__version__, database_of_process())
-        return session, session.outcomes_one_by_one()
-
-    def player_beside(url: str) -> Here:
-        use_database(url)
-        return Here(*prepare())
-
-    with contextlib.ExitStack() as stack:
-        beside = [stack.enter_context(contextlib.closing(Beside(player_beside, url))) for url in request["databases"]]
-        try:
-            session, one_by_one = prepare()
-        except UnknownInternals as unknown:
-            _emit_unknown(unknown, emit)
-            return
-        for other in beside:
-            other.wait_until_ready()
-        emit({"kind": "prepared", "seconds": time.monotonic() - began})
-        if request["replay"]:
-            _replay(session, one_by_one, request, emit)
-        else:
-            _search([Here(session, one_by_one), *beside], request, emit)
+    session = Session(PAIRS[pair], airflow.__version__, database_of_process())
+    return session, session.outcomes_one_by_one()
 
 
-def _search(players: Sequence[Player], request: dict[str, Any], emit: Emit) -> None:
-    names = [actor_name(number) for number in range(len(PAIRS[request["pair"]].operations))]
+def _explore_one(name: str, here: Here, others: Sequence[Beside], request: dict[str, Any], emit: Emit) -> None:
+    for other in others:
+        other.prepare(name)
+    unknown = None
+    try:
+        here.prepare(name)
+    except UnknownInternals as caught:
+        unknown = caught
+    for other in others:
+        # What this process doesn't know, the others don't know either.
+        with contextlib.suppress(PlayerFailed) if unknown is not None else contextlib.nullcontext():
+            other.wait_until_prepared()
+    if unknown is not None:
+        _emit_unknown(unknown, emit)
+    elif request["replay"]:
+        _replay(here, request, emit)
+    else:
+        _search(name, [here, *others], request, emit)
+
+
+def _search(name: str, players: Sequence[Player], request: dict[str, Any], emit: Emit) -> None:
+    names = [actor_name(number) for number in range(len(PAIRS[name].operations))]
     search = Search(players, names, request["preemptions"], pruning=request["pruning"])
     failed = 0
     began, cpu_began = time.monotonic(), time.process_time()
@@ -79,16 +89,24 @@ def _summary(tried: int, failed: int, began: float) -> dict[str, Any]:
     return {"kind": "summary", "tried": tried, "failed": failed, "seconds": round(time.monotonic() - began, 3)}
 
 
-def _replay(session: Session, one_by_one: Sequence[Outcomes], request: dict[str, Any], emit: Emit) -> None:
-    schedule = request["replay"]
-    _play_often(session, request["times"], lambda: Path(read(schedule)), lambda e: session.judge(e, one_by_one), emit)
+def _replay(here: Here, request: dict[str, Any], emit: Emit) -> None:
+    choices = read(request["replay"])
+
+    def judge(engine: Engine) -> list[Failure]:
+        return here.session.judge(engine, here.one_by_one)
+
+    _play_often(here.session, request["times"], lambda: Path(choices), judge, emit)
 
 
 def repro(request: dict[str, Any], emit: Emit) -> None:
-    """Play a twin some times."""
+    """Play some twins, each some times."""
+    for name in request["twins"]:
+        _repro_one(TWINS[name], request["times"], emit)
+
+
+def _repro_one(twin: Twin, times: int, emit: Emit) -> None:
     import airflow
 
-    twin = TWINS[request["twin"]]
     try:
         session = Session(Pair(twin.operations, twin.state), airflow.__version__, database_of_process())
         one_by_one = session.outcomes_one_by_one()  # says if this release isn't what the twin knows
@@ -99,7 +117,7 @@ def repro(request: dict[str, Any], emit: Emit) -> None:
     def judge(engine: Engine) -> list[Failure]:
         return [failure for failure in session.judge(engine, one_by_one) if failure.invariant == twin.invariant]
 
-    _play_often(session, request["times"], lambda: Script(twin.script), judge, emit)
+    _play_often(session, times, lambda: Script(twin.script), judge, emit)
 
 
 class _Choosing(Policy, Protocol):
