@@ -11,13 +11,20 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from airflow_stress_fixes import (
+    asset_event_order,
+    callback_claim,
     callback_trigger_owner,
+    clearing_row_locks,
+    comms_end,
     deadline_claim,
+    fail_fast_lock_order,
+    marking_run_lock,
     proposed_deadline_row_lock,
     proposed_ordered_version_refresh,
     proposed_thread_lock,
     state_update_lock_scope,
     transient_error_answer,
+    trigger_event_claim,
     triggerer_comms,
 )
 from airflow_stress_fixes.fix import Fix
@@ -36,6 +43,13 @@ FIXES: Mapping[str, Fix] = MappingProxyType(
             callback_trigger_owner.FIX,
             state_update_lock_scope.FIX,
             transient_error_answer.FIX,
+            asset_event_order.FIX,
+            fail_fast_lock_order.FIX,
+            trigger_event_claim.FIX,
+            comms_end.FIX,
+            clearing_row_locks.FIX,
+            marking_run_lock.FIX,
+            callback_claim.FIX,
             proposed_thread_lock.FIX,
             proposed_deadline_row_lock.FIX,
             proposed_ordered_version_refresh.FIX,

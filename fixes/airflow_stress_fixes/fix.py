@@ -70,7 +70,9 @@ class Fix:
 
     name: str
     race: str
-    """``deadlock``, ``duplicate_callback``, ``out_of_order_frame`` or ``false_failed``."""
+    """What `stress repro` and the reports call it: ``deadlock``, ``duplicate_callback``, ``out_of_order_frame``,
+    ``false_failed``, ``stale_trigger_event``, ``orphaned_runner``, ``asset_deadlock``, ``fail_fast``,
+    ``lost_clear``, ``lost_mark``."""
 
     thread: int
     """Number of the issue at github.com/apache/airflow; 0 if there is none."""

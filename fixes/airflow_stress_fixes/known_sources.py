@@ -29,6 +29,16 @@ def spread(span: str, value: T) -> dict[str, T]:
 
 
 KNOWN: Mapping[str, Mapping[str, str]] = {
+    "airflow.api.common.mark_tasks:get_run_ids": {
+        "246ac042c4a5a10ccba7347fee8366b07237bf8b00408fa985fd557365d5bf0f": "3.1.0..3.1.8",
+        "9b69dd25ea25155522d5e6ab4df83e8fab600b9be6f8d8370fd2e85b533dc279": "3.2.0..3.2.2",
+        "f01a597fcca7efbed169811ba2a4c512d2627eeea1766b7af3bddd339ff99578": "3.3.0..3.3.2",
+    },
+    "airflow.api.common.mark_tasks:set_state": {
+        "1b352f1672f6110ed58fc84e1a6b2767ed0a734c0677dad9e7f4198379a43ec1": "3.1.0..3.1.8",
+        "b44627f18fb2e6a151cbbf590c937259790f068d1deb33a8829cd1818dda30ae": "3.2.0..3.2.1",
+        "673624f43e78edd40d91e30e591d81197aeec47f6b6a0f48fef6ba648c5b0177": "3.2.2..3.3.2",
+    },
     "airflow.api_fastapi.execution_api.routes.task_instances:_create_ti_state_update_query_and_update_state": {
         "d08ed34c859621c6e55f1cf08b89ae31fc86be17a781a6ef7c023ac929f58a6f": "3.1.0",
         "1f498b99ab6f5286ccb42aaa54d336f4717dea554f590f049f8a5313b2d5fd2b": "3.1.1..3.1.8",
@@ -37,12 +47,28 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "222c34748bc11f7297e821dcdc0286ca28a9f41431dcbe06d4dfcc7c0737fabd": "3.3.0",
         "b2baca1a654e6f72dc5115c86acfe9a773726078e9e24d2c54805f979bb64ead": "3.3.1..3.3.2",
     },
+    "airflow.api_fastapi.execution_api.routes.task_instances:_handle_fail_fast_for_dag": {
+        "c79781612b2342167df15ad5665d8a30c75f03d8c809a40689d4c2dac98ae267": "3.1.0..3.1.8",
+        "03c622b7e8d0d145de34880322a3b6ef41ac7a9b9fa07284daaec475f92982c0": "3.2.0..3.3.2",
+    },
     "airflow.api_fastapi.execution_api.routes.task_instances:ti_update_state": {
         "f2c31ed834ac4e4130f4093fc5d8097ae839395a02569e28ab216bcdabc2fdb4": "3.1.0..3.1.8",
         "2d2a264fead456151eb0e6dce17ac6712b359d498551bd7eea5c2f259f6f0a6e": "3.2.0..3.2.1",
         "903e01773b5e57fd71aafbc154e2af087f6f5e3155ea43d02ed0abdf656bc4d6": "3.2.2",
         "d1774458dc2d79b9b5c94d36a5cf02233bc9349fb46a13eb6a96e95c21909b73": "3.3.0",
         "3ea8be448f6576f0772b442d4beb84f2e95cec14592dd19969629416d8727f52": "3.3.1..3.3.2",
+    },
+    "airflow.assets.manager:AssetManager": {
+        "76bab00ce4e904d917bd09d7689b670cdb0a4b9b4e77adcb39c095dc1935a6d8": "3.1.0..3.1.5",
+        "6ea3d461c5f4d525bc3935af8d11e23eb5f6c038043aebc0fc03a53430685afb": "3.1.6",
+        "7616b52c68fbdb351faf5c25245a5dd66eebc5f5b82f898c5d080299aa90b161": "3.1.7..3.1.8",
+        "af50373d1f5b978398fc774cc17e849f071d6d2df98962f23139a2d107fd9b96": "3.2.0..3.2.2",
+        "997228492664f58d8779e93c35b2362592f71551af6ff7231835528c673a433a": "3.3.0",
+        "0aa0dac088b0b362a575cf32f9e6b969c25f950a4f8cbabc52881a3126554744": "3.3.1..3.3.2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._enqueue_executor_callbacks": {
+        "": "3.1.0..3.1.8",  # not there yet
+        "69f7795dcc13d89f9cebed2663f86adc4995acfce2f51b8cca157d011824a081": "3.2.0..3.3.2",
     },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._run_scheduler_loop": {
         "d6adae200119855bd8c47e7088743cf877a5733bce7e8937c74a5090fb8e356d": "3.1.0..3.1.7",
@@ -62,14 +88,61 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "2fe7ed1eb07b663911f701758073868deeac602439199f793c158a67a6581a1f": "3.2.1",
         "ba9b52914cf8eeedf45f516259db0d0d7ad8789bd12c6399bf4882886a540f8a": "3.2.2..3.3.2",
     },
+    "airflow.jobs.triggerer_job_runner:TriggerRunner.arun": {
+        "c17e01e167e66c039399bb51d973ea34d3b16f412f2972c22d3ed9cdffba5f29": "3.1.0..3.1.8",
+        "fbfceac13a008ba20bfe39f6435ba91a62b72ede2ce2de4d67ce96f2a4495543": "3.2.0..3.2.1",
+        "df367da7db745a0ced8242f1763112a1bf1963af706144f7dd125c4fe35a9103": "3.2.2",
+        "28754add002275023dbcb7ae5615cd373da08134b57865e9a8abd4483b05ef8f": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunner.asend": {
+        "": "3.1.0..3.1.6",  # not there yet
+        "5a8660f58c2866aba4d4fc2a751747c37841a4b5259cafcc153f4d7231324fd7": "3.1.7..3.3.2",
+    },
     "airflow.jobs.triggerer_job_runner:TriggerRunner.init_comms": {
         "234aa680ea38d0bc927cba756b8088cf88808a58782dc6fcc5ee648d0d634786": "3.1.0..3.2.1",
         "d37217a4ee5f8eba382e6b88443233624d50381d46f84e5ec10e8bd866adefa7": "3.2.2..3.3.2",
+    },
+    "airflow.models.dagrun:DagRun.fetch_task_instances": {
+        "f1fdd975e31958914e21b776f0d8a438fcda1e17a7bf49194ed14b7c160d57a3": "3.1.0..3.1.8",
+        "58e6e2c6fe9ff073c821926f48e9d65f934c6d08a041fc090efc43aa5e4ce77e": "3.2.0..3.2.2",
+        "d363a9107b7ad1fe25e275b6ec586a84a0ff0e673b60888e6c78b0842b1e78e9": "3.3.0..3.3.2",
     },
     "airflow.models.deadline:Deadline.handle_miss": {
         "e279e130d605dfc8592028a014f3564183cb44ab30ed5316a8f32574c55fefcd": "3.1.0..3.1.8",
         "f0cb45e50a5b1f71f1b30e03726fa10430121b2818665409423f3e83e54f048e": "3.2.0..3.2.2",
         "74b2158497bd31ef99514a248a18a3529567abbfc7c3627a2ffdec8980b1585b": "3.3.0..3.3.2",
+    },
+    "airflow.models.taskinstance:TaskInstance.error": {
+        "d362cadc789390c3296cbb0939e117846e3d70a81cfd6b49084b69122983a205": "3.1.0..3.2.2",
+        "9af55f69edfd38ece726cb80c8a0c02622d5ec4711a04133aef03f40ed72d6c3": "3.3.0..3.3.2",
+    },
+    "airflow.models.taskinstance:TaskInstance.prepare_db_for_next_try": {
+        "a0b3e213f38baea42f0b96d4ed3c8a0b854cd0db122bc140c7c23017e36868a2": "3.1.0..3.3.2",
+    },
+    "airflow.models.taskinstance:TaskInstance.register_asset_changes_in_db": {
+        "f1d065eb4baa4fae4c5b67622b1a37b1ce5f87032e4e3ca1bd8a14229117699c": "3.1.0..3.1.2",
+        "ecbdb83cf9398c66da69f552a2ada6b326ebdfc93758f77785b92e1fa04a2473": "3.1.3",
+        "d0093096639600145fb1a337c8cca31d042d1f2fec4357210a795509da7c22d6": "3.1.4..3.1.8",
+        "6b36baab31abab340f2d32b258bd38f0b88cdd4727a72120b80d165a5f73c4a1": "3.2.0..3.2.2",
+        "b282cb4215fea8291a0bbca6beb977e879da2ac7d97e70029b8c70b45d3105c6": "3.3.0",
+        "dd59fc4e5b59be5c9163f3a21466506fce2d4349ebdec123166f90bd46eb2278": "3.3.1..3.3.2",
+    },
+    "airflow.models.taskinstance:TaskInstance.set_state": {
+        "ff5b20ec4aeb7347b96ff0d5287cce3839e45f5347f28e7cef2ab6b2993fdb06": "3.1.0..3.2.2",
+        "dd5c5710ea925d59a98b3cf3ff3e18d9e5c78db2210fb09c6d9047f1f05c8dab": "3.3.0..3.3.2",
+    },
+    "airflow.models.taskinstance:_stop_remaining_tasks": {
+        "7d5c8bc0d7d11df996d726184ca07aa41313d8c2d3686afcd95223b7b8b2d517": "3.1.0..3.1.8",
+        "cacbb5e40bfdd3944242794c6d06dbde9667825fa02c2ca1afeb284a18711ba5": "3.2.0..3.2.2",
+        "6062cb443bf73054f6a8b798e9a76465fec84086dec7369de6dbdec3a3245b6c": "3.3.0..3.3.2",
+    },
+    "airflow.models.taskinstance:clear_task_instances": {
+        "9c40f72f518359915ac805b9d0cfd62bff4b768f49405419ca636a76adf2fec1": "3.1.0..3.1.5",
+        "7254e97dc3a212fc2d1a7a4cd79066af95d700dfb6dfda2db1a9142cfb3c4cc6": "3.1.6..3.1.8",
+        "d216dfddeaeaa5d088a782287115852c989f44e5174de2ee3f5593b23761951d": "3.2.0..3.2.1",
+        "b7f2f3c1d9721a1174b998e492a222b52cc32b947b14cffffc6f6753ad67bbb8": "3.2.2",
+        "a2ebdb0a156400fc32e80e15ba5f559eabce66779a53df0302179c6acceddcb3": "3.3.0..3.3.1",
+        "089dceafa74fdcce18fc69f26c59a467c04780a4fd2698e30226eb44fb5fafbb": "3.3.2",
     },
     "airflow.models.trigger:Trigger.assign_unassigned": {
         "672af245f76a231cd880281b3494d6d8d145068adf4db33e5b8e9d7dd1b8ec62": "3.1.0..3.1.8",
@@ -81,6 +154,21 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "0918c074faa26e0266ccf7b0a7d54d94965b53c9109f6fa48778b394df5bc1df": "3.2.0..3.2.1",
         "4a114b31ee4133b4a1056aa83ee6fe66716b445987f95840d0ddc7ce2990be87": "3.2.2",
         "fee5e7d6f6fd88c0a282fedf58b719acd48be36ce19ae99c3dc04991fe281631": "3.3.0..3.3.2",
+    },
+    "airflow.models.trigger:Trigger.submit_event": {
+        "3d86999c5051cbf1e45f5ae38be2daaebf8327859a4b70a2b8a6c4a8343fe730": "3.1.0..3.1.8",
+        "4585cc1a3c5a02d9ef709edd0b78417f7096cf6f8cd06d15b3047665d9ed65c3": "3.2.0..3.2.2",
+        "5828251efc2cd701efe73685d0e422c302782adbd776f709a085f12ad82d3a8e": "3.3.0",
+        "c79266a0ee02a8cfe6e1116271799513a97632426dfa201cb16fc722b51f4614": "3.3.1..3.3.2",
+    },
+    "airflow.models.trigger:Trigger.submit_failure": {
+        "ecfbc8e8ef9380ef41c3620231536649eae5bd3867eec38e8d9c0abf49bfdcb8": "3.1.0..3.2.2",
+        "e3540448ed1c02e1990eb12d55267efb308e753f5bcea373ade4695eb3a546f2": "3.3.0..3.3.2",
+    },
+    "airflow.models.trigger:handle_event_submit": {
+        "97365fc7e07f6437d109d452bff9264a671a3a442bb99fc2d973a00f36d40581": "3.1.0..3.1.8",
+        "3c104baede431f53d102ba79f20169ed6fdc80ef6031e03bd052f082da5cbc07": "3.2.0..3.3.0",
+        "276661f50fc433bfc7a239bd1491ef58edee11cfe9ebb196e3557a62fccd529f": "3.3.1..3.3.2",
     },
     "airflow.sdk.execution_time.comms:CommsDecoder._from_frame": {
         "953d6341d401ed26cc26913c7e422c9f1bfb2f6bb432f363bfe8be06602dbb9f": "3.1.0..3.3.2",

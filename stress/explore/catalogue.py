@@ -58,6 +58,20 @@ COROUTINE_RACES = (
         coroutines=True,
         releases=("3.1.8", "3.2.1"),
     ),
+    Race(
+        "orphaned_runner_loop",
+        "orphaned_runner",
+        "the supervisor ends between the runner's look at its reader and its next request",
+        coroutines=True,
+        releases=("3.3.2",),
+    ),
+    Race(
+        "orphaned_runner_trigger",
+        "orphaned_runner",
+        "the supervisor ends, the runner notices, and one of its triggers asks when it is cancelled",
+        coroutines=True,
+        releases=("3.3.2",),
+    ),
 )
 
 COROUTINE_PAIRS = {
@@ -71,6 +85,7 @@ COROUTINE_PAIRS = {
     "comms_with_send_on_the_loop": "a trigger that calls send in its own coroutine, and one of sync_to_async(send)",
     "comms_with_supervisor_gone": "two callers and a supervisor that ends at any time",
     "runner_with_supervisor_gone": "the runner's own loop, and a supervisor that ends within its first rounds",
+    "process_with_supervisor_gone": "the same to its process's end, with a trigger that asks when it is cancelled",
 }
 
 RACES: Mapping[str, Race] = {

@@ -186,9 +186,10 @@ class _Telling:
         )
         if summary.get("surprises"):
             print(
-                f"{summary['surprises']} steps came to something else than the same steps before: this pair depends on "
-                "more than its statements say, so schedules may have been left out"
+                f"{len(summary['surprises'])} steps came to something else than the same steps before: this pair "
+                "depends on more than its statements say, so schedules may have been left out. The first of them:"
             )
+            print(f"  {summary['surprises'][0]}")
         if summary["failed"]:
             arm = f"--airflow {this.arm.version} --fixes {this.arm.label}"
             print(f"again: stress explore {pair.name} {arm} --replay SCHEDULE")

@@ -32,6 +32,24 @@ _ABOUT = MappingProxyType(
             "that reported success, and was told so, is stored as something else."
         ),
         "false_failed": "A task that reported success, and was told so, is stored as failed.",
+        "asset_deadlock": (
+            "Two reports of success wrote rows of the same assets in different orders, and PostgreSQL aborted one."
+        ),
+        "fail_fast": (
+            "A failure ended the other tasks of a fail_fast DAG by what they had been: it overwrote a success that was "
+            "answered already, or deadlocked with another report."
+        ),
+        "stale_trigger_event": (
+            "A trigger's event was written over what had become of its task meanwhile: a mark, a timeout or a clearing."
+        ),
+        "lost_clear": (
+            "Whoever cleared a task was told that it worked, and it never runs, or a second time beside the first: "
+            "clearing decided by a state that was no longer there."
+        ),
+        "lost_mark": (
+            "A scheduler overwrote a task's mark, which whoever made it was told is stored, or deadlocked with it."
+        ),
+        "orphaned_runner": "A triggerer's runner waits for ever for its supervisor, which is gone.",
     }
 )
 

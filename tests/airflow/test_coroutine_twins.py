@@ -1,4 +1,4 @@
-"""The comms' races on demand: each twin strikes on stock every time, and never with the fix (#64620)."""
+"""The comms' races on demand: each twin strikes on stock every time, and never with its fix (#64620)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from airflow_stress_fixes.fix import Fit
 
 ROOT = Path(__file__).resolve().parents[2]
 MOUNTED = ROOT / "stress" / "explore" / "mounted"
-if str(MOUNTED) not in sys.path:
-    sys.path.insert(0, str(MOUNTED))
+for _directory in (MOUNTED, ROOT):
+    if str(_directory) not in sys.path:
+        sys.path.insert(0, str(_directory))
 
 from airflow_stress_explore.coroutines import comms, pairs, schedule, search, witness  # noqa: E402 - found above
+from stress.explore import catalogue  # noqa: E402 - found above
 
 FIX = "triggerer_comms"
+END = "comms_end"
+FIX_OF = {"out_of_order_frame": FIX, "orphaned_runner": END}
 PROPOSAL = "proposed_thread_lock"
 TWINS = {twin.race: twin for twin in pairs.TWINS}
 PAIRS = {pair.name: pair for pair in pairs.PAIRS}
@@ -47,7 +51,7 @@ def struck(race: str) -> list[set[str]]:
     """Play a twin as often as the bar says; gives what broke each time."""
     twin = TWINS[race]
     make = pairs.stage_maker(twin.pair)
-    return [{f.invariant for f in make(schedule.Script(events=twin.events)).run()} for _ in range(TIMES)]
+    return [{f.invariant for f in make(twin.chooser()).run()} for _ in range(TIMES)]
 
 
 def explored(name: str, preemptions: int = 2) -> tuple[search.Search[Any], list[search.Found[Any]]]:
@@ -59,13 +63,31 @@ def explored(name: str, preemptions: int = 2) -> tuple[search.Search[Any], list[
     return whole, found
 
 
-@pytest.mark.parametrize("race", TWINS)
-def test_twin_strikes_every_time_on_stock_and_never_when_fixed(mounted: Any, defect: bool, race: str) -> None:
-    times = [bool(broken) for broken in struck(race)]
+@pytest.mark.parametrize("twin", catalogue.COROUTINE_RACES, ids=lambda twin: twin.name)
+def test_twin_strikes_every_time_on_stock_and_never_when_fixed(
+    mounted: Any, release: str, twin: catalogue.Race
+) -> None:
+    fix = FIX_OF[twin.race]
+    defect = FIXES[fix].fits(release) is Fit.APPLIES
+    assert (release in twin.releases) == (defect and release in catalogue.LOCKED)
+    times = [bool(broken) for broken in struck(twin.name)]
     assert times == [defect] * TIMES
-    with mounted(FIX) as status:
-        assert status == {FIX: "loaded" if defect else "not_needed"}
-        assert struck(race) == [set()] * TIMES
+    with mounted(fix) as status:
+        assert status == {fix: "loaded" if defect else "not_needed"}
+        assert struck(twin.name) == [set()] * TIMES
+
+
+def test_harness_knows_every_pair_and_twin_there_is() -> None:
+    """The harness repeats their names, because it can't import what they are made of."""
+    _, lines = asked({"mode": "list"})
+    listed = {kind: [line["name"] for line in lines if line["kind"] == kind] for kind in ("pair", "race")}
+    assert listed == {
+        "pair": list(catalogue.COROUTINE_PAIRS),
+        "race": [race.name for race in catalogue.COROUTINE_RACES],
+    }
+    assert {race.race: FIXES[FIX_OF[race.race]].race for race in catalogue.COROUTINE_RACES} == {
+        race: race for race in FIX_OF
+    }
 
 
 def test_twins_break_what_they_are_named_after(defect: bool) -> None:
@@ -155,15 +177,17 @@ def test_synchronous_call_beside_a_thread_hangs_the_loop_of_releases_with_a_thre
     assert (expected in hung) == release.startswith(("3.2.0", "3.2.1")), hung
 
 
-def test_runner_whose_supervisor_is_gone_ends(mounted: Any, release: str, defect: bool) -> None:
+@pytest.mark.parametrize(
+    "pair", ["comms_with_supervisor_gone", "runner_with_supervisor_gone", "process_with_supervisor_gone"]
+)
+def test_nobody_waits_for_a_supervisor_that_is_gone(mounted: Any, release: str, pair: str) -> None:
     """On releases with upstream's reader task a request made after the reader's end is never answered."""
-    _, found = explored("runner_with_supervisor_gone")
-    if defect:
-        assert found == []
-        with mounted(FIX):
-            assert explored("runner_with_supervisor_gone")[1] == []
-    else:
-        assert {f.invariant for one in found for f in one.failures} == {"runner_hung"}, release
+    orphans = FIXES[END].fits(release) is Fit.APPLIES
+    _, found = explored(pair)
+    assert {f.invariant for one in found for f in one.failures} == ({"runner_hung"} if orphans else set())
+    with mounted(FIX, END) as status:
+        assert status == {FIX: "not_needed", END: "loaded"} if orphans else {FIX: "loaded", END: "not_needed"}
+        assert explored(pair)[1] == []
 
 
 def test_search_leaves_no_outcome_out(monkeypatch: pytest.MonkeyPatch) -> None:

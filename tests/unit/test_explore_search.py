@@ -155,7 +155,7 @@ def test_every_kind_of_schedule_within_the_bound_is_tried_once(
     within = all_within(programs, bound)
     kinds = [kind(found.record) for found in tried]
     assert search.exhausted
-    assert search.foresight.surprises == 0
+    assert search.foresight.surprises == []
     assert len(kinds) == len(set(kinds)) == search.tried
     assert set(play.whole) <= within.keys()
     assert set(kinds) == {kind(record) for record in within.values()}
@@ -196,7 +196,7 @@ def test_a_step_that_comes_to_something_else_is_told() -> None:
     next(schedules)
     play.programs["A"] = [writes("x"), writes("y")]
     list(schedules)
-    assert search.foresight.surprises > 0
+    assert search.foresight.surprises[0].endswith("A stands before 1 write x, and another time stands before 1 write y")
 
 
 def test_what_depends_on_nothing_is_tried_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -55,10 +56,14 @@ def write_dag(dag_id: str, extra: str = "", **options: Any) -> Any:
 
     task_options = options.pop("task_options", {})
     tasks = options.pop("tasks", TASKS)
+    chained = options.pop("chained", False)
     start = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
     with DAG(dag_id, **{"schedule": None, "start_date": start, "doc_md": extra, **options}) as dag:
-        for number in range(tasks):
-            EmptyOperator(task_id=f"task_{number}", **task_options)
+        made = [EmptyOperator(task_id=f"task_{number}", **task_options) for number in range(tasks)]
+        if chained:
+            for one, following in itertools.pairwise(made):
+                one >> following
+    dag.relative_fileloc = f"{dag_id}.py"  # as in a bundle
     lazy = LazyDeserializedDAG.from_dag(dag)
     with create_session() as session:
         if session.get(DagBundleModel, BUNDLE) is None:
@@ -132,6 +137,17 @@ def fail_fast_run(world: World) -> None:
     hostname, pid = WORKER
     dag = write_dag(world.dag_id, fail_fast=True)
     _create_run(world, dag, "running", hostname=hostname, pid=pid, unixname="worker", try_number=1)
+
+
+@ingredient
+def half_failed_run(world: World) -> None:
+    """A running run of two tasks, one behind the other: the first has no state yet, the second has failed."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    _create_run(world, write_dag(world.dag_id, chained=True), None)
+    with create_session() as session:
+        session.get(TaskInstance, world.instances[1]).state = "failed"
 
 
 @ingredient

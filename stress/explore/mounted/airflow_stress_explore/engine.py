@@ -280,6 +280,9 @@ class Engine:
 
     def _look(self, actors: Sequence[Actor]) -> None:
         """Ask the server which of the actors are blocked."""
+        for actor in actors:
+            if actor.phase is Phase.BLOCKED and not actor.in_statement:
+                actor.phase = Phase.RUNS  # it was let go, its statement has ended, and its report is on its way
         asked = {actor.backend: actor for actor in actors if actor.in_statement}
         if not asked:
             return

@@ -101,12 +101,27 @@ class _Outcome:
         """It could have come otherwise."""
         return any(what == _BY_CHANCE for _, what, _ in self.besides)
 
+    def but_in(self, other: _Outcome) -> str:
+        """What differs, in words."""
+        for name in sorted({*self.standing, *self.blocked, *other.standing, *other.blocked}):
+            if self._of(name) != other._of(name):
+                return f"{name} {self._of(name)}, and another time {other._of(name)}"
+        return f"{self._also()}, and another time {other._also()}"
+
+    def _of(self, actor: str) -> str:
+        if actor in self.standing:
+            return f"stands before {' '.join(self.standing[actor][0].split())}"
+        return "is blocked" if actor in self.blocked else "is done"
+
+    def _also(self) -> str:
+        return "; ".join(f"{actor} was {' '.join(what.split())}" for actor, what, _ in self.besides) or "no more"
+
 
 class Foresight:
     """What came of steps that were taken."""
 
     def __init__(self) -> None:
-        self.surprises = 0
+        self.surprises: list[str] = []
         """Steps that came to something else than the same step before: with those, a search may miss schedules."""
 
         self._next: dict[int, _Outcome] = {}
@@ -120,12 +135,13 @@ class Foresight:
     def learn(self, before: State, actor: str, after: State, besides: tuple[Event, ...]) -> None:
         """An actor took its step, and this came of it."""
         whole = _Outcome(after.standing, after.blocked, besides)
-        self._note(self._taken, (before.trace.signature(""), actor), whole)
+        self._note(self._taken, (before.trace.signature(""), actor), whole, actor)
         what, touch = before.standing[actor]
         if _lets_nobody_go(before, touch) and not whole.by_chance:
             standing = {actor: after.standing[actor]} if actor in after.standing else {}
             blocked = {actor: after.blocked[actor]} if actor in after.blocked else {}
-            self._note(self._next, before.trace.after(actor, what, touch), _Outcome(standing, blocked, besides))
+            own = _Outcome(standing, blocked, besides)
+            self._note(self._next, before.trace.after(actor, what, touch), own, actor)
 
     def after(self, before: State, actor: str) -> State | None:
         """What will come of an actor's step; None if that is not known."""
@@ -142,12 +158,13 @@ class Foresight:
         trace.follow(actor, before.standing[actor], outcome.besides)
         return State(trace, outcome.standing, outcome.blocked)
 
-    def _note(self, known: dict[_Key, _Outcome], key: _Key, outcome: _Outcome) -> None:
+    def _note(self, known: dict[_Key, _Outcome], key: _Key, outcome: _Outcome, actor: str) -> None:
         if key in self._unsteady:
             return
         before = known.setdefault(key, outcome)
         if before != outcome:
-            self.surprises += not (before.by_chance or outcome.by_chance)
+            if not (before.by_chance or outcome.by_chance):
+                self.surprises.append(f"after a step of {actor}, {before.but_in(outcome)}")
             self._unsteady.add(key)
             del known[key]
 

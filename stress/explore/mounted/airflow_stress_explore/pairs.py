@@ -25,6 +25,7 @@ class Pair:
 
 
 _RUNNING = ("running_run",)
+_HALF_FAILED = ("half_failed_run",)
 _DEFERRED = ("deferred_run", "two_schedulers")
 
 _PAIRS = (
@@ -45,8 +46,25 @@ _PAIRS = (
     Pair(("state_update", "state_update"), _RUNNING, "two tasks of a run end"),
     Pair(("failure", "failure"), ("fail_fast_run",), "two tasks of a fail_fast DAG fail"),
     Pair(("failure", "state_update"), ("fail_fast_run",), "of a fail_fast DAG one task fails, one ends well"),
+    Pair(("failure", "run_scheduling"), ("fail_fast_run",), "a task of a fail_fast DAG fails, its run is examined"),
+    Pair(("failure", "clearing"), ("fail_fast_run",), "a task of a fail_fast DAG fails while somebody clears it"),
+    Pair(("failure", "marking"), ("fail_fast_run",), "a task of a fail_fast DAG fails while somebody marks it"),
+    Pair(("clearing", "failure"), ("fail_fast_run",), "somebody clears a task that another one's failure ends"),
+    Pair(("marking", "failure"), ("fail_fast_run",), "somebody marks a task that another one's failure ends"),
     Pair(("asset_update", "asset_update"), ("running_run", "asset_consumers"), "two tasks with the same two outlets"),
+    Pair(
+        ("asset_update", "asset_update"),
+        ("two_runs", "asset_consumers"),
+        "the same, of two DAGs' runs",
+        variant="two_runs",
+    ),
     Pair(("same_asset_update", "same_asset_update"), ("running_run", "asset_consumers"), "two tasks with one outlet"),
+    Pair(
+        ("same_asset_update", "same_asset_update"),
+        ("two_runs", "asset_consumers"),
+        "the same, of two DAGs' runs",
+        variant="two_runs",
+    ),
     Pair(("state_update", "marking"), _RUNNING, "a task ends while somebody marks it failed"),
     Pair(("state_update", "clearing"), _RUNNING, "a task ends while somebody clears it"),
     Pair(("heartbeat", "clearing"), _RUNNING, "a task's heartbeat while somebody clears it"),
@@ -65,6 +83,15 @@ _PAIRS = (
     Pair(("trigger_event", "dag_version_refresh"), (*_DEFERRED, "new_version"), "a trigger fires, the DAG is new"),
     Pair(("trigger_event", "executor_events"), _DEFERRED, "a trigger fires before the executor's event is heard"),
     Pair(("trigger_event", "trigger_cleanup"), _DEFERRED, "a trigger fires during a clean-up"),
+    Pair(("trigger_event", "run_scheduling"), _DEFERRED, "a trigger fires while its task's run is examined"),
+    Pair(("trigger_event", "trigger_assignment"), (*_DEFERRED, "two_triggerers"), "a trigger fires while it is taken"),
+    Pair(("trigger_event", "trigger_failure"), _DEFERRED, "a trigger fires in one triggerer, and fails in another"),
+    Pair(("trigger_failure", "timeout_sweep"), _DEFERRED, "a trigger fails as its task times out"),
+    Pair(("trigger_failure", "clearing"), _DEFERRED, "a trigger fails while somebody clears its task"),
+    Pair(("trigger_failure", "marking"), _DEFERRED, "a trigger fails while somebody marks its task failed"),
+    Pair(("trigger_end_event", "timeout_sweep"), _DEFERRED, "a trigger ends its task as it times out"),
+    Pair(("trigger_end_event", "clearing"), _DEFERRED, "a trigger ends its task while somebody clears it"),
+    Pair(("trigger_end_event", "marking"), _DEFERRED, "a trigger ends its task while somebody marks it failed"),
     Pair(("timeout_sweep", "trigger_cleanup"), (*_DEFERRED, "unused_trigger"), "a time-out during a clean-up"),
     Pair(("deferral", "trigger_cleanup"), _RUNNING, "a task defers during a clean-up of triggers"),
     Pair(("deferral", "unreferenced_trigger_cleanup"), _RUNNING, "the same, of a scheduler's"),
@@ -77,6 +104,14 @@ _PAIRS = (
     Pair(("run_scheduling", "run_scheduling"), ("fresh_run",), "two schedulers, one run"),
     Pair(("run_scheduling", "clearing"), ("finished_run",), "a run ends while somebody clears its task"),
     Pair(("run_scheduling", "marking"), ("fresh_run",), "a run is examined while somebody marks its task"),
+    Pair(
+        ("run_scheduling", "marking"),
+        _HALF_FAILED,
+        "a run is examined while somebody marks a task, and so clears the one behind it",
+        variant="behind",
+    ),
+    Pair(("clearing", "marking"), _HALF_FAILED, "one clears a task, one marks it, a failed one is behind", "behind"),
+    Pair(("marking", "marking"), _HALF_FAILED, "two people mark one task that a failed one is behind", "behind"),
     Pair(("clearing", "clearing"), _RUNNING, "two people clear one task"),
     Pair(("clearing", "marking"), _RUNNING, "one clears, one marks a task"),
     Pair(("marking", "marking"), _RUNNING, "two people mark one task"),

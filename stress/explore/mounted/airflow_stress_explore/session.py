@@ -22,6 +22,9 @@ from airflow_stress_explore.world import OPERATIONS, UnknownInternals, World
 _STRANGE = (AttributeError, ImportError, NameError, TypeError, UnknownInternals)
 """Errors of an actor that runs with nobody beside it: no race, but code that the operation was not written for."""
 
+_MOST_ROUNDS = 5
+"""How often those that come again do so at most, until they change nothing any more."""
+
 _STATES = "SELECT id::text, coalesce(state, 'none') FROM task_instance"
 
 
@@ -122,11 +125,14 @@ class Session:
         return found
 
     def _later(self, engine: Engine) -> Outcome:
-        """The outcome after those that come again have done so, and what was told to the others."""
+        """The outcome after those that come again have nothing left to do, and what was told to the others."""
         again = [number for number, operation in enumerate(self.operations) if operation.comes_again]
-        if again:
-            self._run(again, InOrder([actor_name(number) for number in again]))
         outcome = self._outcome(engine, self.database.contents(self._touched))
+        for _ in range(_MOST_ROUNDS if again else 0):
+            self._run(again, InOrder([actor_name(number) for number in again]))
+            before, outcome = outcome, self._outcome(engine, self.database.contents(self._touched))
+            if outcome == before:
+                break
         told = tuple("" if self.operations[number].comes_again else text for number, text in enumerate(outcome.told))
         return Outcome(told, outcome.tables)
 

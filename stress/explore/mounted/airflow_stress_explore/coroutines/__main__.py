@@ -22,7 +22,7 @@ import tempfile
 import time
 from typing import Any, TextIO
 
-from .schedule import BadScheduleError, Chooser, Script, decode, encode
+from .schedule import BadScheduleError, Chooser, decode, encode
 
 EXIT_USAGE = 64
 PROGRESS_EVERY_S = 2.0
@@ -85,7 +85,7 @@ class _Answer:
 
         twins = {twin.race: twin for twin in TWINS}
         twin = twins[self._name("race", twins)]
-        self._play(twin.pair, lambda: Script(events=twin.events))
+        self._play(twin.pair, twin.chooser)
 
     def _replay(self) -> None:
         from .pairs import PAIRS, TWINS

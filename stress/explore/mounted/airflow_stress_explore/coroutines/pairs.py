@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from .comms import COMMS, RUNNER, Actor, Goes, Operation, Pair, Stage, UnknownOperationError
+from .schedule import Chooser, Script, decode
 
 _ALWAYS = (
     (RUNNER, "TriggerRunner.init_comms"),
@@ -83,8 +84,21 @@ async def _state_sync(stage: Stage, _name: str) -> None:
     await stage.runner.sync_state_to_supervisor([])
 
 
-async def _runner_loop(stage: Stage, _name: str) -> None:
-    """The runner's main loop, with one trigger that does nothing, on the comms that there are."""
+async def _idle(_stage: Stage) -> None:
+    await asyncio.Event().wait()
+
+
+async def _asks_at_its_end(stage: Stage) -> None:
+    """As a BigQuery trigger: whoever cancels it, it asks for its task's state before it lets go."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        await stage.comms.asend(_variable("its task's state"))
+        raise
+
+
+async def _runner_loop(stage: Stage, _name: str, trigger: Callable[[Stage], Coroutine[Any, Any, None]] = _idle) -> None:
+    """The runner's main loop, with one trigger, on the comms that there are."""
     runner = stage.runner
 
     async def no_comms() -> None:
@@ -94,9 +108,20 @@ async def _runner_loop(stage: Stage, _name: str) -> None:
         await asyncio.Event().wait()  # the stock one asks for the time ten times a second, and does nothing else
 
     runner.init_comms, runner.block_watchdog = no_comms, no_watchdog
-    idle = asyncio.get_running_loop().create_task(no_watchdog())
-    runner.triggers[1] = {"task": idle, "is_watcher": False, "name": "an idle trigger", "events": 0}
+    task = asyncio.get_running_loop().create_task(trigger(stage))
+    runner.triggers[1] = {"task": task, "is_watcher": False, "name": "a trigger", "events": 0}
     await runner.arun()
+
+
+async def _runner_process(stage: Stage, name: str) -> None:
+    """As `TriggerRunner.run`: the loop, and then what `asyncio.run` does with all who are left."""
+    try:
+        await _runner_loop(stage, name, _asks_at_its_end)
+    finally:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 @dataclass(frozen=True)
@@ -108,6 +133,7 @@ class _Known:
 _ASK = (COMMS, "GetVariable")
 _ASEND = (RUNNER, "TriggerCommsDecoder.asend")
 _SEND = (RUNNER, "TriggerCommsDecoder.send")
+_LOOP = ((RUNNER, "TriggerRunner.arun"), (RUNNER, "TriggerRunner.block_watchdog"))
 OPERATIONS: dict[str, _Known] = {
     "asend": _Known(_asend, (_ASK, _ASEND)),
     "asend, twice": _Known(_asend_twice, (_ASK, _ASEND)),
@@ -117,9 +143,8 @@ OPERATIONS: dict[str, _Known] = {
     "send, on the loop": _Known(_send_on_the_loop, (_ASK, _ASEND, _SEND)),
     "to_thread(send)": _Known(_to_thread, (_ASK, _SEND)),
     "state sync": _Known(_state_sync, ((RUNNER, "TriggerRunner.asend"),)),
-    "the runner's loop": _Known(
-        _runner_loop, ((RUNNER, "TriggerRunner.arun"), (RUNNER, "TriggerRunner.block_watchdog"))
-    ),
+    "the runner's loop": _Known(_runner_loop, _LOOP),
+    "the runner's process": _Known(_runner_process, (_ASK, _ASEND, *_LOOP)),
 }
 
 PAIRS = (
@@ -181,17 +206,32 @@ PAIRS = (
         supervisor_goes=Goes.AT_LAST,
         probe=False,
     ),
+    Pair(
+        "process_with_supervisor_gone",
+        "the runner's loop and its process's end, with one trigger that asks when it is cancelled; a supervisor that "
+        "ends within its first rounds",
+        (Actor("R", "the runner's process"),),
+        supervisor_goes=Goes.AT_LAST,
+        probe=False,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Twin:
-    """A race on demand: a pair, and the events that make it, each as soon as nothing else can go on."""
+    """A race on demand: a pair, and what makes it happen there."""
 
     race: str
     summary: str
     pair: Pair
-    events: tuple[str, ...]
+    events: tuple[str, ...] = ()
+    """Each as soon as nothing else can go on."""
+    schedule: str = ""
+    """Instead of events, where something has to come while somebody else could go on."""
+
+    def chooser(self) -> Chooser:
+        """Who makes it happen, once."""
+        return Chooser(decode(self.schedule)) if self.schedule else Script(events=self.events)
 
 
 TWINS = (
@@ -210,6 +250,30 @@ TWINS = (
         "a plain thread asks, with an event loop of its own, while a coroutine does",
         Pair("out_of_order_frame_thread", "", (Actor("T", "to_thread(send)"), Actor("A", "asend"))),
         ("start T", "start A"),
+    ),
+    Twin(
+        "orphaned_runner_loop",
+        "the supervisor ends between the runner's look at its reader and its next request",
+        Pair(
+            "orphaned_runner_loop",
+            "",
+            (Actor("R", "the runner's loop"),),
+            supervisor_goes=Goes.AT_LAST,
+            probe=False,
+        ),
+        schedule="b1b",
+    ),
+    Twin(
+        "orphaned_runner_trigger",
+        "the supervisor ends, the runner notices, and one of its triggers asks when it is cancelled",
+        Pair(
+            "orphaned_runner_trigger",
+            "",
+            (Actor("R", "the runner's process"),),
+            supervisor_goes=Goes.AT_LAST,
+            probe=False,
+        ),
+        ("start R", "supervisor ends"),
     ),
 )
 

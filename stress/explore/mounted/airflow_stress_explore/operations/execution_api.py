@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_stress_explore.data import NOW, WORKER
+from airflow_stress_explore.data import NOW, WORKER, ingredient, running_run
 from airflow_stress_explore.world import Told, UnknownInternals, World, find, operation, supply
 
 ROUTES = "airflow.api_fastapi.execution_api.routes.task_instances"
@@ -137,6 +137,15 @@ def asset_update(world: World, number: int) -> Callable[[], Told]:
         return update()
 
     return work
+
+
+@ingredient
+def two_runs(world: World) -> None:
+    """Runs of two DAGs; of each a task instance that runs on a worker is reported on."""
+    running_run(world)
+    other = World(world.release, dag_id="raced_too")
+    running_run(other)
+    world.instances = [world.instances[0], other.instances[0]]
 
 
 _process = threading.local()

@@ -16,6 +16,11 @@ def scheduler(world: World, number: int = 0) -> Any:
     """A scheduler without its process: an executor that is given nothing and keeps nothing, no heartbeat of its own."""
     runner: Any = object.__new__(find(RUNNER, "SchedulerJobRunner"))
     executor = idle_executor()
+    dag_run_class = find("airflow.models.dagrun", "DagRun")
+    if hasattr(dag_run_class, "set_active_spans"):  # until 3.1
+        # Kept by the class: what one schedule leaves there would change the next one's statements, and two schedulers
+        # of one process would share it. Without, nothing is traced.
+        dag_run_class.set_active_spans(None)
     # Has just had its heartbeat, so that the loop gives it none.
     heard = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=10)
     job = SimpleNamespace(

@@ -47,6 +47,19 @@ def trigger_event(world: World, number: int) -> Callable[[], Told]:
     return work
 
 
+@operation("trigger_end_event", "a triggerer hands in that a deferred task has succeeded", [("deferred", "success")])
+def trigger_end_event(world: World, number: int) -> Callable[[], Told]:
+    """With an XCom, as triggers do that end their task without its resuming."""
+    trigger = find("airflow.models.trigger", "Trigger")
+    event = find("airflow.triggers.base", "TaskSuccessEvent")
+
+    def work() -> Told:
+        supply(trigger.submit_event, trigger_id=world.triggers[0], event=event(xcoms={"return_value": number}))
+        return Told("done")
+
+    return work
+
+
 @operation("trigger_failure", "a triggerer hands in that a deferred task's trigger failed", [("deferred", "scheduled")])
 def trigger_failure(world: World, number: int) -> Callable[[], Told]:
     trigger = find("airflow.models.trigger", "Trigger")

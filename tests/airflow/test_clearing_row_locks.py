@@ -1,0 +1,165 @@
+"""Clearing against whoever changes the run or its task instances meanwhile: what it decides by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from dag_data import Run, running_run
+from parties import Party
+from sqlalchemy import select, update
+
+FIX = "clearing_row_locks"
+WRITES_HISTORY = r"FROM task_instance_history"
+"""The first statement of stock clearing: everything that it decides by was read before."""
+
+
+def clear(*runs: Run, change: Callable[[Any], None] | None = None) -> list[tuple[str, str]]:
+    """As the route: read the first task instance of each run, then clear them, in one session. What was cleared."""
+    from airflow.models import taskinstance
+    from airflow.utils.session import create_session
+
+    model = taskinstance.TaskInstance
+    with create_session(scoped=False) as session:
+        query = select(model).where(model.task_id == "task_0")
+        found = [session.scalars(query.where(model.dag_id == run.dag_id)).one() for run in runs]
+        if change is not None:
+            change(found[0])
+        taskinstance.clear_task_instances(found, session)
+        return [(instance.dag_id, str(instance.id)) for instance in found]
+
+
+def store(run: Run, state: str) -> None:
+    """Give the run's task instances a state, as somebody else."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == run.dag_id).values(state=state))
+
+
+def end_run() -> None:
+    """As a scheduler: lock the runs, and end those whose task instances have all ended."""
+    from airflow.models.dagbag import DBDagBag
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    bag = DBDagBag()
+    with create_session(scoped=False) as session:
+        for run in list(DagRun.get_running_dag_runs_to_examine(session=session)):
+            run.dag = bag.get_dag_for_run(run, session=session)
+            run.update_state(session=session, execute_callbacks=False)
+
+
+def run_state(database: Any, run: Run) -> str:
+    return str(database.query("SELECT state FROM dag_run WHERE id = %s", run.id)[0][0])
+
+
+def task_state(database: Any, run: Run) -> str | None:
+    query = "SELECT state FROM task_instance WHERE dag_id = %s AND task_id = 'task_0'"
+    state: str | None = database.query(query, run.dag_id)[0][0]
+    return state
+
+
+def a_run_ends(database: Any, run: Run) -> tuple[str, str | None]:
+    """The scheduler has seen all task instances finished; one is cleared; the scheduler goes on."""
+    store(run, "success")
+    scheduler = Party("scheduler", end_run).stop("before", r"^UPDATE dag_run ").run_to_stop()
+    person = Party("person", lambda: clear(run)).start().wait_blocked(database)
+    scheduler.resume().result()
+    person.result()
+    return run_state(database, run), task_state(database, run)
+
+
+def a_task_ends(database: Any, run: Run) -> tuple[str, str | None]:
+    """Clearing has read a running task; it succeeds; clearing goes on."""
+    person = Party("person", lambda: clear(run)).stop("after", r"FROM task_instance JOIN dag_run").run_to_stop()
+    store(run, "success")
+    person.resume().result()
+    return run_state(database, run), task_state(database, run)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "stock", "fixed"),
+    [(a_run_ends, ("success", None), ("queued", None)), (a_task_ends, ("running", "restarting"), ("running", None))],
+)
+def test_clearing_decides_by_what_is_there(
+    database: Any, mounted: Any, schedule: Any, stock: Sequence[Any], fixed: Sequence[Any]
+) -> None:
+    assert schedule(database, running_run("stock")) == stock
+    with mounted(FIX) as status:
+        assert status[FIX] == "loaded"
+        assert schedule(database, running_run("fixed")) == fixed
+
+
+def test_two_who_clear_one_task_both_do(database: Any, mounted: Any) -> None:
+    """The second one finds the row under the id that the first one has given it, and its caller does, too."""
+    run = running_run()
+    with mounted(FIX):
+        first = Party("first", lambda: clear(run)).stop("before", WRITES_HISTORY).run_to_stop()
+        second = Party("second", lambda: clear(run)).start().wait_blocked(database)
+        given = first.resume().result()
+        found = second.result()
+    stored = database.query("SELECT dag_id, id::text FROM task_instance WHERE task_id = 'task_0'")
+    assert found == stored != given
+    assert task_state(database, run) is None  # running, then restarting, then that
+
+
+def test_one_that_is_gone_is_left_out(database: Any, mounted: Any) -> None:
+    run = running_run()
+    with mounted(FIX):
+        person = Party("person", lambda: clear(run)).stop("after", r"FROM task_instance JOIN dag_run").run_to_stop()
+        database.query("DELETE FROM task_instance WHERE task_id = 'task_0'")
+        assert person.resume().result() == []
+
+
+def test_what_the_caller_has_changed_is_kept(database: Any, mounted: Any) -> None:
+    """It is written before the rows are read again."""
+
+    def change(instance: Any) -> None:
+        instance.unixname = "changed"
+
+    with mounted(FIX):
+        clear(running_run(), change=change)
+    assert database.query("SELECT unixname FROM task_instance WHERE task_id = 'task_0'") == [("changed",)]
+
+
+def test_nobody_is_deadlocked_who_refers_to_the_row_and_then_writes_it(database: Any, mounted: Any) -> None:
+    """Clearing gives the row a new id, for which a lock that goes together with such a reference would not do."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    run = running_run()
+
+    def refer_and_write() -> None:
+        mine = TaskInstance.dag_id == run.dag_id
+        with create_session(scoped=False) as session:
+            # What a foreign key does when a row is inserted that points to this one.
+            session.execute(select(TaskInstance.id).where(mine).with_for_update(read=True, key_share=True)).all()
+            session.execute(update(TaskInstance).where(mine).values(queue="written"))
+
+    with mounted(FIX):
+        worker = Party("worker", refer_and_write).stop("before", r"^UPDATE task_instance ").run_to_stop()
+        person = Party("person", lambda: clear(run)).start().wait_blocked(database)
+        worker.resume().result()
+        person.result()
+    assert task_state(database, run) == "restarting"
+
+
+def test_several_runs_are_locked_in_the_order_of_their_ids_and_before_task_instances(
+    database: Any, mounted: Any
+) -> None:
+    runs = (running_run("one"), running_run("two"))
+    with mounted(FIX):
+        first = Party("first", lambda: clear(*runs)).stop("before", WRITES_HISTORY).run_to_stop()
+        second = Party("second", lambda: clear(*reversed(runs))).start().wait_blocked(database)
+        first.resume().result()
+        assert [dag_id for dag_id, _ in second.result()] == ["two", "one"]
+    locking = [" ".join(statement.split()) for statement in second.statements if " FOR " in statement]
+    assert [re.sub(r".* ORDER BY ", "", statement) for statement in locking] == [
+        "dag_run.id FOR NO KEY UPDATE OF dag_run",
+        "task_instance.dag_id, task_instance.run_id, task_instance.task_id, task_instance.map_index "
+        "FOR UPDATE OF task_instance",
+    ]

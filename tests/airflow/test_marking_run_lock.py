@@ -1,0 +1,91 @@
+"""Marking against scheduling: who holds what while it waits for the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dag_data import Run, running_run
+from parties import Party
+from sqlalchemy import select, update
+
+FIX = "marking_run_lock"
+
+
+def mark_and_clear(run: Run) -> None:
+    """As when a task is marked: the mark is stored, then the failed task behind it is cleared."""
+    from airflow.api.common import mark_tasks
+    from airflow.models import taskinstance
+    from airflow.models.dagbag import DBDagBag
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+
+    model = taskinstance.TaskInstance
+    with create_session(scoped=False) as session:
+        dag = DBDagBag().get_latest_version_of_dag(run.dag_id, session=session)
+        task = dag.get_task("task_0")
+        task.dag = dag
+        mark_tasks.set_state(
+            tasks=[task], run_id=run.run_id, state=TaskInstanceState.SUCCESS, commit=True, session=session
+        )
+        behind = session.scalars(select(model).where(model.dag_id == run.dag_id, model.task_id == "task_1")).all()
+        taskinstance.clear_task_instances(list(behind), session)
+
+
+def examine(run: Run) -> None:
+    """As a scheduler: lock the running runs, then write their task instances."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        assert [found.id for found in DagRun.get_running_dag_runs_to_examine(session=session)] == [run.id]
+        session.execute(update(TaskInstance).where(TaskInstance.dag_id == run.dag_id).values(queue="examined"))
+
+
+def deadlock(database: Any, run: Run) -> bool:
+    """The scheduler holds the run; somebody marks; the scheduler goes on. Whether they wait for each other."""
+    scheduler = Party("scheduler", lambda: examine(run)).stop("before", r"^UPDATE task_instance ").run_to_stop()
+    person = Party("person", lambda: mark_and_clear(run)).start().wait_blocked(database)
+    scheduler.resume().wait()
+    person.wait()
+    errors = [party.error for party in (scheduler, person) if party.error is not None]
+    assert all("deadlock detected" in str(error) for error in errors), errors
+    return bool(errors)
+
+
+def test_marking_waits_for_a_run_with_nothing_in_its_hands(database: Any, mounted: Any, release: str) -> None:
+    # In 3.1 clearing leaves a running run alone.
+    assert deadlock(database, running_run("stock")) is not release.startswith("3.1.")
+    database.query("UPDATE dag_run SET state = 'success'")
+    with mounted("clearing_row_locks") as status:
+        assert status["clearing_row_locks"] == "loaded"
+        assert deadlock(database, running_run("without"))
+    database.query("UPDATE dag_run SET state = 'success'")
+    with mounted("clearing_row_locks", FIX) as status:
+        assert status[FIX] == "loaded"
+        assert not deadlock(database, running_run("fixed"))
+
+
+@pytest.mark.usefixtures("database")
+def test_a_mark_that_is_only_tried_locks_nothing(mounted: Any) -> None:
+    from airflow.api.common import mark_tasks
+    from airflow.models.dagbag import DBDagBag
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+
+    run = running_run()
+
+    def dry_run() -> list[str]:
+        with create_session(scoped=False) as session:
+            dag = DBDagBag().get_latest_version_of_dag(run.dag_id, session=session)
+            task = dag.get_task("task_0")
+            task.dag = dag
+            state = TaskInstanceState.SUCCESS
+            would = mark_tasks.set_state(tasks=[task], run_id=run.run_id, state=state, commit=False, session=session)
+            return [instance.task_id for instance in would]
+
+    with mounted(FIX):
+        scheduler = Party("scheduler", lambda: examine(run)).stop("before", r"^UPDATE task_instance ").run_to_stop()
+        assert Party("person", dry_run).start().result() == ["task_0"]
+        scheduler.resume().result()
