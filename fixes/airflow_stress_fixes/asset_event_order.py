@@ -10,9 +10,9 @@ The defect
     name the same assets in another way differ, too.
 
 The invariant
-    A report writes what belongs to one asset before what belongs to the next, in the order of (name, URI); for
-    each asset the DAGs by id. It waits only for what is later in this order than all
-    that it holds, and so no number of reports can wait for each other in a circle.
+    A report writes what belongs to one asset before what belongs to the next, in the order of (name, URI), and for
+    each asset the DAGs by id. It waits only for what is later in this order than all that it holds, and so no
+    number of reports can wait for each other in a circle.
 
 Why the obvious repair is wrong
     Sorting the set of assets is not enough: an asset that one task names, another one refers to by name or by

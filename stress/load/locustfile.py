@@ -336,9 +336,14 @@ class Clearer(ApiUser):
         if not found or not found["task_instances"]:
             return
         chosen = self.random.choice(found["task_instances"])
-        body = {"dry_run": False, "dag_run_id": chosen["dag_run_id"], "task_ids": [chosen["task_id"]]}
-        if self.call("POST", f"/dags/{dag_id}/clearTaskInstances", "/dags/{dag}/clearTaskInstances", json=body):
-            act("tasks_cleared")
+        body = {
+            "dry_run": False, "dag_run_id": chosen["dag_run_id"], "task_ids": [chosen["task_id"]],
+            # By default only failed tasks are cleared, and an answer of 200 says of a success that 0 were.
+            "only_failed": False,
+        }  # fmt: skip
+        cleared = self.call("POST", f"/dags/{dag_id}/clearTaskInstances", "/dags/{dag}/clearTaskInstances", json=body)
+        if cleared:
+            act("tasks_cleared", cleared["total_entries"])
 
 
 def _take_part() -> None:

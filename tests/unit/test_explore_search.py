@@ -206,6 +206,17 @@ def test_what_depends_on_nothing_is_tried_once() -> None:
     assert search.pruned > 0
 
 
+def test_the_order_of_plain_reads_is_no_surprise() -> None:
+    reads = [(what, Touch(Footprint(reads=frozenset({what})))) for what in ("x", "y")]
+    play = Play({"A": [writes("v"), *reads, writes("v")], "B": [writes("v")] * 2})
+    search = search_of(play, 2)
+    schedules = search.run(60)
+    next(schedules)
+    play.programs["A"] = [writes("v"), *reversed(reads), writes("v")]
+    list(schedules)
+    assert search.foresight.surprises == []
+
+
 def test_fewer_preemptions_come_first() -> None:
     counts = [preemptions(tried.record) for tried in search_of(Play(PROGRAMS["all depend"]), 2).run(60)]
     assert counts == sorted(counts)

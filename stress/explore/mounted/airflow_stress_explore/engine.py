@@ -283,11 +283,13 @@ class Engine:
         for actor in actors:
             if actor.phase is Phase.BLOCKED and not actor.in_statement:
                 actor.phase = Phase.RUNS  # it was let go, its statement has ended, and its report is on its way
-        asked = {actor.backend: actor for actor in actors if actor.in_statement}
+        asked = {actor.backend: (actor, actor.pending) for actor in actors if actor.in_statement}
         if not asked:
             return
         waiting = self.control.blockers(list(asked))
-        for backend, actor in asked.items():
+        for backend, (actor, pending) in asked.items():
+            if actor.pending is not pending or not actor.in_statement:
+                continue  # what the server said was of a statement that has ended since; its report is on its way
             if not waiting.get(backend):
                 if actor.phase is Phase.BLOCKED:
                     actor.phase = Phase.RUNS
@@ -299,8 +301,8 @@ class Engine:
                 for other in others
             ):
                 actor.phase = Phase.BLOCKED
-                if actor.pending is not None and actor.pending.waited_for is None:
-                    actor.pending.waited_for = ", ".join(sorted({other.name for other in others if other is not None}))
+                if pending is not None and pending.waited_for is None:
+                    pending.waited_for = ", ".join(sorted({other.name for other in others if other is not None}))
 
     def _describe(self) -> str:
         frames = sys._current_frames()

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from airflow_stress_explore.footprint import Touch, dependent
+from airflow_stress_explore.footprint import Footprint, Touch, dependent
 
 _Key = TypeVar("_Key", int, tuple[int, str])
 
@@ -88,6 +88,9 @@ class State:
     blocked: Mapping[str, Statement] = field(default_factory=dict)
 
 
+_READ: Statement = ("a plain SELECT", Touch(Footprint()))
+
+
 @dataclass(frozen=True)
 class _Outcome:
     """What came of a step in a state: where the actors are then, and what happened besides."""
@@ -100,6 +103,14 @@ class _Outcome:
     def by_chance(self) -> bool:
         """It could have come otherwise."""
         return any(what == _BY_CHANCE for _, what, _ in self.besides)
+
+    def but_for_reads(self) -> _Outcome:
+        """The same whichever plain SELECT comes next: an ORM loads what belongs to a row in the order of a set."""
+        standing = {
+            name: _READ if touch == Touch(Footprint(touch.footprint.reads)) else (what, touch)
+            for name, (what, touch) in self.standing.items()
+        }
+        return _Outcome(standing, self.blocked, self.besides)
 
     def but_in(self, other: _Outcome) -> str:
         """What differs, in words."""
@@ -163,7 +174,7 @@ class Foresight:
             return
         before = known.setdefault(key, outcome)
         if before != outcome:
-            if not (before.by_chance or outcome.by_chance):
+            if not (before.by_chance or outcome.by_chance or before.but_for_reads() == outcome.but_for_reads()):
                 self.surprises.append(f"after a step of {actor}, {before.but_in(outcome)}")
             self._unsteady.add(key)
             del known[key]
