@@ -35,7 +35,7 @@ def occurrences(version: str, fixes: str) -> dict[str, int]:
     with contextlib.redirect_stdout(out):
         names = [race.name for race in DATABASE]
         code = main(["repro", *names, "--airflow", version, "--fixes", fixes, "--times", str(TIMES)])
-    found = {}
+    found: dict[str, int] = {}
     for name, release, arm, occurred, times in PLAYED.findall(out.getvalue()):
         assert (release, arm, times) == (version, fixes, str(TIMES))
         found[name] = int(occurred)
@@ -65,3 +65,12 @@ def test_fixed_never_has_it(race: Race, version: str) -> None:
 def test_what_the_reports_propose(race: Race, version: str) -> None:
     expected = 0 if (race.name, version) in PROPOSED_HELPS else TIMES
     assert occurrences(version, "proposed")[race.name] == expected
+
+
+def test_a_false_failure_is_removed_without_the_deadlock_that_sets_it_off(capsys: pytest.CaptureFixture[str]) -> None:
+    """With all fixes the deadlock that the twin needs is gone, too, and would hide a fix that does nothing."""
+    words = ["repro", "false_failed", "--airflow", "3.3.2", "--times", str(TIMES), "--fixes", "transient_error_answer"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "40P01" in out
+    assert out.splitlines()[-1] == f"false_failed on 3.3.2, transient_error_answer: 0 of {TIMES}"

@@ -105,7 +105,7 @@ _TWINS = (
     ),
     Twin(
         race="lost_mark",
-        name="lost_mark",
+        name="lost_mark_overwrite",
         summary="somebody marks a task failed while its run is examined: the scheduler's stale decision overwrites it",
         operations=("run_scheduling", "marking"),
         state=("fresh_run",),
