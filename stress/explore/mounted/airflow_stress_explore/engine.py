@@ -280,21 +280,19 @@ class Engine:
 
     def _look(self, actors: Sequence[Actor]) -> None:
         """Ask the server which of the actors are blocked."""
+        asked = [(actor, actor.backend, actor.pending) for actor in actors if actor.in_statement]
+        waiting = self.control.blockers([backend for _, backend, _ in asked]) if asked else {}
+        # What the server said may be of a statement that has ended since: then a report is on its way.
+        still = [
+            (actor, waiting[backend], pending)
+            for actor, backend, pending in asked
+            if waiting.get(backend) and actor.in_statement and actor.pending is pending
+        ]
         for actor in actors:
-            if actor.phase is Phase.BLOCKED and not actor.in_statement:
-                actor.phase = Phase.RUNS  # it was let go, its statement has ended, and its report is on its way
-        asked = {actor.backend: (actor, actor.pending) for actor in actors if actor.in_statement}
-        if not asked:
-            return
-        waiting = self.control.blockers(list(asked))
-        for backend, (actor, pending) in asked.items():
-            if actor.pending is not pending or not actor.in_statement:
-                continue  # what the server said was of a statement that has ended since; its report is on its way
-            if not waiting.get(backend):
-                if actor.phase is Phase.BLOCKED:
-                    actor.phase = Phase.RUNS
-                continue
-            others = [self.owners.get(blocker) for blocker in waiting[backend]]
+            if actor.phase is Phase.BLOCKED and all(actor is not other for other, _, _ in still):
+                actor.phase = Phase.RUNS
+        for actor, blockers, pending in still:
+            others = [self.owners.get(backend) for backend in blockers]
             # One that still runs may let it go at any moment, unless it waits, too. A backend of nobody's may, too.
             if all(
                 other is not None and (other is actor or other.phase is not Phase.RUNS or waiting.get(other.backend))

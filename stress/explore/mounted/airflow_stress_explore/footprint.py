@@ -140,12 +140,18 @@ class Touch:
 
 
 def dependent(one: Touch, other: Touch) -> bool:
-    """Whether the order of two steps of two actors could matter."""
+    """Whether the order of two steps of two actors could matter. Asked thousands of times a schedule."""
     a, b = one.footprint, other.footprint
-    if one.ends and other.ends:
-        return bool(a.writes & b.writes)
     if one.ends:
+        if other.ends:
+            return not a.writes.isdisjoint(b.writes)
         a, b = b, a
     if one.ends or other.ends:
-        return bool(a.reads & b.writes or (a.locks | a.shares) & (b.locks | b.shares))
-    return bool(a.locks & (b.locks | b.shares) or a.shares & b.locks)
+        return not (
+            a.reads.isdisjoint(b.writes)
+            and a.locks.isdisjoint(b.locks)
+            and a.locks.isdisjoint(b.shares)
+            and a.shares.isdisjoint(b.locks)
+            and a.shares.isdisjoint(b.shares)
+        )
+    return not (a.locks.isdisjoint(b.locks) and a.locks.isdisjoint(b.shares) and a.shares.isdisjoint(b.locks))

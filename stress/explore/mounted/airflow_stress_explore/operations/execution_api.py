@@ -109,12 +109,17 @@ def enter_running(world: World, number: int) -> Callable[[], Told]:
 
 @operation("deferral", "a worker defers its task to a trigger", [("running", "deferred")])
 def deferral(world: World, number: int) -> Callable[[], Told]:
+    classpath = "airflow_stress_explore.callbacks.Trigger"
+    # As the worker sends it: what it does to the trigger's arguments differs between releases.
+    sent = find("airflow.sdk.execution_time.comms", "DeferTask")(
+        classpath=classpath, trigger_kwargs={}, next_method="execute_complete", next_kwargs={}
+    ).model_dump(mode="json")
     payload = find(MODELS, "TIDeferredStatePayload")(
         state="deferred",
-        classpath="airflow_stress_explore.callbacks.Trigger",
-        trigger_kwargs={},
+        classpath=classpath,
+        trigger_kwargs=sent["trigger_kwargs"],
         next_method="execute_complete",
-        next_kwargs={},
+        next_kwargs=sent["next_kwargs"],
     )
     return _update(world.instances[0], payload, ())
 
