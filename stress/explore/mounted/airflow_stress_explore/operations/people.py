@@ -1,4 +1,4 @@
-"""What people do to task instances, by the REST API: its route functions, from the first statement to the commit.
+"""What people do to runs and task instances: the REST API's route functions, from first statement to commit.
 
 The web framework's part is played by `request`, as for the routes that workers ask. What comes before a route's
 function is left out, because it shares no row with anybody: the entry in the audit log (nothing points to it; it is
@@ -14,8 +14,8 @@ from typing import Any
 from airflow_stress_explore.operations.execution_api import request
 from airflow_stress_explore.world import Told, World, find, operation, supply
 
-ROUTES = "airflow.api_fastapi.core_api.routes.public.task_instances"
-MODELS = "airflow.api_fastapi.core_api.datamodels.task_instances"
+ROUTES = "airflow.api_fastapi.core_api.routes.public"
+DATAMODELS = "airflow.api_fastapi.core_api.datamodels"
 TASK = "task_0"
 
 _USER = SimpleNamespace(get_id=lambda: "somebody", get_name=lambda: "somebody")
@@ -35,16 +35,22 @@ def _ask(route: Callable[..., Any], world: World, **arguments: Any) -> Callable[
 @operation("clearing", "somebody clears the first task", [("running", "restarting"), ("*", "none")])
 def clearing(world: World, number: int) -> Callable[[], Told]:
     """As the page of a task instance does it: this task alone, whatever its state, and its run goes on."""
-    make_body = find(MODELS, "ClearTaskInstancesBody")
+    make_body = find(f"{DATAMODELS}.task_instances", "ClearTaskInstancesBody")
     body = supply(make_body, dry_run=False, only_failed=False, dag_run_id=world.run_id, task_ids=[TASK])
-    return _ask(find(ROUTES, "post_clear_task_instances"), world, body=body)
+    return _ask(find(f"{ROUTES}.task_instances", "post_clear_task_instances"), world, body=body)
 
 
 @operation("marking", "somebody marks the first task failed", [("*", "failed"), ("*", "skipped")])
 def marking(world: World, number: int) -> Callable[[], Told]:
-    body = supply(find(MODELS, "PatchTaskInstanceBody"), new_state="failed")
+    body = supply(find(f"{DATAMODELS}.task_instances", "PatchTaskInstanceBody"), new_state="failed")
+    route = find(f"{ROUTES}.task_instances", "patch_task_instance")
     # Without a server a default that is the framework's is an object of the framework's.
     arguments: dict[str, Any] = {"map_index": None, "update_mask": None}
-    return _ask(
-        find(ROUTES, "patch_task_instance"), world, dag_run_id=world.run_id, task_id=TASK, body=body, **arguments
-    )
+    return _ask(route, world, dag_run_id=world.run_id, task_id=TASK, body=body, **arguments)
+
+
+@operation("run_marking", "somebody marks the run failed", [("*", "failed"), ("*", "skipped")])
+def run_marking(world: World, number: int) -> Callable[[], Told]:
+    body = supply(find(f"{DATAMODELS}.dag_run", "DAGRunPatchBody"), state="failed")
+    route = find(f"{ROUTES}.dag_run", "patch_dag_run")
+    return _ask(route, world, dag_run_id=world.run_id, patch_body=body, update_mask=None)
