@@ -29,10 +29,31 @@ def spread(span: str, value: T) -> dict[str, T]:
 
 
 KNOWN: Mapping[str, Mapping[str, str]] = {
+    "airflow.api.common.mark_tasks:_set_dag_run_state": {
+        "855082b1948f04c9c3c8e8b73f628192a348f46221bda69d51bfac329d2019ee": "3.1.0..3.3.2",
+    },
+    "airflow.api.common.mark_tasks:_set_dag_run_terminal_state": {
+        "": "3.1.0..3.3.0",  # not there yet
+        "2be83a0ff37f2dfcb2848914d8626e7a6acc8f8b4f4c2b07251aea2716010a8f": "3.3.1",
+        "12bf3a1d3bbcd8c07ffe7249114c77d1be6477821edaa579d7b63107adbf5192": "3.3.2",
+    },
     "airflow.api.common.mark_tasks:get_run_ids": {
         "246ac042c4a5a10ccba7347fee8366b07237bf8b00408fa985fd557365d5bf0f": "3.1.0..3.1.8",
         "9b69dd25ea25155522d5e6ab4df83e8fab600b9be6f8d8370fd2e85b533dc279": "3.2.0..3.2.2",
         "f01a597fcca7efbed169811ba2a4c512d2627eeea1766b7af3bddd339ff99578": "3.3.0..3.3.2",
+    },
+    "airflow.api.common.mark_tasks:set_dag_run_state_to_failed": {
+        "10a9a10b66ca50b0475cc571d899356f512f52ca2f99479c021a3d38ae12e1e9": "3.1.0..3.1.7",
+        "a5a82520a739f556a781e61d005c6a7c43e059f098e9de980ca35742349e6dd8": "3.1.8",
+        "3d433086f060ca403da0c97f595f5df3ae7d452ddea4e4cd2ecd4bcf9df8eabb": "3.2.0..3.2.1",
+        "d119e1da0b6f0c037221f0a96e77d21f617671f877616366049da6ae71f9d5c6": "3.2.2",
+        "728a2e2fed2c54f22e7c3b6c6945b00b941d1085e31588283ca9ca30d95034e2": "3.3.0",
+        "75a74940e1b43e7cbc9f8dd644fce7260846c76adbdcb51ab0c331681f4b654b": "3.3.1..3.3.2",
+    },
+    "airflow.api.common.mark_tasks:set_dag_run_state_to_success": {
+        "12a2ecb9a22119c9a03c90d026d40b690b791e3fafb4fff498e6e8d558644b63": "3.1.0..3.2.1",
+        "40fc5aa740a50701bbc93b2b2f82c225c99f85c09e2e0d2638fb85b64082a901": "3.2.2..3.3.0",
+        "c15390c40f4c0770b65e471b8f9a9973213bf91e32a85abf0f672641dc2fb67f": "3.3.1..3.3.2",
     },
     "airflow.api.common.mark_tasks:set_state": {
         "1b352f1672f6110ed58fc84e1a6b2767ed0a734c0677dad9e7f4198379a43ec1": "3.1.0..3.1.8",
