@@ -131,6 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough (`| head`). Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        # `run` answers signals by itself. What the others have started has ended on the way up to here.
+        print("stress: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
     return code
 
 

@@ -228,6 +228,19 @@ def test_a_process_that_failed_is_a_fault_of_the_machine(
     assert capsys.readouterr().err == "stress: it ended\n"
 
 
+@pytest.mark.parametrize("words", [("repro", "deadlock"), ("explore", "marking+marking")])
+def test_an_interrupt_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(*_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+        raise KeyboardInterrupt
+        yield {}
+
+    monkeypatch.setattr(Runner, "ask", ask)
+    assert main([*words]) == 130
+    assert capsys.readouterr().err == "stress: interrupted\n"
+
+
 @pytest.mark.parametrize("what", ["pairs", "twins"])
 def test_lists(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", what]) == 0

@@ -57,6 +57,8 @@ def test_a_process_that_ended_is_told(player: Beside) -> None:
     player.start(["end"])
     with pytest.raises(PlayerFailed, match="a player's process ended"):
         player.finish()
+    with pytest.raises(PlayerFailed, match="a player's process ended"):
+        player.start([])
 
 
 def test_what_failed_there_is_told_with_its_traceback(player: Beside) -> None:

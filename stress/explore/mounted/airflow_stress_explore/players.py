@@ -84,7 +84,7 @@ class Beside:
 
     def prepare(self, pair: str) -> None:
         """Let it make a pair ready; to be waited for before anything is started."""
-        self._connection.send(pair)
+        self._send(pair)
 
     def wait_until_prepared(self) -> None:
         """Raises PlayerFailed if it can't be."""
@@ -94,17 +94,23 @@ class Beside:
 
     def start(self, path: Sequence[str]) -> None:
         """Told to its process, which plays at once."""
-        self._connection.send(list(path))
+        self._send(list(path))
 
     def finish(self) -> Record:
         """Its record. Raises PlayerFailed."""
         record: Record = self._answer()
         return record
 
+    def _send(self, order: Any) -> None:
+        try:
+            self._connection.send(order)
+        except ConnectionError:
+            raise PlayerFailed("a player's process ended") from None
+
     def _answer(self) -> Any:
         try:
             good, answer = self._connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             raise PlayerFailed("a player's process ended") from None
         if not good:
             raise PlayerFailed(answer)
@@ -126,7 +132,7 @@ def _serve(
     while True:
         try:
             order = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         try:
             if isinstance(order, str):
