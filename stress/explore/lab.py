@@ -60,7 +60,7 @@ class LabServer(Postgres):
         if self._kept is None:
             super()._initialise()
             return
-        subprocess.run([_CP, "-a", "--reflink=auto", str(self._kept), str(self.data_directory)], check=True)
+        _copy(self._kept, self.data_directory)
         self.log_directory.mkdir(exist_ok=True)
         if self._user is not None:
             os.chown(self.log_directory, self._user.pw_uid, self._user.pw_gid)
@@ -93,6 +93,16 @@ class LabServer(Postgres):
         )
         if done.returncode != 0 or "ERROR" in done.stderr:
             raise PostgresError(f"the copy of {self._kept} could not be given a password: {done.stderr.strip()[-500:]}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A data directory, as it is. Raises PostgresError, with the reason."""
+    done = subprocess.run(
+        [_CP, "-a", "--reflink=auto", str(source), str(target)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise PostgresError(f"the database of the release could not be copied: {last[0]}")
 
 
 def kept_directory(release: Release, progress: Callable[[str], None]) -> Path:
@@ -132,7 +142,7 @@ def _make(directory: Path, environment: AirflowEnvironment) -> None:
             )
         # A server that was not stopped cleanly would have to recover at each start.
         server.stop()
-        subprocess.run([_CP, "-a", str(server.data_directory), str(directory / "data")], check=True)
+        _copy(server.data_directory, directory / "data")
         (directory / "data" / "postgresql.auto.conf").unlink()
     finally:
         server.stop()
