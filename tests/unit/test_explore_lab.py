@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ def test_a_copy_is_the_same(tmp_path: Path) -> None:
     source = tmp_path / "kept"
     source.mkdir()
     (source / "file").write_bytes(b"x")
-    os.chmod(source / "file", 0o600)
+    (source / "file").chmod(0o600)
     lab._copy(source, tmp_path / "copy")
     copied = tmp_path / "copy" / "file"
     assert copied.read_bytes() == b"x"
