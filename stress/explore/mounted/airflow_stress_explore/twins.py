@@ -18,9 +18,6 @@ class Move:
     until: str = "end"
     """A regular expression; `end` and `blocked` are words of their own. A blocked actor always gives up its turn."""
 
-    then: str = ""
-    """Something done to it from outside there: `cancel` ends its statement as a timeout does."""
-
 
 @dataclass(frozen=True)
 class Twin:
