@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class RaceState(StrEnum):
     """What a comparison of two arms says about one race."""
 
     REMOVED = "removed"
+    TRADED = "traded"
     REDUCED = "reduced"
     REMAINS = "remains"
     UNKNOWN = "unknown"
@@ -80,7 +81,8 @@ class Incident:
 class BlockCheck:
     """One checker's result on one block: incidents, how often the race could have happened, and what was unseen.
 
-    `exposure_s` is seconds of load. A non-empty `blind` means that the counts are a lower bound and decide nothing.
+    `exposure_s` is seconds of load. A non-empty `blind` means that the counts are lower bounds: the block is set aside,
+    and another is run in its place.
     """
 
     race: str
@@ -110,10 +112,13 @@ class ArmCount:
 class RaceVerdict:
     """The decision on one race, with everything that it rests on.
 
-    `p_value` is one-sided (under test has a lower rate than control), before Holm's correction; `p_adjusted` after.
-    `rate_ratio_upper95` is the upper 95 % bound of (rate under test / rate on control). `test` is `exact` or
-    `permutation`; `dispersion` the variance of the control's block counts over their mean. `more_minutes` estimates how
-    many more minutes of run a decision needs, when the state is unknown for want of evidence.
+    `p_value` is one-sided (under test has a lower rate than control), by permuting whole blocks, for this race alone;
+    `p_adjusted` is the same for all races asked for together (step-down minP). Both are of the look that decided, or of
+    all usable blocks while nothing is decided. `rate_ratio_upper95` is the upper 95 % bound of (rate under test / rate
+    on control); `dispersion` the variance of the control's block counts over that of independent incidents.
+    `blocks` counts the usable blocks of each arm, `set_aside` the blind ones. `decided_after` is the number of blocks
+    that had run when the verdict was reached, None while it is open; `more_minutes` estimates how many more minutes a
+    decision needs where more evidence can bring it.
     """
 
     race: str
@@ -125,9 +130,28 @@ class RaceVerdict:
     control: str
     under_test: str
     arms: Mapping[str, ArmCount]
+    blocks: Mapping[str, int] = field(default_factory=dict)
+    set_aside: tuple[str, ...] = ()
     test: str | None = None
     dispersion: float | None = None
+    decided_after: int | None = None
     more_minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class HarmMeasure:
+    """One measure of what an arm costs, compared.
+
+    `values` is arm name to the pooled value, None where nothing was measured. `verdict` is `worse`, `better` or `~` (no
+    difference shown). `p_value` is two-sided by sign: that of the direction which the verdict names.
+    """
+
+    measure: str
+    unit: str
+    values: Mapping[str, float | None]
+    verdict: str
+    p_value: float | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +176,9 @@ class BlockSummary:
     task_instances: int
     restarts: int
     peak_rss_bytes: int
+    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Race to its incidents and opportunities."""
+    blind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,6 +205,9 @@ class Results:
     blocks: tuple[BlockSummary, ...] = ()
     incidents: tuple[Incident, ...] = ()
     notes: tuple[str, ...] = ()
+    harm: tuple[HarmMeasure, ...] = ()
+    errors: tuple[str, ...] = ()
+    """Why the run failed, a sentence each; empty if it did not."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,186 @@
+"""The measures of harm, read from a block's history. Each has its reason; `harm.py` compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from types import MappingProxyType
+
+from stress import events
+from stress.checkers import check
+from stress.checkers.view import BlockView
+from stress.judge.harm import BlockCosts, Measure
+
+Reading = tuple[float, float]
+Reader = Callable[[BlockView], Reading | None]
+
+STATE_UPDATES = ("success", "deferred", "failed")
+"""Operations of the Execution API that store a task's state."""
+
+_SERVER_ERROR = 500
+_THOUSAND = 1000.0
+
+
+def _answers(view: BlockView) -> list[events.ApiAnswered]:
+    return [event for _, event in view.all(events.ApiAnswered)]
+
+
+def _finished(view: BlockView) -> int:
+    counted = view.last(events.TasksCounted)
+    return counted.by_state.get("success", 0) if counted is not None else 0
+
+
+def _state(view: BlockView, state: str) -> Reading | None:
+    counted = view.last(events.TasksCounted)
+    if counted is None:
+        return None
+    return float(counted.by_state.get(state, 0)), float(sum(counted.by_state.values()))
+
+
+def callbacks_run(view: BlockView) -> Reading | None:
+    """Missed deadlines whose callback ran, of those that were missed."""
+    missed = view.last(events.DeadlinesMissed)
+    if missed is None or not missed.deadlines:
+        return None
+    ran = {event.deadline for _, event in view.all(events.CallbackExecuted)}
+    return float(len(ran & set(missed.deadlines))), float(len(missed.deadlines))
+
+
+def errors_beyond_deadlocks(view: BlockView) -> Reading | None:
+    """Answers 5xx and requests without an answer, beyond one for each deadlock whose victim was an api-server.
+
+    A deadlock on the control costs its request an error, too. Taking those off makes an arm comparable that answers an
+    error *instead* of deadlocking: its errors have no deadlock.
+    """
+    answers = _answers(view)
+    total = sum(event.count for event in answers)
+    if not total:
+        return None
+    errors = sum(event.count for event in answers if event.code == 0 or event.code >= _SERVER_ERROR)
+    victims = sum(1 for _, event in view.all(events.DeadlockSeen) if event.victim.startswith("api-server"))
+    return _THOUSAND * max(0, errors - victims), float(total)
+
+
+def rest_failures(view: BlockView) -> Reading | None:
+    """Failed requests of the load to the public REST API."""
+    reports = [event for _, event in view.all(events.LoadReported) if not event.name.startswith("Aggregated")]
+    requests = sum(event.requests for event in reports)
+    return (_THOUSAND * sum(event.failures for event in reports), float(requests)) if requests else None
+
+
+def lock_timeouts(view: BlockView) -> Reading | None:
+    """Statements that PostgreSQL ended for a lock, a time-out or a serialisation failure, per 1,000 finished tasks."""
+    finished = _finished(view)
+    if not finished or "postgres_log" not in {event.observer for _, event in view.all(events.ObserverUp)}:
+        return None
+    return _THOUSAND * sum(event.count for _, event in view.all(events.LockTimeoutSeen)), float(finished)
+
+
+def component_exits(view: BlockView) -> Reading:
+    """Components that ended by themselves, a block. Exits under a fault that hits the component do not count."""
+    exits = 0
+    for t, event in view.all(events.ComponentExited):
+        spans = view.excused(event.component, 30.0)
+        exits += not any(start <= t <= end for start, end in spans)
+    return float(exits), 1.0
+
+
+def stale_versions(view: BlockView) -> Reading | None:
+    """Unfinished task instances that stay on an old DAG version, per 1,000 finished ones."""
+    counted, finished = view.last(events.StaleVersionsCounted), _finished(view)
+    return (_THOUSAND * counted.task_instances, float(finished)) if counted is not None and finished else None
+
+
+def wrong_replies(view: BlockView) -> Reading:
+    """Triggers that got an answer to somebody else's request, a block."""
+    return float(sum(1 for _ in view.all(events.ReplyMisrouted))), 1.0
+
+
+def double_starts(view: BlockView) -> Reading:
+    """Tries that two workers were both allowed to start, a block."""
+    return float(sum(1 for _ in view.all(events.DoubleStart))), 1.0
+
+
+def throughput(view: BlockView) -> Reading | None:
+    """Finished task instances a second of load."""
+    return (float(_finished(view)), view.load_s) if view.load_s and _finished(view) else None
+
+
+def cpu(view: BlockView) -> Reading | None:
+    """CPU seconds of the whole cluster, per 1,000 finished task instances."""
+    used, finished = view.last(events.CpuUsed), _finished(view)
+    return (_THOUSAND * sum(used.seconds.values()), float(finished)) if used is not None and finished else None
+
+
+def _of_race(race: str) -> Reader:
+    """Incidents of a race that is not asked for, of its opportunities: lost callbacks and stuck tasks."""
+
+    def read(view: BlockView) -> Reading | None:
+        found = check(race, view)
+        if found.blind or not found.opportunities:
+            return None
+        return _THOUSAND * len(found.incidents), float(found.opportunities)
+
+    return read
+
+
+def _latency(quantile: float) -> Reader:
+    """A quantile of the durations of state updates, in milliseconds, interpolated within its histogram bucket."""
+
+    def read(view: BlockView) -> Reading | None:
+        answers = [event for event in _answers(view) if event.operation in STATE_UPDATES and event.code != 0]
+        value = quantile_s(answers, quantile)
+        return None if value is None else (_THOUSAND * value, 1.0)
+
+    return read
+
+
+def quantile_s(answers: Iterable[events.ApiAnswered], quantile: float) -> float | None:
+    """A quantile of summed histograms, in seconds; None without an answer. Above the last bound it is that bound."""
+    sums: dict[float, int] = {}
+    total = 0
+    for event in answers:
+        for bound, count in zip([*event.bounds, float("inf")], event.buckets, strict=False):
+            sums[bound] = sums.get(bound, 0) + count
+            total += count
+    if not total:
+        return None
+    bounds = sorted(sums)
+    rank, below = quantile * total, 0
+    for lower, upper in pairwise([0.0, *bounds]):
+        if below + sums[upper] >= rank and sums[upper]:
+            return lower if upper == float("inf") else lower + (upper - lower) * (rank - below) / sums[upper]
+        below += sums[upper]
+    return bounds[-1]
+
+
+_READERS: Mapping[Measure, Reader] = MappingProxyType(
+    {
+        Measure("callbacks_run_share", "of missed deadlines", worse_if_higher=False, margin=0.02): callbacks_run,
+        Measure("lost_callbacks", "per 1,000 passed deadlines", margin=5.0): _of_race("lost_callback"),
+        Measure("stuck_tasks", "per 1,000 task instances", margin=5.0): _of_race("stuck_task"),
+        Measure("wrong_replies", "a block", margin=0.0): wrong_replies,
+        Measure("double_starts", "a block", margin=0.0): double_starts,
+        Measure("errors_beyond_deadlocks", "per 1,000 answers", margin=2.0): errors_beyond_deadlocks,
+        Measure("rest_failures", "per 1,000 requests", margin=20.0): rest_failures,
+        Measure("lock_timeouts", "per 1,000 task instances", margin=2.0): lock_timeouts,
+        Measure("component_exits", "a block", margin=1.0): component_exits,
+        Measure("failed_tasks", "of task instances", margin=0.05): lambda view: _state(view, "failed"),
+        Measure("stale_versions", "per 1,000 task instances", margin=10.0): stale_versions,
+        Measure(
+            "throughput", "task instances/s", worse_if_higher=False, margin=0.2, interest=0.05, relative=True
+        ): throughput,
+        Measure("state_update_p50", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.5),
+        Measure("state_update_p95", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.95),
+        Measure("cpu", "s per 1,000 task instances", margin=0.25, interest=0.05, relative=True): cpu,
+    }
+)
+
+MEASURES: tuple[Measure, ...] = tuple(_READERS)
+"""Every measure, in the order in which reports show them."""
+
+
+def costs_of(view: BlockView) -> BlockCosts:
+    """What one block cost."""
+    readings = {measure.name: reader(view) for measure, reader in _READERS.items()}
+    return BlockCosts(view.block, view.arm, {name: pair for name, pair in readings.items() if pair is not None})
