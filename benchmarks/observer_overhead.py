@@ -20,7 +20,7 @@ from stress.block import Block, Recorder, cluster_settings
 from stress.checkers.view import BlockView
 from stress.cluster.local import LocalRuntime
 from stress.interrupt import Interrupt
-from stress.judging import summary_of
+from stress.judge.history import summary_of
 from stress.plan import Options, check
 
 

@@ -195,6 +195,7 @@ class Block:
         record: Recorder,
         interrupt: Interrupt,
         phase: Callable[[str], None],
+        slot: int = 0,
     ) -> None:
         self._plan = plan
         self._cluster = cluster
@@ -203,7 +204,7 @@ class Block:
         self._record = record
         self._interrupt = interrupt
         self._phase = phase
-        self._faults = plan.faults_of(record.block or 0)
+        self._faults = plan.faults_of(slot)
         self._load: Process | None = None
         self._load_started: float | None = None
         self._memory_at = 0.0

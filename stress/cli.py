@@ -89,6 +89,16 @@ def parser() -> argparse.ArgumentParser:
         "--budget", default="5m", metavar="TIME", help="how long each pair at most, such as 90s (default: 5m)"
     )
 
+    judge = commands.add_parser(
+        "judge",
+        help="judge block counts from anywhere, one experiment a line",
+        description="Reads experiments, one JSON object a line, and prints one verdict a line, judged as a run would be: "
+        "after each block, stopping where a run stops.",
+        epilog='example: echo \'{"control": "a", "under_test": "b", "races": ["x"], "blocks": [{"arm": "a", "counts": '
+        '{"x": [3, 100]}}, {"arm": "b", "counts": {"x": [0, 100]}}]}\' | stress judge',
+    )
+    judge.add_argument("file", metavar="FILE", nargs="?", default="-", help="a file, or - for standard input (default)")
+
     for name, text in (
         ("analyze", "judge a stored history again"),
         ("report", "write the reports of a stored run again"),
@@ -117,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "run": lambda o: _run(o, words),
         "repro": _repro,
         "explore": _explore,
+        "judge": _judge,
         "analyze": _analyze,
         "report": _report,
         "compare": _compare,
@@ -206,6 +217,12 @@ def _explore(options: argparse.Namespace) -> int:
             options.no_pruning,
         )
     )
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from stress.judge.command import judge
+
+    return judge(options.file)
 
 
 def _analyze(options: argparse.Namespace) -> int:

@@ -30,12 +30,12 @@ def report(run_dir: str) -> int:
 
 
 def _again(run_dir: str, *, every: bool) -> int:
+    from stress.judge.verdicts import exit_code
     from stress.layout import seen_outside
     from stress.report import results_json, terminal
     from stress.report.files import write_all
     from stress.results import RunState
     from stress.run import analyse
-    from stress.verdict import exit_code
 
     directory = Path(run_dir)
     try:
@@ -122,8 +122,8 @@ def list_things(what: str) -> int:
         ]
     elif what == "races":
         from stress.checkers import CAUSES
+        from stress.judge.wording import opportunity_unit
         from stress.scenarios import SCENARIOS, scenario_of
-        from stress.verdict import opportunity_unit
 
         needs = {race: "--faults" for scenario in SCENARIOS.values() for race in scenario.fault_races}
         rows = [["race", "counted against", "known causes", "scenario", "needs"]]

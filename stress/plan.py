@@ -8,6 +8,7 @@ told apart from mistakes in the options, because a caller's script reacts to the
 from __future__ import annotations
 
 import os
+import random
 import re
 import secrets
 import time
@@ -99,14 +100,17 @@ class Plan:
         """The DAGs that must be there before the load begins."""
         return tuple(dict.fromkeys(dag for scenario in self.scenarios for dag in scenario.dags))
 
-    def arm_of(self, block: int) -> Arm:
-        """Whose turn a block is: A B B A A B B A ..., so that a drift of the machine hits all arms alike."""
-        turn, place = divmod(block, len(self.arms))
-        return self.arms[place if turn % 2 == 0 else len(self.arms) - 1 - place]
+    def arm_of(self, slot: int) -> Arm:
+        """Whose turn a slot is. A turn has every arm once, in an order drawn from the seed, so that neither a drift of
+        the machine nor a rhythm of its own favours an arm. A blind block is run again in its slot."""
+        turn, place = divmod(slot, len(self.arms))
+        order = list(self.arms)
+        random.Random(f"{self.seed} order of turn {turn}").shuffle(order)  # noqa: S311 - an experiment's design
+        return order[place]
 
-    def faults_of(self, block: int) -> tuple[PlannedFault, ...]:
-        """What is broken in a block: the same in every arm's block of a turn."""
-        return schedule(self.seed, block // len(self.arms), self.faults, self.load.seconds)
+    def faults_of(self, slot: int) -> tuple[PlannedFault, ...]:
+        """What is broken in a slot: the same for every arm of a turn."""
+        return schedule(self.seed, slot // len(self.arms), self.faults, self.load.seconds)
 
 
 class BadOptions(Exception):  # noqa: N818 - it says what happened

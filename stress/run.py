@@ -3,13 +3,14 @@
     1. the directory, the manifest (starting), the journal
     2. the metrics' port
     3. the runtime: an environment and a migrated template database for each arm
-    4. manifest: running. Blocks, arms in turn, until every race asked for is decided or the budget can't hold another
+    4. manifest: running. Blocks, arms in turn, until every race asked for is decided or the budget cannot hold another
     5. the end of everything that was started
     6. manifest: analysing. The history is read back from the disk and judged: what the reports say is what is stored
     7. the reports, metrics.prom, and the manifest's last state
 
 An interrupt goes from wherever it finds the run to step 5. A failure of the machine or the cluster does too, and what
-was complete by then is judged. An arm's turns: A B B A A B B A.
+was complete by then is judged. Each turn has every arm once, in an order drawn from the seed; a block in which an
+observer was blind is run again, with the same arm, before the next turn goes on.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ from stress.cluster.errors import ClusterError
 from stress.cluster.local import LocalRuntime
 from stress.history import Entry, HistoryBroken, Journal
 from stress.interrupt import Interrupt, Interrupted
-from stress.judging import judge_history, unloaded
+from stress.judge.costs import costs_of
+from stress.judge.counts import unobservable
+from stress.judge.harm import BlockCosts
+from stress.judge.history import judge_blocks, judge_history, unloaded
+from stress.judge.verdicts import decided, exit_code
 from stress.manifest import ArmManifest, Manifest
 from stress.metrics import ArmInfo, RunMetrics
 from stress.plan import Plan
@@ -39,7 +44,6 @@ from stress.report.files import write_all
 from stress.results import ArmSummary, BlockCheck, Results, RunState
 from stress.scenarios import scenario_of
 from stress.screen import Screen
-from stress.verdict import decided, exit_code, judge_all
 
 LIVE_CHECK_S = 2.0
 _FIRST_BLOCK_COST_S = 75.0
@@ -55,6 +59,7 @@ class Run:
         self._screen = screen
         self._manifest = _manifest_of(plan, arguments)
         self._checks: list[BlockCheck] = []
+        self._costs: list[BlockCosts] = []
         self._entries: list[Entry] = []
         self._live_at = 0.0
         self._block_costs: list[float] = []
@@ -135,12 +140,13 @@ class Run:
                 runtime.prepare(plan.arms, self._screen.progress)
             self._manifest = self._manifest.with_settings(runtime.facts())
             self._save(RunState.RUNNING)
-            block = 0
+            block = slot = 0
             while not interrupt.requested and self._goes_on(block, began):
                 started = time.monotonic()
-                self._one(runtime, journal, block, interrupt)
+                seen = self._one(runtime, journal, block, slot, interrupt)
                 self._block_costs.append(time.monotonic() - started)
                 block += 1
+                slot += seen
         finally:
             with interrupt.shielded():
                 self._screen.progress("ending what was started")
@@ -164,7 +170,8 @@ class Run:
 
     def _decided(self) -> bool:
         names = [arm.name for arm in self._plan.arms]
-        verdicts = judge_all(self._checks, self._plan.races, names, block_cost_s=self._block_cost())
+        judged = judge_blocks(self._checks, self._costs, self._plan.races, names, block_cost_s=self._block_cost())
+        verdicts = judged.races
         self._screen.verdicts(verdicts)
         self._metrics.judged({race: verdict.verdict for race, verdict in verdicts.items()})
         return decided(verdicts)
@@ -172,9 +179,10 @@ class Run:
     def _block_cost(self) -> float | None:
         return sum(self._block_costs) / len(self._block_costs) if self._block_costs else None
 
-    def _one(self, runtime: Runtime, journal: Journal, block: int, interrupt: Interrupt) -> None:
+    def _one(self, runtime: Runtime, journal: Journal, block: int, slot: int, interrupt: Interrupt) -> bool:
+        """Run one block; whether its slot is done, because nothing was blind in it."""
         plan = self._plan
-        arm = plan.arm_of(block)
+        arm = plan.arm_of(slot)
         directory = plan.directory / "logs" / str(block)
         directory.mkdir(parents=True, exist_ok=True)
         self._entries = []
@@ -182,7 +190,7 @@ class Run:
         cluster: Cluster = runtime.open(arm, block, directory, cluster_settings(plan))
         record = Recorder(journal, block, (self._heard,))
         label = runtime.label
-        Block(plan, cluster, label, directory, record, interrupt, self._screen.phase).run(arm.name)
+        Block(plan, cluster, label, directory, record, interrupt, self._screen.phase, slot).run(arm.name)
         view = BlockView(block, arm.name, tuple(self._entries))
         arms = [ArmSummary(a.name, a.airflow, tuple(a.fixes), a.config) for a in self._manifest.arms]
         for reasons in unloaded([view], arms).values():
@@ -190,10 +198,17 @@ class Run:
                 self._screen.warn(f"{reason}: no verdict will be possible")
         results = [check(race, view) for race in plan.races]
         self._checks.extend(results)
+        if view.complete:
+            self._costs.append(costs_of(view))
         for result in results:
             self._publish(result)
             self._metrics.checked(result.race, result.arm, blind=bool(result.blind))
         self._screen.checked(results, final=True)
+        blind = [why for result in results if not unobservable(self._checks, result.race) for why in result.blind]
+        if blind:
+            self._screen.warn(f"block {block} is set aside and run again: {blind[0]}")
+            return False
+        return True
 
     def _heard(self, entry: Entry) -> None:
         """Every entry of the present block passes here, right after it was written."""
@@ -227,7 +242,7 @@ class Run:
             results = judge_history(
                 history.read(directory / history.FILE_NAME),
                 state,
-                notes=(error,) if error else (),
+                errors=(error,) if error else (),
             )
             self._metrics.judged({race: verdict.verdict for race, verdict in results.races.items()})
             # The manifest says "done" only when everything else is there.
@@ -292,8 +307,8 @@ def analyse(directory: Path) -> tuple[Manifest, Results]:
         manifest.save(kept, directory)
     elif state not in (RunState.DONE, RunState.INTERRUPTED, RunState.FAILED):
         raise ValueError(f"the run in {directory} is still {state}: wait for its end, or interrupt it")
-    notes = (kept.error,) if kept.error else ()
-    return kept, judge_history(history.read(directory / history.FILE_NAME), state, notes=notes)
+    errors = (kept.error,) if kept.error else ()
+    return kept, judge_history(history.read(directory / history.FILE_NAME), state, errors=errors)
 
 
 def runtime_of(plan: Plan) -> Runtime:

@@ -17,15 +17,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from stress.judge.wording import opportunity_unit
 from stress.layout import seen_outside
 from stress.plan import Plan
 from stress.report import terminal
 from stress.results import BlockCheck, RaceState, RaceVerdict, Results
-from stress.verdict import opportunity_unit
 
 _LINE_INTERVAL_S = 15.0
 _COLOURS = {
     RaceState.REMOVED: "green",
+    RaceState.TRADED: "red",
     RaceState.REDUCED: "red",
     RaceState.REMAINS: "red",
     RaceState.UNKNOWN: "yellow",

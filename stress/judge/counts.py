@@ -14,6 +14,9 @@ from stress.results import ArmCount, BlockCheck
 MOST_BLIND = 1 / 10
 """Share of blind blocks above which nothing is decided."""
 
+_PERSISTENT = 3
+"""Blind blocks before a race may be taken for one that cannot be observed."""
+
 _ARM_DEPENDENT = 0.05
 """One-sided p (Fisher's exact test) below which blindness is taken to depend on the arm."""
 
@@ -51,13 +54,16 @@ def usable_blocks(checks: Sequence[BlockCheck], control: str, under_test: str) -
 
 
 def unobservable(checks: Sequence[BlockCheck], race: str) -> tuple[str, ...]:
-    """Why a race cannot be observed in this run: it is blind in more than half of its blocks. Empty if it can be.
+    """Why a race cannot be observed in this run: it is blind in at least three blocks and more than half of all. Empty
+    if it can be.
 
     Such a race is unknown by itself; its blindness does not set the blocks of the others aside.
     """
     own = [check for check in checks if check.race == race]
-    blind = [f"{check.arm}: {why}" for check in own for why in check.blind]
-    return tuple(dict.fromkeys(blind)) if 2 * sum(1 for check in own if check.blind) > len(own) else ()
+    blind = [check for check in own if check.blind]
+    if len(blind) < _PERSISTENT or 2 * len(blind) <= len(own):
+        return ()
+    return tuple(dict.fromkeys(f"{check.arm}: {why}" for check in blind for why in check.blind))
 
 
 def _fault(arm_of: Mapping[int, str], blind: Mapping[int, object], control: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Harm: what an arm costs. A fix that loses callbacks, answers errors or halves the throughput has not removed a race.
+"""Harm: what an arm costs. A fix that loses callbacks, answers errors or halves the throughput has removed nothing.
 
 Each measure is compared between the two arms over the same usable blocks as the races. It is `worse` if
 
@@ -148,7 +148,9 @@ def _judged(
     values = {control: c, under_test: t}
     if p is None or c is None or t is None:
         missing = sum(1 for block in blocks if not _has(block, measure))
-        return HarmMeasure(measure.name, measure.unit, values, "~", None, f"not read in {missing} of {len(blocks)} blocks")
+        return HarmMeasure(
+            measure.name, measure.unit, values, "~", None, f"not read in {missing} of {len(blocks)} blocks"
+        )
     difference = (t - c) if measure.worse_if_higher else (c - t)
     if measure.relative:
         difference = difference / c if c else (0.0 if difference == 0 else float("inf"))
@@ -159,10 +161,14 @@ def _judged(
     shown = p_value is not None and p_value < P_SHOWN
     change = _change(measure, c, t)
     if towards_worse and shown and difference > measure.interest:
-        return HarmMeasure(measure.name, measure.unit, values, "worse", p_value, f"{change} ({p_clause(p_value or 0.0)})")
+        return HarmMeasure(
+            measure.name, measure.unit, values, "worse", p_value, f"{change} ({p_clause(p_value or 0.0)})"
+        )
     if towards_worse and enough and measure.margin is not None and difference > measure.margin:
         beyond = _amount(measure, measure.margin)
-        return HarmMeasure(measure.name, measure.unit, values, "worse", p_value, f"{change}, beyond the margin of {beyond}")
+        return HarmMeasure(
+            measure.name, measure.unit, values, "worse", p_value, f"{change}, beyond the margin of {beyond}"
+        )
     if not towards_worse and shown and -difference > measure.interest:
         return HarmMeasure(measure.name, measure.unit, values, "better", p_value, change)
     return HarmMeasure(measure.name, measure.unit, values, "~", p_value, change)

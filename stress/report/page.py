@@ -17,6 +17,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from stress.judge.wording import opportunity_unit, p_clause
 from stress.report import text, timeline
 from stress.results import (
     ArmCount,
@@ -28,7 +29,6 @@ from stress.results import (
     RunFacts,
     WitnessTable,
 )
-from stress.verdict import CLUSTERED, opportunity_unit, p_clause
 
 MAX_WITNESSES = 12
 """Witnesses shown of one race."""
@@ -184,19 +184,16 @@ def _how_decided(verdict: RaceVerdict, races: int) -> str:
     """A sentence on the test behind p."""
     if verdict.p_value is None or verdict.p_adjusted is None:
         return "No test was made."
-    corrected = (
-        f"One-sided {p_clause(verdict.p_value)}; {p_clause(verdict.p_adjusted)} after Holm's correction over "
-        f"{text.counted(races, 'race')}."
-    )
+    blocks = " + ".join(str(count) for count in verdict.blocks.values())
     spread = (
         ""
         if verdict.dispersion is None
-        else f" Variance of {verdict.control}'s block counts over their mean: {verdict.dispersion:.2f}"
+        else f" Variance of {verdict.control}'s block counts over that of independent incidents: {verdict.dispersion:.2f}."
     )
-    if verdict.test == "permutation":
-        limit = f" (above {CLUSTERED} on one of the arms, so that incidents are taken to cluster)."
-        return f"Permutation test over whole blocks. {corrected}{spread}{limit if spread else ''}"
-    return f"Exact conditional test on the two counts. {corrected}{spread}{'.' if spread else ''}"
+    return (
+        f"Permutation of {blocks} whole blocks, one-sided: {p_clause(verdict.p_value)} for this race alone, "
+        f"{p_clause(verdict.p_adjusted)} for {text.counted(races, 'race')} together (step-down minP).{spread}"
+    )
 
 
 def _witnesses(incidents: Sequence[Incident], arms: Sequence[ArmSummary]) -> tuple[tuple[ShownWitness, ...], int]:

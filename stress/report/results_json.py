@@ -1,15 +1,16 @@
-"""`results.json`, the contract with the outside: its keys, in their order, and null for what there is none of.
+"""`results.json`, the contract with the outside: its keys, in their order, and null where a value is absent.
 
-Beyond the contract: `config` of an arm; `p_adjusted`, `test`, `dispersion` and `more_minutes` of a race;
-`task_instances` and `load_s` of a throughput; `blocks` and `notes` of the run. Seconds are rounded to milliseconds,
-p-values to nothing.
+`p_value` of a race is adjusted for all races asked for together. Beyond the contract: `config` of an arm; `p_raw`,
+`test`, `dispersion`, `blocks`, `set_aside`, `decided_after` and `more_minutes` of a race; `task_instances` and `load_s`
+of a throughput; the times and sizes of a block; `unit` and `reason` of a harm measure; `notes` of the run. In `blocks`
+a race's counts are its incidents and opportunities. Seconds are rounded to milliseconds, p-values are not rounded.
 """
 
 from __future__ import annotations
 
 import json
 
-from stress.results import SCHEMA, ArmCount, ArmSummary, BlockSummary, RaceVerdict, Results, Throughput
+from stress.results import SCHEMA, ArmCount, ArmSummary, BlockSummary, HarmMeasure, RaceVerdict, Results, Throughput
 
 
 def render(results: Results) -> str:
@@ -22,9 +23,11 @@ def render(results: Results) -> str:
         "verdict": str(results.verdict),
         "arms": {arm.name: _arm(arm) for arm in results.arms},
         "races": {race: _race(verdict) for race, verdict in results.races.items()},
+        "blocks": [_block(block) for block in results.blocks],
+        "harm": [_harm(measure) for measure in results.harm],
         "throughput": {arm.name: _throughput(results.throughput.get(arm.name)) for arm in results.arms},
         "blind": list(results.blind),
-        "blocks": [_block(block) for block in results.blocks],
+        "errors": list(results.errors),
         "notes": list(results.notes),
     }
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -38,14 +41,17 @@ def _race(verdict: RaceVerdict) -> dict[str, object]:
     return {
         "verdict": str(verdict.verdict),
         "reason": verdict.reason,
-        "p_value": verdict.p_value,
+        "p_value": verdict.p_adjusted,
         "rate_ratio_upper95": verdict.rate_ratio_upper95,
         "control": verdict.control,
         "under_test": verdict.under_test,
         "arms": {arm: _count(count) for arm, count in verdict.arms.items()},
-        "p_adjusted": verdict.p_adjusted,
+        "p_raw": verdict.p_value,
         "test": verdict.test,
         "dispersion": verdict.dispersion,
+        "blocks": dict(verdict.blocks),
+        "set_aside": list(verdict.set_aside),
+        "decided_after": verdict.decided_after,
         "more_minutes": verdict.more_minutes,
     }
 
@@ -57,6 +63,17 @@ def _count(count: ArmCount) -> dict[str, object]:
         "exposure_s": round(count.exposure_s, 3),
         "first_incident_s": None if count.first_incident_s is None else round(count.first_incident_s, 3),
         "causes": dict(count.causes),
+    }
+
+
+def _harm(measure: HarmMeasure) -> dict[str, object]:
+    return {
+        "measure": measure.measure,
+        **measure.values,
+        "verdict": measure.verdict,
+        "p_value": measure.p_value,
+        "unit": measure.unit,
+        "reason": measure.reason,
     }
 
 
@@ -72,8 +89,10 @@ def _throughput(throughput: Throughput | None) -> dict[str, object]:
 
 def _block(block: BlockSummary) -> dict[str, object]:
     return {
-        "index": block.index,
+        "block": block.index,
         "arm": block.arm,
+        "counts": {race: list(counts) for race, counts in block.counts.items()},
+        "blind": list(block.blind),
         "started_at": round(block.started_at, 3),
         "load_s": round(block.load_s, 3),
         "complete": block.complete,

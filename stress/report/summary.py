@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
+from stress.judge.wording import opportunity_unit
 from stress.report import text
 from stress.results import Incident, RaceVerdict, Results, RunFacts
-from stress.verdict import opportunity_unit
 
 LIMIT_BYTES = 60_000  # a comment on GitHub takes 65,536 characters
 _CUT = "\n*Cut here: {lines:,} more lines ({size:,} bytes); `report.html` has everything.*\n"
@@ -31,7 +31,7 @@ def render(results: Results, facts: RunFacts) -> str:
 
 def _table(results: Results) -> str:
     arms = [arm.name for arm in results.arms]
-    header = ["race", "verdict", *(f"{arm}: incidents" for arm in arms), "p (Holm)", "rate ratio, upper 95 %"]
+    header = ["race", "verdict", *(f"{arm}: incidents" for arm in arms), "p (joint)", "rate ratio, upper 95 %"]
     rows = [_row(race, verdict, arms) for race, verdict in results.races.items()]
     lines = [header, ["---"] * 2 + ["---:"] * (len(header) - 2), *rows]
     return "\n".join("| " + " | ".join(_inline(cell) for cell in line) + " |" for line in lines)

@@ -18,6 +18,7 @@ from stress.results import RaceState, Results, Verdict
 _ANSI = MappingProxyType(
     {
         str(RaceState.REMOVED): "32",
+        str(RaceState.TRADED): "31",
         str(RaceState.REDUCED): "31",
         str(RaceState.REMAINS): "31",
         str(RaceState.UNKNOWN): "33",
@@ -31,7 +32,7 @@ _TEXT_COLUMNS = 2  # race and verdict; all that follow are numbers, aligned to t
 def render(results: Results, *, colour: bool = False) -> str:
     """The table, the reason of each race that was not removed, what was not seen, and the verdict last."""
     arms = [arm.name for arm in results.arms]
-    rows = [["race", "verdict", *arms, "p (Holm)", "rate ratio"]]
+    rows = [["race", "verdict", *arms, "p (joint)", "rate ratio"]]
     for race, verdict in results.races.items():
         rows.append(
             [
@@ -49,7 +50,9 @@ def render(results: Results, *, colour: bool = False) -> str:
         for race, verdict in results.races.items()
         if verdict.verdict is not RaceState.REMOVED
     ]
+    notes += [f"worse: {harm.measure}: {harm.reason}" for harm in results.harm if harm.verdict == "worse"]
     notes += [f"not seen: {sentence}" for sentence in results.blind]
+    notes += [f"error: {error}" for error in results.errors]
     notes += [f"note: {note}" for note in results.notes]
     word = _painted(str(results.verdict).upper(), str(results.verdict), colour)
     blocks = [*lines, "", *(text.printable(note) for note in notes), *([""] if notes else [])]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from stress.judge.wording import p_text
 from stress.results import ArmCount, RaceState, Results, RunFacts, RunState, Verdict
-from stress.verdict import p_text
 
 NONE = "–"
 
@@ -181,6 +181,10 @@ def headline(results: Results) -> str:
         parts = []
         if remains := by_state[RaceState.REMAINS]:
             parts.append(f"{listed(remains)} {'remains' if len(remains) == 1 else 'remain'} on {first.under_test}")
+        if traded := by_state[RaceState.TRADED]:
+            worse = [measure.measure for measure in results.harm if measure.verdict == "worse"]
+            gone = "is" if len(traded) == 1 else "are"
+            parts.append(f"{listed(traded)} {gone} gone on {first.under_test}, which is worse in {listed(worse)}")
         if reduced := by_state[RaceState.REDUCED]:
             parts.append(f"{listed(reduced)} {'is' if len(reduced) == 1 else 'are'} reduced, not removed")
         return sentence("; ".join(parts))

@@ -35,7 +35,7 @@ def updates(block: Block, count: int = 1000) -> Block:
 def removed(tmp_path: Path) -> Path:
     """A run's directory: deadlocks on stock, none on fixed."""
     blocks = []
-    for number, arm in enumerate(("stock", "fixed", "fixed", "stock", "stock", "fixed")):
+    for number, arm in enumerate(("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")):
         block = updates(Block(arm, number))
         for second in range(10 if arm == "stock" else 0):
             block.add(second, deadlock(second))
@@ -169,7 +169,7 @@ def test_a_killed_run_is_interrupted_and_unknown(
     assert {race["verdict"] for race in results["races"].values()} == {"unknown"}
     assert manifest.load(killed).state == "interrupted"
     told = capsys.readouterr().out
-    assert "note: the harness was killed" in told
+    assert "error: the harness was killed" in told
     assert "is torn" in told
 
 
@@ -234,7 +234,7 @@ def test_two_runs_are_shown_side_by_side(removed: Path, killed: Path, capsys: py
     assert main(["compare", str(removed), str(killed)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["race", "arm", "20270115-080000-abcdef", "20270115-080000-abcdef"]
-    assert ["stock", "30", "of", "3,000", "(600/h)", "1", "of", "1,000", "(60/h)"] in lines
+    assert ["stock", "50", "of", "5,000", "(600/h)", "1", "of", "1,000", "(60/h)"] in lines
     assert ["task", "instances/s", "stock", "10.0", "0.0"] in lines
 
 

@@ -36,7 +36,7 @@ FAKE = Path(__file__).with_name("fake_docker.py")
 def blocks(incidents_fixed: int = 0, incidents_stock: int = 10) -> History:
     """Six blocks; by default deadlocks on stock only."""
     made = []
-    for number, arm in enumerate(("stock", "fixed", "fixed", "stock", "stock", "fixed")):
+    for number, arm in enumerate(("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")):
         block = Block(arm, number)
         block.add(1, events.ApiAnswered(operation="success", code=204, count=1000, seconds=1.0, buckets=[0] * 13))
         for second in range(incidents_stock if arm == "stock" else incidents_fixed):

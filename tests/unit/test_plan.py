@@ -249,12 +249,24 @@ def turns(plan: Plan, count: int) -> str:
     return "".join(plan.arm_of(block).name[0] for block in range(count))
 
 
-def test_two_arms_take_turns_a_b_b_a() -> None:
-    assert turns(check(GOOD), 8) == "sffssffs"
+def test_every_turn_has_each_arm_once_in_an_order_of_its_own() -> None:
+    three = replace(GOOD, arms=("stock", "proposed", "fixed"))
+    order = turns(check(three), 60)
+    rounds = [order[n : n + 3] for n in range(0, 60, 3)]
+    assert all(sorted(each) == ["f", "p", "s"] for each in rounds)
+    assert len(set(rounds)) >= 4
 
 
-def test_three_arms_take_turns_forth_and_back() -> None:
-    assert turns(check(replace(GOOD, arms=("stock", "proposed", "fixed"))), 6) == "spffps"
+def test_the_order_of_the_arms_follows_from_the_seed() -> None:
+    orders = {seed: turns(check(replace(GOOD, seed=seed)), 24) for seed in ("1", "2")}
+    assert orders["1"] == turns(check(replace(GOOD, seed="1")), 24)
+    assert orders["1"] != orders["2"]
+
+
+def test_either_arm_comes_first_as_often_as_the_other() -> None:
+    plan = check(replace(GOOD, seed="3"))
+    first = sum(plan.arm_of(2 * turn).name == "stock" for turn in range(400))
+    assert 150 < first < 250
 
 
 def test_one_arm_takes_every_turn() -> None:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from stress.judge.verdicts import judge_all, overall
 from stress.report import FILE_NAMES, junit, page, results_json, summary, terminal, text, timeline, write_all
 from stress.results import (
     ArmSummary,
@@ -28,7 +29,6 @@ from stress.results import (
     Witness,
     WitnessTable,
 )
-from stress.verdict import judge_all, overall
 
 RACES = ("deadlock", "duplicate_callback", "out_of_order_frame")
 ORDER = ("stock", "fixed", "fixed", "stock", "stock", "fixed")

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from stress.arms import fixes
 from stress.checkers import check
+from stress.judge.verdicts import judge_all
 from stress.plan import Options, Plan
 from stress.plan import check as check_plan
 from stress.results import BlockCheck
 from stress.screen import LiveScreen, PlainScreen, choose
-from stress.verdict import judge_all
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """From a history to results: checkers, statistics, and what the report shows. Pure: the same history, the same results.
 
 What counts
-  A complete block counts. A block that was cut short (an interrupt, a killed harness) is left out, unless it shows an
+  A complete block counts, unless an observer was blind in it (`counts.py`). A block that was cut short (an interrupt, a killed harness) is left out, unless it shows an
   incident on the arm under test: that is proof whatever else was missed, and its being cut short makes the race unknown
   rather than removed.
 
@@ -21,15 +21,20 @@ from stress.arms.fixes import components_of
 from stress.checkers import check
 from stress.checkers.view import BlockView, Life, longest_outside
 from stress.history import History
+from stress.judge.costs import MEASURES, costs_of
+from stress.judge.counts import usable_blocks
+from stress.judge.harm import BlockCosts, compare
+from stress.judge.verdicts import judge, judge_all, overall
 from stress.results import (
     ArmSummary,
     BlockCheck,
     BlockSummary,
+    HarmMeasure,
+    RaceVerdict,
     Results,
     RunState,
     Throughput,
 )
-from stress.verdict import judge_all, judge_each, overall
 
 SHORT_LIFE_S = 25.0
 
@@ -115,9 +120,51 @@ def _loaded(fix: str, life: Life, reports: Sequence[tuple[float, events.FixRepor
     )
 
 
-def summary_of(view: BlockView) -> BlockSummary:
-    """A block as the report's timeline shows it."""
+@dataclass(frozen=True)
+class Judgement:
+    """One comparison: the last arm against the first, what it costs, and the other arms against the first."""
+
+    races: Mapping[str, RaceVerdict]
+    harm: tuple[HarmMeasure, ...]
+
+
+def judge_blocks(
+    checks: Sequence[BlockCheck],
+    costs: Sequence[BlockCosts],
+    races: Sequence[str],
+    arms: Sequence[str],
+    *,
+    block_cost_s: float | None = None,
+    missing: Mapping[str, Sequence[str]] | None = None,
+    interrupted: bool = False,
+) -> Judgement:
+    """Races and harm of the last of `arms` against the first, over the same usable blocks."""
+    harm = harm_of(checks, costs, arms[0], arms[-1])
+    verdicts = judge_all(
+        checks,
+        races,
+        arms,
+        harm=harm,
+        block_cost_s=block_cost_s,
+        unloaded=missing or {},
+        interrupted=interrupted,
+    )
+    return Judgement(verdicts, harm)
+
+
+def harm_of(
+    checks: Sequence[BlockCheck], costs: Sequence[BlockCosts], control: str, under_test: str
+) -> tuple[HarmMeasure, ...]:
+    """What `under_test` costs against `control`, without the blocks that are set aside for the races."""
+    usable = {block for block, _ in usable_blocks(checks, control, under_test).blocks}
+    compared = [each for each in sorted(costs, key=lambda each: each.block) if each.block in usable]
+    return compare(compared, MEASURES, control=control, under_test=under_test)
+
+
+def summary_of(view: BlockView, checks: Sequence[BlockCheck] = ()) -> BlockSummary:
+    """A block as the report's timeline shows it, with the counts of its checks."""
     counted = view.last(events.TasksCounted)
+    own = [check for check in checks if check.block == view.block]
     return BlockSummary(
         index=view.block,
         arm=view.arm,
@@ -127,35 +174,31 @@ def summary_of(view: BlockView) -> BlockSummary:
         task_instances=counted.by_state.get("success", 0) if counted is not None else 0,
         restarts=sum(1 for _, event in view.all(events.ComponentStarted) if event.restarts > 0),
         peak_rss_bytes=max((e.cluster_bytes + e.harness_bytes for _, e in view.all(events.MemorySampled)), default=0),
+        counts={check.race: (len(check.incidents), check.opportunities) for check in own},
+        blind=tuple(dict.fromkeys(why for check in own for why in check.blind)),
     )
 
 
-def judge_history(history: History, state: RunState, *, notes: Sequence[str] = ()) -> Results:
-    """Judge a history as it stands. `state` is the run's; an interrupted or failed run is never a pass."""
+def judge_history(history: History, state: RunState, *, errors: Sequence[str] = ()) -> Results:
+    """Judge a history as it stands. `state` is the run's; an interrupted or failed run is never a pass.
+
+    `errors` say why a run failed or was interrupted, as the manifest has it.
+    """
     plan = planned(history)
     names = [arm.name for arm in plan.arms]
     blocks = views(history)
     checks = checks_of(blocks, plan.races, names[-1])
+    costs = [costs_of(view) for view in blocks if view.complete]
     missing = unloaded(blocks, plan.arms)
     ended_early = state in (RunState.INTERRUPTED, RunState.FAILED)
-    verdicts = judge_all(
-        checks, plan.races, names, block_cost_s=_block_cost_s(blocks), unloaded=missing, interrupted=ended_early
-    )
-    said = list(notes)
-    if history.broken is not None:
-        said.append(f"the history ends early: {history.broken}")
-    counted = {result.block for result in checks}
-    said.extend(
-        f"block {view.block} ({view.arm}) was cut short and "
-        + ("counts for its incidents only" if view.block in counted else "is left out")
-        for view in blocks
-        if not view.complete
-    )
-    between = judge_each(checks, plan.races, names[:-1], unloaded=missing, interrupted=ended_early)
-    said.extend(
-        f"{arm} against {names[0]}: {race} {verdict.verdict}: {verdict.reason.removeprefix(f'{verdict.verdict}: ')}"
-        for arm, races in between.items()
-        for race, verdict in races.items()
+    judged = judge_blocks(
+        checks,
+        costs,
+        plan.races,
+        names,
+        block_cost_s=_block_cost_s(blocks),
+        missing=missing,
+        interrupted=ended_early,
     )
     blind = [reason for result in checks for reason in result.blind]
     blind += [f"{arm}: {reason}" for arm, reasons in missing.items() for reason in reasons]
@@ -163,15 +206,55 @@ def judge_history(history: History, state: RunState, *, notes: Sequence[str] = (
         run_id=plan.run_id,
         seed=plan.seed,
         state=state,
-        verdict=overall(verdicts, interrupted=ended_early),
+        verdict=overall(judged.races, interrupted=ended_early),
         arms=plan.arms,
-        races=verdicts,
+        races=judged.races,
         throughput=_throughput(blocks, names),
         blind=tuple(dict.fromkeys(blind)),
-        blocks=tuple(summary_of(view) for view in blocks),
+        blocks=tuple(summary_of(view, checks) for view in blocks),
         incidents=tuple(incident for result in checks for incident in result.incidents),
-        notes=tuple(said),
+        notes=(*_notes(history, blocks, checks), *_between(checks, costs, plan.races, names, missing, ended_early)),
+        harm=judged.harm,
+        errors=tuple(errors),
     )
+
+
+def _notes(history: History, blocks: Sequence[BlockView], checks: Sequence[BlockCheck]) -> list[str]:
+    """What a reader must know of the history itself."""
+    notes = [] if history.broken is None else [f"the history ends early: {history.broken}"]
+    counted = {result.block for result in checks}
+    notes.extend(
+        f"block {view.block} ({view.arm}) was cut short and "
+        + ("counts for its incidents only" if view.block in counted else "is left out")
+        for view in blocks
+        if not view.complete
+    )
+    return notes
+
+
+def _between(
+    checks: Sequence[BlockCheck],
+    costs: Sequence[BlockCosts],
+    races: Sequence[str],
+    arms: Sequence[str],
+    missing: Mapping[str, Sequence[str]],
+    interrupted: bool,
+) -> list[str]:
+    """What is said of the arms between the first and the last, each against the first."""
+    said = []
+    for arm in arms[1:-1]:
+        harm = harm_of(checks, costs, arms[0], arm)
+        verdicts = judge(
+            checks,
+            races=races,
+            control=arms[0],
+            under_test=arm,
+            harm=harm,
+            unloaded=missing,
+            interrupted=interrupted,
+        )
+        said += [f"{arm} against {arms[0]}: {race} {verdict.reason}" for race, verdict in verdicts.items()]
+    return said
 
 
 def _block_cost_s(blocks: Sequence[BlockView]) -> float | None:

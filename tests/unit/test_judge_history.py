@@ -9,7 +9,7 @@ from histories import Block, at, callback, deadlock, fault, run, settled
 
 from stress import events, history
 from stress.history import History, Journal
-from stress.judging import judge_history, planned
+from stress.judge.history import judge_history, planned
 from stress.report import results_json
 from stress.results import RaceState, RunState, Verdict
 
@@ -41,8 +41,8 @@ def loaded(block: Block, *components: str, status: str = "loaded", second: float
 
 
 def decisive() -> list[Block]:
-    """Six blocks, A B B A A B, with deadlocks on stock only."""
-    arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed")
+    """Nine blocks, A B B A A B B A A, with deadlocks on stock only."""
+    arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")
     return [(deadlocked(arm, n) if arm == "stock" else quiet(arm, n)).end(tasks=500) for n, arm in enumerate(arms)]
 
 
@@ -55,8 +55,8 @@ def test_a_race_that_stock_shows_and_fixed_does_not_is_removed() -> None:
 def test_the_counts_are_those_of_all_blocks_of_an_arm() -> None:
     verdict = judge_history(run(*decisive()), RunState.DONE).races["deadlock"]
     stock, fixed = verdict.arms["stock"], verdict.arms["fixed"]
-    assert (stock.incidents, stock.opportunities, stock.exposure_s) == (30, 3000, 180.0)
-    assert (fixed.incidents, fixed.opportunities, fixed.exposure_s) == (0, 3000, 180.0)
+    assert (stock.incidents, stock.opportunities, stock.exposure_s) == (50, 5000, 300.0)
+    assert (fixed.incidents, fixed.opportunities, fixed.exposure_s) == (0, 4000, 240.0)
 
 
 def test_the_same_history_has_the_same_results() -> None:
@@ -80,21 +80,21 @@ def test_races_are_judged_in_the_plan_s_order_and_no_others() -> None:
 
 
 def test_a_block_that_was_cut_short_is_left_out_and_said_so() -> None:
-    results = judge_history(run(*decisive(), deadlocked("stock", 6).end(complete=False)), RunState.DONE)
-    assert results.races["deadlock"].arms["stock"].incidents == 30
-    assert "block 6 (stock) was cut short and is left out" in results.notes
+    results = judge_history(run(*decisive(), deadlocked("stock", 9).end(complete=False)), RunState.DONE)
+    assert results.races["deadlock"].arms["stock"].incidents == 50
+    assert "block 9 (stock) was cut short and is left out" in results.notes
 
 
 def test_a_block_that_was_cut_short_counts_for_its_incidents_on_the_arm_under_test() -> None:
-    results = judge_history(run(*decisive(), deadlocked("fixed", 6, 1).end(complete=False)), RunState.DONE)
+    results = judge_history(run(*decisive(), deadlocked("fixed", 9, 1).end(complete=False)), RunState.DONE)
     assert results.races["deadlock"].arms["fixed"].incidents == 1
     assert results.races["deadlock"].verdict is not RaceState.REMOVED
-    assert "block 6 (fixed) was cut short and counts for its incidents only" in results.notes
+    assert "block 9 (fixed) was cut short and counts for its incidents only" in results.notes
 
 
 def test_a_block_without_an_end_is_cut_short() -> None:
-    results = judge_history(run(*decisive(), deadlocked("stock", 6)), RunState.DONE)
-    assert results.races["deadlock"].arms["stock"].incidents == 30
+    results = judge_history(run(*decisive(), deadlocked("stock", 9)), RunState.DONE)
+    assert results.races["deadlock"].arms["stock"].incidents == 50
 
 
 def test_an_interrupted_run_is_never_a_pass() -> None:
@@ -106,12 +106,32 @@ def test_a_failed_run_is_never_a_pass() -> None:
     assert judge_history(run(*decisive(), races=("deadlock",)), RunState.FAILED).verdict is Verdict.UNKNOWN
 
 
-def test_a_blind_block_makes_the_race_unknown() -> None:
-    blocks = decisive()
-    blind = quiet("fixed", 6).add(5, events.ObserverBlind(observer="postgres_log", reason="moved away")).end()
-    results = judge_history(run(*blocks, blind, races=("deadlock",)), RunState.DONE)
-    assert results.races["deadlock"].verdict is RaceState.UNKNOWN
-    assert "block 6: postgres_log was blind: moved away" in results.blind
+def test_a_blind_block_is_set_aside_and_named() -> None:
+    blind = quiet("fixed", 9).add(5, events.ObserverBlind(observer="postgres_log", reason="moved away")).end()
+    results = judge_history(run(*decisive(), blind, races=("deadlock",)), RunState.DONE)
+    assert results.races["deadlock"].verdict is RaceState.REMOVED
+    assert "block 9: postgres_log was blind: moved away" in results.blind
+    assert results.blocks[9].blind == ("block 9: postgres_log was blind: moved away",)
+
+
+def test_a_block_s_counts_are_in_its_summary() -> None:
+    results = judge_history(run(*decisive(), races=("deadlock",)), RunState.DONE)
+    assert [block.counts["deadlock"] for block in results.blocks[:3]] == [(10, 1000), (0, 1000), (0, 1000)]
+
+
+def test_an_arm_that_loses_callbacks_has_traded_its_race() -> None:
+    blocks = []
+    for block in decisive():
+        fixed = block.arm == "fixed"
+        lossy = (deadlocked if block.arm == "stock" else quiet)(block.arm, block.number)
+        for name in ("a", "b", "c", "d", "e")[: 3 if fixed else 5]:
+            lossy.add(9, callback(name, 1))
+        blocks.append(lossy.end(tasks=500, missed=("a", "b", "c", "d", "e")))
+    results = judge_history(run(*blocks, races=("deadlock",)), RunState.DONE)
+    assert results.races["deadlock"].verdict is RaceState.TRADED
+    assert results.verdict is Verdict.FAIL
+    [share] = [measure for measure in results.harm if measure.measure == "callbacks_run_share"]
+    assert (share.verdict, share.values["fixed"]) == ("worse", 0.6)
 
 
 def test_a_broken_history_is_noted() -> None:
@@ -120,9 +140,9 @@ def test_a_broken_history_is_noted() -> None:
     assert "the history ends early: line 9 of history.jsonl is torn" in results.notes
 
 
-def test_notes_of_the_run_come_first() -> None:
-    results = judge_history(run(quiet("stock", 0)), RunState.INTERRUPTED, notes=("the harness was killed",))
-    assert results.notes[0] == "the harness was killed"
+def test_why_a_run_ended_early_is_its_error() -> None:
+    results = judge_history(run(quiet("stock", 0)), RunState.INTERRUPTED, errors=("the harness was killed",))
+    assert results.errors == ("the harness was killed",)
 
 
 @pytest.mark.parametrize("length", range(4))
@@ -298,11 +318,12 @@ def test_a_lost_callback_that_neither_arm_showed_is_unknown_and_says_how_rare_it
     verdict = judge_history(run(*blocks, races=("lost_callback",)), RunState.DONE).races["lost_callback"]
     assert verdict.verdict is RaceState.UNKNOWN
     # 1 - 0.05 ** (1 / 300)
-    assert "0 of 300 passed deadlines on fixed, at most 9.9 per 1,000 with 95 % confidence" in verdict.reason
+    assert "0 of 300 passed deadlines on fixed" in verdict.reason
+    assert "at most 9.9 per 1,000 with 95 % confidence on fixed" in verdict.reason
 
 
 def test_a_lost_callback_that_only_control_showed_often_enough_is_removed() -> None:
-    arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed")
+    arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")
     blocks = [lost(arm, n, 10 if arm == "stock" else 0) for n, arm in enumerate(arms)]
     results = judge_history(run(*blocks, races=("lost_callback",)), RunState.DONE)
     assert results.races["lost_callback"].verdict is RaceState.REMOVED
