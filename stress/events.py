@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import msgspec
 
+API_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""The upper bounds of `ApiAnswered.buckets`, in seconds, where an event does not name its own."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Base of all events."""
@@ -127,6 +130,24 @@ class FixReported(Event, frozen=True, kw_only=True, tag="fix_reported"):
     detail: str
 
 
+class CpuUsed(Event, frozen=True, kw_only=True, tag="cpu_used"):
+    """CPU seconds of the load by component, PostgreSQL (`postgres`) included.
+
+    A component is its whole process tree, with the children that it has reaped; hollow workers count for their
+    scheduler. A process that ended during the load counts up to its last sample, at most 5 s before its end.
+    A component without any reading is absent.
+    """
+
+    seconds: dict[str, float]
+
+
+class HarnessPaused(Event, frozen=True, kw_only=True, tag="harness_paused"):
+    """The harness itself did not run for `seconds` before `at`: the whole machine was paused or starved."""
+
+    at: float
+    seconds: float
+
+
 class MemorySampled(Event, frozen=True, kw_only=True, tag="memory_sampled"):
     """Proportional set size of the cluster (components and PostgreSQL) and of the harness with its load generator."""
 
@@ -167,6 +188,20 @@ class DeadlockSeen(Event, frozen=True, kw_only=True, tag="deadlock_seen"):
     victim: str
     context: str
     sides: list[DeadlockSide]
+
+
+class LockTimeoutSeen(Event, frozen=True, kw_only=True, tag="lock_timeout_seen"):
+    """PostgreSQL ended `count` statements of one kind because of a lock, a time-out or a serialisation failure.
+
+    `code` is the SQLSTATE: 55P03 (a lock is not available: NOWAIT or lock_timeout), 57014 (cancelled: statement_timeout
+    or a request) or 40001. `statement` is the statement's bounded signature, `at` the time of the first of them.
+    """
+
+    at: float
+    component: str
+    code: str
+    statement: str
+    count: int = 1
 
 
 class DatabaseSampled(Event, frozen=True, kw_only=True, tag="database_sampled"):
@@ -226,6 +261,20 @@ class CancelledAnswer(Event, frozen=True, kw_only=True, tag="cancelled_answer"):
     error: str | None
 
 
+class ReplyMisrouted(Event, frozen=True, kw_only=True, tag="reply_misrouted"):
+    """A trigger asked for the state of its own task and the answer was about another, by the trigger's own receipt.
+
+    `expected` is the trigger's own run and task, `got` what the answer had in their place.
+    """
+
+    at: float
+    component: str
+    pid: int
+    trigger: int | None
+    expected: str
+    got: str
+
+
 class TriggersProgressed(Event, frozen=True, kw_only=True, tag="triggers_progressed"):
     """A runner's own count of finished polls since its start, and of the polling triggers that it runs now."""
 
@@ -269,7 +318,7 @@ class DeadlinesMissed(Event, frozen=True, kw_only=True, tag="deadlines_missed"):
 class ApiAnswered(Event, frozen=True, kw_only=True, tag="api_answered"):
     """Execution API answers to the workers, summed over about a second. Code 0 is no answer at all.
 
-    `buckets` counts durations up to each bound of `metrics.API_BUCKETS_S`, the rest in the last place.
+    `buckets` counts durations up to each of `bounds` (seconds), the rest in the last place.
     """
 
     operation: str
@@ -277,6 +326,25 @@ class ApiAnswered(Event, frozen=True, kw_only=True, tag="api_answered"):
     count: int
     seconds: float
     buckets: list[int]
+    bounds: list[float] = msgspec.field(default_factory=lambda: list(API_BOUNDS_S))
+
+
+class WorkerIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker as it introduces itself to the Execution API, and when its start was answered."""
+
+    at: float
+    hostname: str
+    unixname: str
+    pid: int
+
+
+class DoubleStart(Event, frozen=True, kw_only=True, tag="double_start"):
+    """Two workers were both allowed to start one try of one task instance, and the first had not deferred it before."""
+
+    id: str
+    try_number: int
+    first: WorkerIdentity
+    second: WorkerIdentity
 
 
 class LoadActed(Event, frozen=True, kw_only=True, tag="load_acted"):
@@ -316,11 +384,12 @@ class SuccessAcknowledged(Event, frozen=True, kw_only=True, tag="success_acknowl
 
 
 class BlockSettled(Event, frozen=True, kw_only=True, tag="block_settled"):
-    """The settling time of a block with faults is over, `seconds` after it began.
+    """The settling time of a block is over, `seconds` after it began.
 
     `callbacks` deadlines and callbacks and `tasks` finite task instances and runs still waited then; none of them had
     changed for `..._unchanged_s`. `..._needed_s` is the time in which Airflow, as configured, comes to the rescue of
-    what waits so: what has not changed for longer stays as it is.
+    what waits so: what has not changed for longer stays as it is. Without faults (`drained` is false) no run is awaited
+    to its end, and only tasks that have not changed since the settling began are waiting.
     """
 
     seconds: float
@@ -330,6 +399,7 @@ class BlockSettled(Event, frozen=True, kw_only=True, tag="block_settled"):
     tasks: int
     tasks_unchanged_s: float
     tasks_needed_s: float
+    drained: bool = True
 
 
 class PassedDeadline(msgspec.Struct, frozen=True, kw_only=True):
@@ -353,7 +423,7 @@ class PassedDeadline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadlinesPassed(Event, frozen=True, kw_only=True, tag="deadlines_passed"):
-    """All deadlines whose time has passed, handled or not, at the end of a block with faults."""
+    """All deadlines whose time has passed, handled or not, at the end of a block."""
 
     deadlines: list[PassedDeadline]
 
@@ -363,7 +433,8 @@ class UnfinishedTask(msgspec.Struct, frozen=True, kw_only=True):
 
     `state` is `none` for one without; `run_state` its run's. `earlier_try`: the row is one of an earlier try, kept
     after a clear or for a retry. `queued_by` is the scheduler that queued it, `owner` the triggerer that its trigger is
-    assigned to. `changed_at` is when its row was last written (unix seconds), `detail` what else is known.
+    assigned to. `changed_at` is when its row was last written (unix seconds), `detail` what else is known. `stood`: it
+    has not changed since the settling began.
     """
 
     id: str
@@ -378,21 +449,26 @@ class UnfinishedTask(msgspec.Struct, frozen=True, kw_only=True):
     owner: str | None = None
     changed_at: float | None = None
     detail: str = ""
+    stood: bool = True
 
 
 class UnfinishedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of a finite DAG that is not `success` at the end of the block, with its task instances by state."""
+    """A run of a finite DAG that is not `success` at the end of the block, with its task instances by state.
+
+    `stood`: nothing of it has changed since the settling began.
+    """
 
     dag: str
     run: str
     state: str
     by_state: dict[str, int]
     changed_at: float | None = None
+    stood: bool = True
 
 
 class FiniteTasksCounted(Event, frozen=True, kw_only=True, tag="finite_tasks_counted"):
-    """At the end of a block with faults: the task instances of finite DAGs whose runs were there when the settling
-    began (`total`, each once however often it was tried), those that are not `success`, and the runs likewise."""
+    """At the end of a block: the task instances of finite DAGs whose runs were there when the settling began (`total`,
+    each once however often it was tried), those that are not `success`, and the runs likewise."""
 
     total: int
     unfinished: list[UnfinishedTask]
@@ -413,21 +489,26 @@ AnyEvent = (
     | FaultHealed
     | ComponentsHealthy
     | FixReported
+    | CpuUsed
+    | HarnessPaused
     | MemorySampled
     | ObserverUp
     | ObserverBlind
     | DeadlockSeen
+    | LockTimeoutSeen
     | DatabaseSampled
     | FrameError
     | RunnerDied
     | CancellationDelivered
     | CancelledAnswer
+    | ReplyMisrouted
     | TriggersProgressed
     | TriggersOwned
     | TriggerOwnerChanged
     | CallbackExecuted
     | DeadlinesMissed
     | ApiAnswered
+    | DoubleStart
     | LoadActed
     | LoadReported
     | TasksCounted
