@@ -81,6 +81,7 @@ class BlockCheck:
     """One checker's result on one block: incidents, how often the race could have happened, and what was unseen.
 
     `exposure_s` is seconds of load. A non-empty `blind` means that the counts are a lower bound and decide nothing.
+    `excused` are violations that no fix can prevent: shown with their witnesses, and held against no arm.
     """
 
     race: str
@@ -90,6 +91,7 @@ class BlockCheck:
     opportunities: int
     exposure_s: float
     blind: tuple[str, ...] = ()
+    excused: tuple[Incident, ...] = ()
 
 
 @dataclass(frozen=True)
