@@ -33,6 +33,7 @@ from stress.cluster import procfs
 from stress.cluster.base import Cluster, ClusterSettings, EventKind, Role
 from stress.cluster.errors import ClusterError
 from stress.cluster.processes import Command, Label, Process, spawn, stop_all
+from stress.cpu import CpuMeter
 from stress.faults.injector import Injector
 from stress.history import Entry, HistoryBroken, Journal
 from stress.interrupt import Interrupt, Interrupted
@@ -40,19 +41,19 @@ from stress.observers.base import Observer
 from stress.observers.component_logs import ComponentLogs
 from stress.observers.database import Database
 from stress.observers.execution_api import ExecutionApi
+from stress.observers.harness_clock import HarnessClock
 from stress.observers.load import Load
 from stress.observers.postgres_log import PostgresLog
 from stress.observers.receipts import FixReports, Receipts
 from stress.observers.tail import SourceLost, Tail
 from stress.plan import Plan
-from stress.settling import Settling, Waiting
+from stress.settling import Settling
 
 POLL_S = 0.5
 MEMORY_INTERVAL_S = 5.0
 DAGS_TIMEOUT_S = 40.0
 LOAD_START_TIMEOUT_S = 60.0
 LOAD_STOP_TIMEOUT_S = 12.0
-SETTLE_S = 12.0
 HEALTHY_S = 60.0
 
 # The DAGs that the cluster can run: parsed, serialised, with a version.
@@ -138,26 +139,24 @@ class Observers:
 
 
 def observers_of(cluster: Cluster, plan: Plan) -> tuple[list[Observer], Database]:
-    """The observers that the plan's scenarios need, and those that every run has."""
-    wanted = {name for scenario in plan.scenarios for name in scenario.observers}
+    """All observers, whatever the scenarios: each race's harm can show in another's source."""
     if not plan.observers:
         # For measuring what observing costs: nothing but the count at the end, without which there is no measure.
         count = Database(cluster, sample=False)
         return [count], count
     database = Database(cluster)
-    found: list[Observer] = [FixReports(cluster), Load(cluster)]
-    if "postgres_log" in wanted:
-        found.append(PostgresLog(cluster))
-    if "component_logs" in wanted:
-        found.append(ComponentLogs(cluster))
+    found: list[Observer] = [
+        HarnessClock(),
+        FixReports(cluster),
+        Load(cluster),
+        PostgresLog(cluster),
+        ComponentLogs(cluster),
+    ]
     # What a worker was told is read before what is stored, and what is stored before what a callback told: a last
     # look in this order never misses the older half of a comparison.
-    if "execution_api" in wanted and plan.workers == "hollow":
-        found.append(ExecutionApi(cluster, keep_ids="stuck_task" in plan.races))
-    found.append(database)
-    if "receipts" in wanted:
-        found.append(Receipts(cluster))
-    return found, database
+    if plan.workers == "hollow":
+        found.append(ExecutionApi(cluster))
+    return [*found, database, Receipts(cluster)], database
 
 
 def cluster_settings(plan: Plan) -> ClusterSettings:
@@ -208,6 +207,7 @@ class Block:
         self._load: Process | None = None
         self._load_started: float | None = None
         self._memory_at = 0.0
+        self._cpu: CpuMeter | None = None
 
     def run(self, arm: str) -> None:
         """Steps 1 to 6."""
@@ -226,7 +226,7 @@ class Block:
             found, asked = observers_of(self._cluster, self._plan)
             observers = Observers(found, self._record)
             observers.start()
-            self._start_load()
+            self._start_load(observers)
             self._phase("load")
             self._watch_load(observers)
             self._stop_load()
@@ -274,7 +274,7 @@ class Block:
                 self._components()
                 self._interrupt.pause(0.2)
 
-    def _start_load(self) -> None:
+    def _start_load(self, observers: Observers) -> None:
         shared = self._cluster.shared
         plan_file = self._directory / "load.json"
         plan_file.write_bytes(msgspec.json.encode(self._plan.load))
@@ -320,8 +320,12 @@ class Block:
                 )
             if self._interrupt.requested:
                 raise Interrupted(self._interrupt.signal_number or signal.SIGINT)
+        # What was seen up to here is of the start: workers that found no api-server yet, say. The history has it before
+        # the load's beginning, so that it is not taken for the load's.
+        observers.poll()
         self._load_started = time.monotonic()
         self._record(events.LoadStarted())
+        self._cpu = CpuMeter(self._cluster.cpu_seconds)
 
     @staticmethod
     def _new_lines(tail: Tail) -> list[bytes]:
@@ -350,6 +354,8 @@ class Block:
             observers.poll()
             if time.monotonic() - self._memory_at >= MEMORY_INTERVAL_S:
                 self._sample_memory()
+                if self._cpu is not None:
+                    self._cpu.sample()
             if self._load.exit_code() is not None:
                 raise BlockFailed(
                     f"the load generator ended before its time, with exit code {self._load.exit_code()}; "
@@ -364,6 +370,8 @@ class Block:
         assert self._load_started is not None
         lasted = min(time.monotonic() - self._load_started, self._plan.load.seconds)
         self._record(events.LoadStopped(seconds=round(lasted, 3)))
+        if self._cpu is not None:
+            self._record(self._cpu.used())
         if self._load.exit_code() is None:
             self._load.popen.send_signal(signal.SIGTERM)
 
@@ -381,7 +389,7 @@ class Block:
             self._interrupt.pause(POLL_S)
 
     def _settle(self, observers: Observers, database: Database, arm: str) -> None:
-        over = self._over_after_faults(database, arm) if self._plan.faults else self._over(database)
+        over = self._over(database, arm)
         while not self._interrupt.requested:
             self._components()
             observers.poll()
@@ -391,26 +399,19 @@ class Block:
         if self._load is not None:
             self._load.wait(LOAD_STOP_TIMEOUT_S)
 
-    @staticmethod
-    def _over(database: Database) -> Callable[[], bool]:
-        """Whether the block has settled, asked at every look."""
-        deadline = time.monotonic() + SETTLE_S
-        return lambda: database.settled() or time.monotonic() > deadline
-
-    def _over_after_faults(self, database: Database, arm: str) -> Callable[[], bool]:
-        """The same with faults, for the races that are asked for; at its last look it says how the block settled."""
+    def _over(self, database: Database, arm: str) -> Callable[[], bool]:
+        """Whether the block has settled, asked at every look; at its last look it says how the block settled."""
         own = next(each.config for each in self._plan.arms if each.name == arm)
-        settling = Settling({**cluster_settings(self._plan).config, **dict(own)}, time.monotonic)
-        races = self._plan.races
+        config = {**cluster_settings(self._plan).config, **dict(own)}
+        drains = bool(self._plan.faults)
+        settling = Settling(config, time.monotonic, drains=drains)
 
         def over() -> bool:
             try:
-                aftermath = database.aftermath()
+                aftermath = database.aftermath(drains=drains)
                 if aftermath is None:
                     return True
-                callbacks = aftermath.callbacks() if "lost_callback" in races else Waiting()
-                tasks = aftermath.tasks() if "stuck_task" in races else Waiting()
-                ended = settling.over(callbacks, tasks, runners=aftermath.runners())
+                ended = settling.over(aftermath.callbacks(), aftermath.tasks(), runners=aftermath.runners())
             except SourceLost:
                 return True  # the observer finds out for itself at its last look, and is blind then
             if ended:

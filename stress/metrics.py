@@ -21,7 +21,7 @@ from stress import events
 from stress.faults import FAULTS
 from stress.results import RaceState
 
-API_BUCKETS_S: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+API_BUCKETS_S: tuple[float, ...] = events.API_BOUNDS_S
 """Upper bounds of the durations of Execution API requests, seconds."""
 
 PREFIX = "airflow_stress_"

@@ -83,6 +83,7 @@ class BlockCheck:
 
     `exposure_s` is seconds of load. A non-empty `blind` means that the counts are lower bounds: the block is set aside,
     and another is run in its place.
+    `excused` are violations that no fix can prevent: shown with their witnesses, and held against no arm.
     """
 
     race: str
@@ -92,6 +93,7 @@ class BlockCheck:
     opportunities: int
     exposure_s: float
     blind: tuple[str, ...] = ()
+    excused: tuple[Incident, ...] = ()
 
 
 @dataclass(frozen=True)

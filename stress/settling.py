@@ -1,4 +1,4 @@
-"""When a block with faults has settled: late is not lost, and what Airflow still repairs is not stuck.
+"""When a block has settled: late is not lost, and what Airflow still repairs is not stuck.
 
 After the load, and after every fault was healed, a block waits until nothing waits any more, or until nothing of what
 still waits has changed for longer than Airflow takes to come to its rescue: for a task that is queued in a dead
@@ -6,6 +6,10 @@ scheduler, until another scheduler has looked for orphans; for a callback that a
 heartbeat is too old; and so on. How long that is follows from Airflow's configuration and from what waits, so that a
 block in which all is well does not pay for it. It never waits for longer than `MOST_S`: what still changes then is
 neither lost nor found, and the checkers say so.
+
+Without faults no run is awaited to its end, only what has stood still since the settling began (`aftermath.py`), and
+nothing has to be rescued: a task that has not moved for as long as a triggerer needs to be replaced is stuck, although
+Airflow may come to its rescue after ten minutes. A block in which everything moves settles in seconds.
 
 Pure but for the clock, which is handed in.
 """
@@ -85,9 +89,10 @@ class _Watch:
 class Settling:
     """One block's settling: told of what waits at each look, it says when to stop looking."""
 
-    def __init__(self, config: Mapping[str, str], clock: Callable[[], float]) -> None:
-        """`config` is Airflow's, as the block's components have it; `clock` counts seconds."""
+    def __init__(self, config: Mapping[str, str], clock: Callable[[], float], *, drains: bool) -> None:
+        """`config` is Airflow's, as the block's components have it; `clock` counts seconds; `drains` with faults."""
         self._config = config
+        self._drains = drains
         self._clock = clock
         self._began = clock()
         self._callbacks = _Watch(self._began)
@@ -100,7 +105,7 @@ class Settling:
         self._tasks.look(tasks, now)
         if now - self._began >= MOST_S:
             return True
-        if runners and now - self._began < RUNNERS_S:
+        if self._drains and runners and now - self._began < RUNNERS_S:
             return False
         said = self.said()
         return (not said.callbacks or said.callbacks_unchanged_s >= said.callbacks_needed_s) and (
@@ -111,12 +116,14 @@ class Settling:
         """How it stands, for the history."""
         now = self._clock()
         callbacks, tasks = self._callbacks.last or Waiting(), self._tasks.last or Waiting()
+        callback_s = callbacks_needed_s(self._config)
         return BlockSettled(
             seconds=round(now - self._began, 3),
             callbacks=callbacks.count,
             callbacks_unchanged_s=round(now - self._callbacks.changed_at, 3),
-            callbacks_needed_s=callbacks_needed_s(self._config),
+            callbacks_needed_s=callback_s,
             tasks=tasks.count,
             tasks_unchanged_s=round(now - self._tasks.changed_at, 3),
-            tasks_needed_s=tasks_needed_s(self._config, tasks.states),
+            tasks_needed_s=tasks_needed_s(self._config, tasks.states) if self._drains else callback_s,
+            drained=self._drains,
         )

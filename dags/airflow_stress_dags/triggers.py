@@ -20,6 +20,8 @@ from asgiref.sync import sync_to_async
 from airflow_stress_dags.receipts import leave
 
 TICK_S = 0.5
+MOST_MISROUTED = 3
+"""Receipts of wrong replies that one trigger leaves: one proves it, and a trigger polls several times a second."""
 
 
 class _Progress:
@@ -70,6 +72,7 @@ class BigQueryLikeTrigger(BaseTrigger):
         self.poll_s = poll_s
         self.job_s = job_s
         self._in_request = False
+        self._misrouted = 0
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -78,16 +81,34 @@ class BigQueryLikeTrigger(BaseTrigger):
         )
 
     async def _task_state(self) -> str | None:
-        """Ask the supervisor for the state of the task that waits for this trigger."""
+        """Ask the supervisor for the state of the task that waits for this trigger.
+
+        The answer must be about this task: one that is not, or that has another type, was meant for another request.
+        """
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         ti = self.task_instance
         self._in_request = True
-        states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
-            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id]
-        )
+        try:
+            states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+                dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id]
+            )
+            of_run = states.get(ti.run_id) or {}
+        except (AssertionError, AttributeError, TypeError) as error:
+            self._leave_misrouted(f"{type(error).__name__}: {error}")
+            raise
         self._in_request = False
-        return (states.get(ti.run_id) or {}).get(ti.task_id)
+        if ti.task_id not in of_run:
+            self._leave_misrouted(str(states))
+        return of_run.get(ti.task_id)
+
+    def _leave_misrouted(self, got: str) -> None:
+        """A receipt of an answer that was not about this trigger's task."""
+        self._misrouted += 1
+        if self._misrouted <= MOST_MISROUTED:
+            ti = self.task_instance
+            expected = f"{ti.run_id} {ti.task_id}"
+            leave("misrouted", trigger=getattr(self, "trigger_id", None), expected=expected, got=got[:300])
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         started = time.monotonic()

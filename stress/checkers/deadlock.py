@@ -2,9 +2,23 @@
 
 The server's log is the only place that has both statements; `pg_stat_database.deadlocks` only counts, and is the
 cross-check: if it counts more than the log showed, the log was not seen whole. A server that was not ended in order
-begins to count anew; what it had counted before is added. Opportunities are state updates that
-workers sent to the Execution API, whatever was answered; without hollow workers (whose calls alone are observed), the
-task instances that reached success.
+begins to count anew; what it had counted before is added.
+
+Causes are told by the statements of the sides that hold a row. Each known cycle has a cause of its own:
+
+===================================  ===============================================================================
+`state_update_vs_version_refresh`    #66734: an api-server's state update and a scheduler's refresh of DAG versions
+`scheduler_vs_scheduler`             schedulers only: a retry that works without its locks (FINDINGS 2 and 9)
+`trigger_cleanup`                    a triggerer that lets finished task instances go of their triggers, and anybody
+`timeout_sweep`                      a scheduler that ends deferrals whose time is over, and anybody
+`asset_queue`                        api-servers that queue asset events for the same DAGs (FINDINGS 17)
+===================================  ===============================================================================
+
+Every other cycle is named by the roles that took part; a session that is no component's is `other`.
+
+Opportunities are state updates that workers sent to the Execution API and that were answered, whatever the answer.
+Real workers' calls are not observed: there they are the task instances that reached success. A block uses the one or
+the other, never one because the other is missing.
 """
 
 from __future__ import annotations
@@ -19,17 +33,26 @@ RACE = "deadlock"
 
 STATE_UPDATE = "state_update_vs_version_refresh"
 RETRY_WITHOUT_LOCKS = "scheduler_vs_scheduler"
-CAUSES = (STATE_UPDATE, RETRY_WITHOUT_LOCKS)
+TRIGGER_CLEANUP = "trigger_cleanup"
+TIMEOUT_SWEEP = "timeout_sweep"
+ASSET_QUEUE = "asset_queue"
+CAUSES = (STATE_UPDATE, RETRY_WITHOUT_LOCKS, TRIGGER_CLEANUP, TIMEOUT_SWEEP, ASSET_QUEUE)
+
+ROLES = frozenset({"api-server", "scheduler", "triggerer", "dag-processor", "unknown"})
+"""Roles in the names of other causes; a name is a metric label and must be one of few."""
 
 
 def check(view: BlockView) -> BlockCheck:
     """Count deadlocks and state updates of one block."""
-    blind = list(view.blind("postgres_log", "database"))
+    hollow = view.took_part("execution_api")
+    blind = list(view.blind("postgres_log", "database", *(("execution_api",) if hollow else ())))
     incidents = tuple(_incident(view, event) for _, event in view.all(events.DeadlockSeen))
     counted = _counted(view)
     if counted > len(incidents) and view.last(events.BlockEnded) is not None:
         blind.append(f"block {view.block}: PostgreSQL counted {counted} deadlocks, its log showed {len(incidents)}")
-    return BlockCheck(RACE, view.block, view.arm, incidents, _state_updates(view), view.load_s, tuple(blind))
+    return BlockCheck(
+        RACE, view.block, view.arm, incidents, _state_updates(view, hollow=hollow), view.load_s, tuple(blind)
+    )
 
 
 def _counted(view: BlockView) -> int:
@@ -42,28 +65,41 @@ def _counted(view: BlockView) -> int:
     return before + counter
 
 
-def _state_updates(view: BlockView) -> int:
-    answered = sum(e.count for _, e in view.all(events.ApiAnswered) if e.operation == "success" and e.code != 0)
-    if answered:
-        return answered
+def _state_updates(view: BlockView, *, hollow: bool) -> int:
+    if hollow:
+        return sum(e.count for _, e in view.all(events.ApiAnswered) if e.operation == "success" and e.code != 0)
     counted = view.last(events.TasksCounted)
     return counted.by_state.get("success", 0) if counted is not None else 0
 
 
 def cause_of(event: events.DeadlockSeen) -> str:
-    """The cause as a bounded label: the two known ones by their statements, others by the roles that took part."""
+    """The cause as a bounded label: the known ones by their statements, others by the roles that took part."""
     sides = _holders(event.sides)
-    roles = {role_of(side.component) for side in sides}
-    signatures = {(role_of(side.component), side.signature) for side in sides}
+    roles = {_role(side) for side in sides}
+    signatures = {(_role(side), side.signature) for side in sides}
     refresh = any(role == "scheduler" and "SET dag_version_id" in signature for role, signature in signatures)
     state_update = any(
         role == "api-server" and signature.startswith("SELECT task_instance") for role, signature in signatures
     )
     if refresh and state_update:
         return STATE_UPDATE
+    if any(role == "triggerer" and mark == "UPDATE task_instance SET trigger_id" for role, mark in signatures):
+        return TRIGGER_CLEANUP
+    if any(
+        role == "scheduler" and mark.startswith("UPDATE task_instance SET ") and "next_method" in mark
+        for role, mark in signatures
+    ):
+        return TIMEOUT_SWEEP
+    if all(mark == "INSERT asset_dag_run_queue" for _, mark in signatures):
+        return ASSET_QUEUE
     if roles == {"scheduler"}:
         return RETRY_WITHOUT_LOCKS
     return "_vs_".join(sorted(roles))
+
+
+def _role(side: events.DeadlockSide) -> str:
+    role = role_of(side.component)
+    return role if role in ROLES else "other"
 
 
 def _holders(sides: Sequence[events.DeadlockSide]) -> Sequence[events.DeadlockSide]:

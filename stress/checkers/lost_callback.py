@@ -1,8 +1,9 @@
 """Lost callbacks: a deadline that passed and whose callback never ran, after every fault was healed, is one incident.
 
-Late is not lost. A block with faults settles until no deadline and no callback waits any more, or until none of them
-has changed for longer than Airflow, as it is configured, takes to come to their rescue (`settling.py`); only what stood
-still for so long is an incident. Where the settling ran out of time before that, the block is blind.
+Late is not lost. A block settles until no deadline and no callback waits any more, or until none of them has changed
+for longer than Airflow, as it is configured, takes to come to their rescue (`settling.py`). Only what stood still for
+so long is an incident, or what never ran though nothing waits any more. Where the settling ran out of time before that,
+the block is blind.
 
 Whether a callback ran is told by its own receipt. Where it was lost is told by the rows that are left:
 
@@ -15,7 +16,8 @@ Whether a callback ran is told by its own receipt. Where it was lost is told by 
 `ended_without_receipt`  its row says that the callback ended; it left no receipt
 =======================  =========================================================================================
 
-Opportunities are the deadlines that passed long enough before the last look, whether a scheduler handled them or not.
+Opportunities are the deadlines that passed before the last look, whether a scheduler handled them or not; while
+something still waits, those that passed long enough before.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ CAUSES = (NEVER_HANDLED, NO_TRIGGER, UNASSIGNED, OWNER_DEAD, OWNED_NOT_RUN, ENDE
 
 SILENT_S = 30.0
 """Seconds without a heartbeat after which an owner counts as dead: Airflow's default threshold, above a run's own."""
+
+LOOK_S = 3.0
+"""Between the last look at what waits and the last look of all; `aftermath.DUE_SOON_S` is above it."""
 
 _ENDED_STATES = ("success", "failed")
 _WORDS = {
@@ -60,7 +65,9 @@ def check(view: BlockView) -> BlockCheck:
             blind.append(f"block {view.block}: the deadlines that passed were not counted")
         return BlockCheck(RACE, view.block, view.arm, (), len(ran), view.load_s, tuple(blind))
     looked_at, look = looks[-1]
-    passed = [deadline for deadline in look.deadlines if looked_at - deadline.due_at >= settled.callbacks_needed_s]
+    # Where nothing waits any more nothing can come late, except for deadlines of the settling's last moments.
+    needed_s = settled.callbacks_needed_s if settled.callbacks else LOOK_S
+    passed = [deadline for deadline in look.deadlines if looked_at - deadline.due_at >= needed_s]
     missing = [deadline for deadline in passed if deadline.id not in ran]
     if not ran and any(deadline.state == "success" for deadline in missing):
         blind.append(f"block {view.block}: callbacks succeeded, by the database, and none left a receipt")

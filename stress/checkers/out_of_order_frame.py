@@ -1,10 +1,19 @@
 """Out-of-order frames: a trigger runner that lost the order of its exchange with the supervisor is one incident.
 
-One incident is one life of a runner, however many lines its death writes. Causes are told apart by what came before: a
-trigger that was cancelled while it waited for an answer, or a call from a foreign thread. A repair that trades the
-broken order for a standstill is no repair: a runner that holds polling triggers and whose event loop stands still for
-`LOOP_STOPPED_S`, or which gets no answer for `UNANSWERED_S`, is an incident of this race too. Progress is measured by
-the triggers' own receipts, not by heartbeats, which a triggerer goes on sending while its runner is dead.
+One incident is one life of a runner, however many lines its death writes. It is told by four signs, none of which needs
+the others:
+
+- a **wrong reply**: a trigger asked for its own task's state and the answer was about another (its own receipt). This
+  does not depend on the words of an error, nor on a check that a fix may have removed;
+- a **frame error** in the log. Causes are told apart by what came before: a trigger that was cancelled while it waited
+  for an answer, or a call from a foreign thread;
+- a runner that **died** within `DEATH_AFTER_S` of a cancellation in the middle of a request. One that died without that
+  is no incident of this race: exits of components are judged as harm;
+- a **standstill**. A repair that trades the broken order for a standstill is no repair: a runner that holds polling
+  triggers and whose event loop stands still for `LOOP_STOPPED_S`, or which gets no answer for `UNANSWERED_S`, is an
+  incident of this race too. Progress is measured by the triggers' own receipts, not by heartbeats, which a triggerer
+  goes on sending while its runner is dead. Seconds in which the harness did not run either, because the whole machine
+  stood still, are subtracted.
 
 Under faults a runner may stand still, or die, while a fault hits its triggerer or the database and for
 `AFTER_FAULT_S` after it was healed and the triggerer was started again; a lost order is an incident whatever hits it.
@@ -12,7 +21,8 @@ What makes no progress after that is a dead runner that stays dead. To see it, a
 the end of its settling, for as long as the database says that the triggerer owns polling triggers, and a runner that
 never told of any progress hangs too.
 
-Opportunities are cancellations, by the receipts of the cancelled triggers.
+Opportunities are cancellations that hit a request in flight, by the receipts of the cancelled triggers: only those can
+break the order.
 """
 
 from __future__ import annotations
@@ -28,8 +38,13 @@ CANCELLATION = "cancellation"
 FOREIGN_THREAD = "foreign_thread"
 RUNNER_DIED = "runner_died"
 RUNNER_HUNG = "runner_hung"
+WRONG_REPLY = "wrong_reply"
 UNEXPLAINED = "unexplained"
-CAUSES = (CANCELLATION, FOREIGN_THREAD, RUNNER_DIED, RUNNER_HUNG, UNEXPLAINED)
+CAUSES = (CANCELLATION, FOREIGN_THREAD, WRONG_REPLY, RUNNER_DIED, RUNNER_HUNG, UNEXPLAINED)
+
+DEATH_AFTER_S = 5.0
+"""Seconds after a cancellation in the middle of a request in which a runner's death is taken for its consequence. The
+supervisor looks for its runner about once a second."""
 
 LOOP_STOPPED_S = 10.0
 """Seconds without a tick of its event loop after which a runner that holds polling triggers counts as hung. A healthy
@@ -52,7 +67,7 @@ def check(view: BlockView) -> BlockCheck:
     """Count broken lives of runners and cancellations of one block."""
     blind = list(view.blind("component_logs", "receipts"))
     incidents = [incident for life in view.lives("triggerer") if (incident := _broken(view, life)) is not None]
-    cancellations = sum(1 for _ in view.all(events.CancellationDelivered))
+    cancellations = sum(event.in_request for _, event in view.all(events.CancellationDelivered))
     return BlockCheck(RACE, view.block, view.arm, tuple(incidents), cancellations, view.load_s, tuple(blind))
 
 
@@ -69,13 +84,10 @@ def _broken(view: BlockView, life: Life) -> Incident | None:
         for _, event in view.all(events.RunnerDied)
         if ours(event.component, event.at) and not any(start <= event.at <= end for start, end in excused)
     ]
+    cancelled = [event for _, event in view.all(events.CancellationDelivered) if ours(event.component, event.at)]
     if frames:
         first = frames[0]
-        before = [
-            event
-            for _, event in view.all(events.CancellationDelivered)
-            if event.component == life.component and first.at - _BEFORE_S <= event.at <= first.at + 1.0
-        ]
+        before = [event for event in cancelled if first.at - _BEFORE_S <= event.at <= first.at + 1.0]
         in_request = [event for event in before if event.in_request]
         cause = CANCELLATION if in_request else FOREIGN_THREAD if foreign else UNEXPLAINED
         headline = (
@@ -86,9 +98,22 @@ def _broken(view: BlockView, life: Life) -> Incident | None:
     if foreign:
         headline = f"{life.component} was called from a foreign thread's event loop"
         return _incident(view, foreign[0].at, FOREIGN_THREAD, headline, life, errors, deaths)
-    if deaths:
-        headline = f"the trigger runner of {life.component} died without an out-of-order frame"
-        return _incident(view, deaths[0].at, RUNNER_DIED, headline, life, errors, deaths)
+    wrong = [event for _, event in view.all(events.ReplyMisrouted) if ours(event.component, event.at)]
+    if wrong:
+        reply = wrong[0]
+        headline = (
+            f"trigger {reply.trigger} of {life.component} asked for the state of {reply.expected} "
+            f"and was answered {reply.got}"
+        )
+        return _incident(view, reply.at, WRONG_REPLY, headline, life, errors, deaths)
+    for death in deaths:
+        hit = [event for event in cancelled if event.in_request and 0 <= death.at - event.at <= DEATH_AFTER_S]
+        if hit:
+            headline = (
+                f"the trigger runner of {life.component} died {death.at - hit[-1].at:.1f} s after a cancellation "
+                "in the middle of a request, without an out-of-order frame"
+            )
+            return _incident(view, death.at, RUNNER_DIED, headline, life, errors, deaths)
     return _hung(view, life)
 
 
@@ -113,17 +138,19 @@ def _hung(view: BlockView, life: Life) -> Incident | None:
         if idle:
             continue
         stood, until = longest_outside(event.at, following_at, excused)
-        if until - stood >= LOOP_STOPPED_S:
+        stood_s = until - stood - view.paused_s(stood, until)
+        if stood_s >= LOOP_STOPPED_S:
             headline = (
-                f"the event loop of {life.component} stood still for {until - stood:.1f} s "
+                f"the event loop of {life.component} stood still for {stood_s:.1f} s "
                 f"with {event.active} polling triggers, after {event.polls} polls"
             )
             return _incident(view, stood, RUNNER_HUNG, headline, life, [], [])
         if polls and answered_at is not None:
             waited, until = longest_outside(answered_at, following_at, excused)
-            if until - waited >= UNANSWERED_S:
+            waited_s = until - waited - view.paused_s(waited, until)
+            if waited_s >= UNANSWERED_S:
                 headline = (
-                    f"{life.component} got no answer for {until - waited:.1f} s "
+                    f"{life.component} got no answer for {waited_s:.1f} s "
                     f"with {event.active} polling triggers, after {polls} polls"
                 )
                 return _incident(view, waited, RUNNER_HUNG, headline, life, [], [])
@@ -152,9 +179,10 @@ def _never_began(view: BlockView, life: Life, excused: list[tuple[float, float]]
             continue
         since = t if since is None else since
         start, end = longest_outside(since, t, excused)
-        if end - start >= UNANSWERED_S:
+        owned_s = end - start - view.paused_s(start, end)
+        if owned_s >= UNANSWERED_S:
             headline = (
-                f"{life.component} owned {event.owned[life.component]} polling triggers for {end - start:.1f} s "
+                f"{life.component} owned {event.owned[life.component]} polling triggers for {owned_s:.1f} s "
                 "and ran none of them"
             )
             return _incident(view, start, RUNNER_HUNG, headline, life, [], [])

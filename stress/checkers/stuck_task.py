@@ -1,8 +1,9 @@
 """Stuck and lost tasks: what a finite DAG still owes after every fault was healed and everything settled.
 
-A block with faults settles until no finite task instance and no run waits any more, or until none of them has changed
-for longer than Airflow, as it is configured, takes to come to their rescue (`settling.py`). What is unfinished then
-stays so:
+Without faults a block waits for no run to end: only what has not changed since the settling began can be stuck, and
+is, if nothing of that kind changed for as long as a triggerer needs to be replaced. A block with faults settles until
+no finite task instance and no run waits any more, or until none of them has changed for longer than Airflow, as it is
+configured, takes to come to their rescue (`settling.py`). What is unfinished then stays so:
 
 ===================  =============================================================================================
 `stuck_queued`       a task instance waits for a worker that will not come
@@ -15,9 +16,11 @@ stays so:
 `stuck_run`          a run that does not end, though all its task instances have
 `lost_success`       a worker reported success and was told that it is stored (2xx); the task instance says otherwise
 `lost_run`           a run that failed without a failed task instance
+`lost_task`          a run that ended as success with a task instance that has not ended: nobody looks at it any more
 ===================  =============================================================================================
 
-A task instance without a state waits for those before it: it is a consequence of one that is stuck, and no incident.
+A task instance without a state waits for those before it: unless its run has ended, it is a consequence of one that is
+stuck, and no incident.
 A task that failed because its worker died is none either: its DAGs allow no retries, so that is what Airflow owes.
 After a clear or for a retry a task instance gets a new id; the worker's word is held against the row with the old one.
 
@@ -41,8 +44,9 @@ STUCK_NONE = "stuck_none"
 STUCK_RUN = "stuck_run"
 LOST_SUCCESS = "lost_success"
 LOST_RUN = "lost_run"
+LOST_TASK = "lost_task"
 _STUCK = {state: f"stuck_{state}" for state in ("queued", "running", "scheduled", "deferred", "none")}
-CAUSES = (*_STUCK.values(), STUCK_OTHER, STUCK_RUN, LOST_SUCCESS, LOST_RUN)
+CAUSES = (*_STUCK.values(), STUCK_OTHER, STUCK_RUN, LOST_SUCCESS, LOST_RUN, LOST_TASK)
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _ACTIVE_RUN = "running"
@@ -51,7 +55,7 @@ _UNFINISHED_RUN = (_ACTIVE_RUN, "queued")
 
 def check(view: BlockView) -> BlockCheck:
     """Count the finite task instances of one block and what has become of those that are not done."""
-    observers = ("database", "execution_api") if _sees(view, "execution_api") else ("database",)
+    observers = ("database", "execution_api") if view.took_part("execution_api") else ("database",)
     blind = list(view.blind(*observers))
     counted = view.last(events.FiniteTasksCounted)
     settled = view.last(events.BlockSettled)
@@ -72,12 +76,6 @@ def check(view: BlockView) -> BlockCheck:
     return BlockCheck(RACE, view.block, view.arm, tuple(incidents), counted.total, view.load_s, tuple(blind))
 
 
-def _sees(view: BlockView, observer: str) -> bool:
-    """Whether this observer took part, even if it never saw anything."""
-    up = {event.observer for _, event in view.all(events.ObserverUp)}
-    return observer in up | {event.observer for _, event in view.all(events.ObserverBlind)}
-
-
 def _lost(view: BlockView, counted: events.FiniteTasksCounted) -> list[Incident]:
     """What is over and should have ended otherwise: no settling changes that."""
     told = {ti: t for t, event in view.all(events.SuccessAcknowledged) for ti in event.task_instances}
@@ -86,6 +84,9 @@ def _lost(view: BlockView, counted: events.FiniteTasksCounted) -> list[Incident]
         if task.id in told:
             headline = f"{_name(task)} reported success and was told that it is stored; it is stored as {task.state}"
             found.append(_incident(view, LOST_SUCCESS, headline, told[task.id], [task]))
+        elif task.run_state == "success" and task.state not in FINISHED and not task.earlier_try:
+            headline = f"{_name(task)} is {task.state}, and its run has ended as success: nobody will run it"
+            found.append(_incident(view, LOST_TASK, headline, task.changed_at, [task]))
     for run in counted.runs:
         if run.state == "failed" and not run.by_state.keys() & {"failed", "upstream_failed"}:
             headline = f"run {run.run} of {run.dag} failed, and none of its task instances has: {_states(run)}"
@@ -105,11 +106,11 @@ def _stuck(view: BlockView, counted: events.FiniteTasksCounted) -> list[Incident
         if run.state not in _UNFINISHED_RUN:
             continue
         tasks = under_way[run.dag, run.run]
-        for task in tasks:
+        for task in (task for task in tasks if task.stood):
             cause = _STUCK.get(task.state, STUCK_OTHER)
             headline = f"{_name(task)} is {task.state} and nothing moves it"
             found.append(_incident(view, cause, headline, task.changed_at, [task]))
-        if tasks:
+        if tasks or not run.stood:
             continue
         if "none" not in run.by_state:
             headline = f"run {run.run} of {run.dag} is {run.state} though all its task instances have ended"

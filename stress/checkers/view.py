@@ -113,6 +113,18 @@ class BlockView:
             reasons.append(f"block {self.block} was cut short: {ended.reason or 'no reason recorded'}")
         return tuple(reasons)
 
+    def took_part(self, observer: str) -> bool:
+        """Whether this observer was among the block's, even if it never saw anything."""
+        up = {event.observer for _, event in self.all(events.ObserverUp)}
+        return observer in up | {event.observer for _, event in self.all(events.ObserverBlind)}
+
+    def paused_s(self, start: float, end: float) -> float:
+        """Seconds between two unix times in which the harness did not run either: the machine stood still."""
+        return sum(
+            max(0.0, min(end, event.at) - max(start, event.at - event.seconds))
+            for _, event in self.all(events.HarnessPaused)
+        )
+
     @cached_property
     def faults(self) -> tuple[FaultSpan, ...]:
         """The block's faults, in the order of their injection."""

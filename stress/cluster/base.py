@@ -90,6 +90,14 @@ class Component:
 
 
 @dataclass(frozen=True)
+class CpuReading:
+    """CPU seconds of one life of a component; `life` tells it from its predecessor, 0 where that can't be told."""
+
+    life: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ClusterSettings:
     """What a block wants from its cluster, beyond what the arm says.
 
@@ -169,6 +177,11 @@ class Cluster(ABC):
     @abstractmethod
     def memory_bytes(self) -> Mapping[str, int]:
         """The memory of each component with all its processes, PostgreSQL included; shared pages counted once."""
+
+    @abstractmethod
+    def cpu_seconds(self) -> Mapping[str, CpuReading]:
+        """The CPU time of each component that runs, with all its processes and those they have reaped, PostgreSQL
+        (`postgres`) included."""
 
     @property
     @abstractmethod

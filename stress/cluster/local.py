@@ -48,6 +48,7 @@ from stress.cluster.base import (
     ClusterSettings,
     Component,
     ComponentEvent,
+    CpuReading,
     EventKind,
     Progress,
     Role,
@@ -373,6 +374,16 @@ class LocalCluster(Cluster):
         if self._runtime.postgres.process is not None:
             found[Role.POSTGRES.value] = procfs.memory_bytes(self._runtime.postgres.process.tree(processes))
         return found
+
+    def cpu_seconds(self) -> Mapping[str, CpuReading]:
+        processes = procfs.table()
+        running = {member.name: member.process for member in self._members}
+        running[Role.POSTGRES.value] = self._runtime.postgres.process
+        return {
+            name: CpuReading(process.pid, procfs.cpu_seconds(process.tree(processes)))
+            for name, process in running.items()
+            if process is not None and process.pid in processes
+        }
 
     def _plan(self) -> list[_Member]:
         """Every component with its arguments. The api-server first: it imports the most."""

@@ -143,6 +143,18 @@ def memory_bytes(pids: Iterable[int]) -> int:
     return total
 
 
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """The CPU time of the processes together, with that of their children that have ended and were waited for."""
+    ticks = 0
+    for pid in pids:
+        try:
+            text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        ticks += sum(int(field) for field in text.rpartition(")")[2].split()[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def is_postgres(pid: int) -> bool:
     """Whether the process runs a program of that name."""
     try:

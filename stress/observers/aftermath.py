@@ -1,7 +1,12 @@
-"""What faults have left behind, by the database: what still waits while a block settles, and what is left at its end.
+"""What a block leaves behind, by the database: what still waits while it settles, and what is left at its end.
 
-Two kinds of DAG runs are held to an end: those of DAGs that end by themselves, if they were there when the settling
-began (new ones come every minute). `ENDLESS_DAGS` never end of themselves, by design.
+DAG runs are expected to end if their DAG ends by itself and if they were there when the settling began (new ones come
+every minute). `ENDLESS_DAGS` never end by themselves, by design.
+
+With faults a block waits for those runs to end. Without faults that would take as long as the load's backlog, and is
+not needed: what moves is not stuck. So only what has **stood** since the settling began is waited for: task instances
+under way (scheduled to deferred) with the same state, try and trigger owner at each look, and runs of which no task
+instance is under way and whose task instances have the same states.
 """
 
 from __future__ import annotations
@@ -48,6 +53,27 @@ SELECT count(*), coalesce(md5(string_agg(what, ',' ORDER BY what)), ''),
     SELECT concat_ws(' ', 'run', r.id, r.state), NULL FROM dag_run r
     WHERE {finite} AND r.state IN ('queued', 'running')
 ) AS waiting
+"""
+# What can stand: finite task instances under way, each with its state, try and trigger's owner; and running runs
+# without any, each with its task instances by state (a queued run only if it waits for no running run of its DAG).
+_MOVING = """
+SELECT concat_ws(' ', ti.id, ti.state, ti.try_number, t.triggerer_id), ti.id::text, ti.state
+FROM task_instance ti JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+LEFT JOIN trigger t ON t.id = ti.trigger_id
+WHERE {finite} AND r.state IN ('queued', 'running')
+  AND ti.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed')
+UNION ALL
+SELECT concat_ws(' ', 'run', r.id, r.state, (
+           SELECT jsonb_object_agg(state, n) FROM (
+               SELECT coalesce(ti.state, 'none') AS state, count(*) AS n FROM task_instance ti
+               WHERE ti.dag_id = r.dag_id AND ti.run_id = r.run_id GROUP BY 1) AS counted)),
+       'run ' || r.dag_id || ' ' || r.run_id, 'none'
+FROM dag_run r
+WHERE {finite} AND (r.state = 'running' OR r.state = 'queued' AND NOT EXISTS (
+        SELECT 1 FROM dag_run other WHERE other.dag_id = r.dag_id AND other.state = 'running'))
+  AND NOT EXISTS (
+        SELECT 1 FROM task_instance ti WHERE ti.dag_id = r.dag_id AND ti.run_id = r.run_id
+        AND ti.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed'))
 """
 # Triggers that are no callback's and belong to a triggerer.
 _OWNED = "SELECT count(*) FROM trigger WHERE triggerer_id IS NOT NULL AND classpath NOT LIKE '%allback%'"
@@ -103,16 +129,19 @@ SELECT dag_id, run_id, run_state, jsonb_object_agg(state, n) FILTER (WHERE n > 0
 class Aftermath:
     """Asks for what waits and what is left. Begins with the settling: runs that come later are not its business."""
 
-    def __init__(self, rows: Rows, *, since_3_2: bool) -> None:
-        """`rows` executes a statement; it raises SourceLost."""
+    def __init__(self, rows: Rows, *, since_3_2: bool, drains: bool) -> None:
+        """`rows` executes a statement; it raises SourceLost. `drains`: runs are awaited to their end."""
         self._rows = rows
+        self._drains = drains
+        self._standing: dict[str, tuple[str, str]] | None = None
         unhandled, self._passed = (_UNHANDLED, _PASSED) if since_3_2 else (_UNHANDLED_3_1, _PASSED_3_1)
         endless = ", ".join(f"'{dag}'" for dag in ENDLESS_DAGS)
         finite = _FINITE.format(made=rows(_MADE_SO_FAR)[0][0], endless=endless)
         self._callbacks = _CALLBACKS.format(unhandled=unhandled, soon=DUE_SOON_S)
-        self._unfinished, self._count, self._not_success, self._runs = (
-            statement.format(finite=finite) for statement in (_UNFINISHED, _COUNT, _NOT_SUCCESS, _RUNS)
+        self._unfinished, self._moving, self._count, self._not_success, self._runs = (
+            statement.format(finite=finite) for statement in (_UNFINISHED, _MOVING, _COUNT, _NOT_SUCCESS, _RUNS)
         )
+        self._tasks = self._unended if drains else self._stood
 
     def callbacks(self) -> Waiting:
         """Deadlines that wait for a scheduler and callbacks that wait for a triggerer."""
@@ -120,9 +149,20 @@ class Aftermath:
         return Waiting(count, marks)
 
     def tasks(self) -> Waiting:
-        """Finite task instances and runs that have not ended."""
+        """Finite task instances and runs that have not ended; if they are not awaited, those that have stood."""
+        return self._tasks()
+
+    def _unended(self) -> Waiting:
         count, marks, states = self._rows(self._unfinished)[0]
         return Waiting(count, marks, frozenset(states or ()))
+
+    def _stood(self) -> Waiting:
+        """The first call finds everything that can stand; each later one what has not changed since the first."""
+        now = {mark: (ident, state) for mark, ident, state in self._rows(self._moving)}
+        if self._standing is not None:
+            now = {mark: found for mark, found in now.items() if mark in self._standing}
+        self._standing = now
+        return Waiting(len(now), " ".join(sorted(now)), frozenset(state for _, state in now.values()))
 
     def runners(self) -> bool:
         """Whether triggerers own polling triggers."""
@@ -131,11 +171,25 @@ class Aftermath:
     def left(self) -> Iterator[events.AnyEvent]:
         """What is left at the end of the block."""
         yield events.DeadlinesPassed(deadlines=[_deadline(row) for row in self._rows(self._passed)])
+        if not self._drains:
+            self._stood()  # what moved since the last look
+        standing = {ident for ident, _ in (self._standing or {}).values()}
+
+        def stood(ident: str) -> bool:
+            return self._drains or ident in standing
+
         yield events.FiniteTasksCounted(
             total=self._rows(self._count)[0][0],
-            unfinished=[_task(row) for row in self._rows(self._not_success)],
+            unfinished=[_task(row, stood(row[0])) for row in self._rows(self._not_success)],
             runs=[
-                events.UnfinishedRun(dag=dag, run=run, state=state, by_state=by_state or {}, changed_at=changed_at)
+                events.UnfinishedRun(
+                    dag=dag,
+                    run=run,
+                    state=state,
+                    by_state=by_state or {},
+                    changed_at=changed_at,
+                    stood=stood(f"run {dag} {run}"),
+                )
                 for dag, run, state, by_state, changed_at in self._rows(self._runs)
             ],
         )
@@ -156,7 +210,7 @@ def _deadline(row: tuple[Any, ...]) -> events.PassedDeadline:
     )
 
 
-def _task(row: tuple[Any, ...]) -> events.UnfinishedTask:
+def _task(row: tuple[Any, ...], stood: bool) -> events.UnfinishedTask:
     ti, dag, run, task, try_number, state, run_state, earlier, queued_by, owner, changed_at, detail = row
     return events.UnfinishedTask(
         id=ti,
@@ -171,4 +225,5 @@ def _task(row: tuple[Any, ...]) -> events.UnfinishedTask:
         owner=owner,
         changed_at=changed_at,
         detail=detail,
+        stood=stood,
     )

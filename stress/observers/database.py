@@ -43,11 +43,6 @@ WHERE r.state = 'running' AND r.bundle_version IS NULL
 # From 3.2 on a handled deadline is marked; before, its callback has a state.
 _MISSED = "SELECT id FROM deadline WHERE missed"
 _MISSED_3_1 = "SELECT id FROM deadline WHERE callback_state IS NOT NULL"
-# Deadlines that have passed and that no scheduler has handled yet.
-_DUE = "SELECT count(*) FROM deadline WHERE NOT missed AND deadline_time < now()"
-_DUE_3_1 = "SELECT count(*) FROM deadline WHERE callback_state IS NULL AND deadline_time < now()"
-# Triggers that run a callback, or will.
-_CALLBACKS = "SELECT count(*) FROM trigger WHERE classpath LIKE '%allback%'"
 _HAS_MISSED = """
 SELECT 1 FROM information_schema.columns WHERE table_name = 'deadline' AND column_name = 'missed'
 """
@@ -65,13 +60,13 @@ class Database(Observer):
         self._started = False
         self._owners: dict[int, str | None] = {}
         self._sampled_at = 0.0
-        self._missed, self._due = _MISSED, _DUE
+        self._missed = _MISSED
         self._aftermath: Aftermath | None = None
 
     def start(self) -> None:
         self._connection.open()
         if not self._rows(_HAS_MISSED):
-            self._missed, self._due = _MISSED_3_1, _DUE_3_1
+            self._missed = _MISSED_3_1
         self._started = True
 
     def poll(self) -> Iterator[events.AnyEvent]:
@@ -88,21 +83,17 @@ class Database(Observer):
         yield events.DeadlinesMissed(deadlines=[str(row[0]) for row in self._rows(self._missed)])
         yield events.TasksCounted(by_state=dict(self._rows(_TASKS)))
         yield events.StaleVersionsCounted(task_instances=self._rows(_STALE)[0][0])
-
         if self._aftermath is not None:
             yield from self._aftermath.left()
 
-    def aftermath(self) -> Aftermath | None:
-        """What faults have left behind, asked for from now on and told at the end; None if it can't be."""
-        if self._started and self._aftermath is None:
-            self._aftermath = Aftermath(self._rows, since_3_2=self._missed == _MISSED)
-        return self._aftermath
+    def aftermath(self, *, drains: bool) -> Aftermath | None:
+        """What the block leaves behind, asked for from now on and told at the end; None if it can't be.
 
-    def settled(self) -> bool:
-        """Whether no missed deadline waits to be handled and no callback waits to be run; True if it can't be told."""
-        if not self._started:
-            return True
-        return bool(self._rows(self._due)[0][0] == 0 and self._rows(_CALLBACKS)[0][0] == 0)
+        `drains`: finite runs are awaited to their end.
+        """
+        if self._started and self._aftermath is None:
+            self._aftermath = Aftermath(self._rows, since_3_2=self._missed == _MISSED, drains=drains)
+        return self._aftermath
 
     def close(self) -> None:
         self._connection.close()

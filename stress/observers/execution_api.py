@@ -1,7 +1,13 @@
 """The Execution API's answers to the hollow workers, by the workers' own records, summed per look.
 
-With `keep_ids`, also which task instances a worker was told are stored as successful: what is stored in the end can be
-held against it.
+Also which task instances a worker was told are stored as successful, which can be compared with what is stored in the
+end, and double starts: two workers that were both allowed to start one try of one task instance. A second start is in
+order only after the first worker has deferred the task: a task that resumes after its deferral keeps its id and its
+try. A deferral that was answered with a server error or not at all counts, because it can have been stored; one that
+was refused does not.
+
+The records of all workers are compared at the end of the block, in the order of their times: the two workers usually
+belong to different schedulers and write to different files, which are not read at the same moment.
 """
 
 from __future__ import annotations
@@ -10,12 +16,14 @@ import bisect
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from stress import events
 from stress.cluster.base import Cluster
-from stress.metrics import API_BUCKETS_S
 from stress.observers.base import Observer
 from stress.observers.tail import DirectoryTail
+
+BOUNDS_S = events.API_BOUNDS_S
 
 
 class ExecutionApi(Observer):
@@ -23,9 +31,10 @@ class ExecutionApi(Observer):
 
     name = "execution_api"
 
-    def __init__(self, cluster: Cluster, *, keep_ids: bool = False) -> None:
-        self._keep_ids = keep_ids
+    def __init__(self, cluster: Cluster) -> None:
         self._tail = DirectoryTail(cluster.shared / "execution_api")
+        self._starts: dict[tuple[str, int], list[events.WorkerIdentity]] = defaultdict(list)
+        self._deferrals: dict[str, list[float]] = defaultdict(list)
 
     def poll(self) -> Iterator[events.AnyEvent]:
         durations: dict[tuple[str, int], list[float]] = defaultdict(list)
@@ -35,12 +44,41 @@ class ExecutionApi(Observer):
             durations[answer["op"], answer["code"]].append(answer["s"])
             if answer.get("reported") == "success" and 200 <= answer["code"] < 300:
                 acknowledged.append(answer["ti"])
-        if acknowledged and self._keep_ids:
+            self._note(answer)
+        if acknowledged:
             yield events.SuccessAcknowledged(task_instances=acknowledged)
         for (operation, code), seconds in durations.items():
-            buckets = [0] * (len(API_BUCKETS_S) + 1)
+            buckets = [0] * (len(BOUNDS_S) + 1)
             for duration in seconds:
-                buckets[bisect.bisect_left(API_BUCKETS_S, duration)] += 1
+                buckets[bisect.bisect_left(BOUNDS_S, duration)] += 1
             yield events.ApiAnswered(
-                operation=operation, code=code, count=len(seconds), seconds=round(sum(seconds), 6), buckets=buckets
+                operation=operation,
+                code=code,
+                count=len(seconds),
+                seconds=round(sum(seconds), 6),
+                buckets=buckets,
+                bounds=list(BOUNDS_S),
             )
+
+    def finish(self) -> Iterator[events.AnyEvent]:
+        yield from self.poll()
+        for (ti, try_number), starts in self._starts.items():
+            starts.sort(key=lambda start: start.at)
+            for index, second in enumerate(starts[1:], start=1):
+                first = starts[index - 1]
+                deferred = any(first.at <= at <= second.at for at in self._deferrals[ti])
+                if not deferred:
+                    yield events.DoubleStart(id=ti, try_number=try_number, first=first, second=second)
+
+    def _note(self, answer: dict[str, Any]) -> None:
+        """Remember what tells a double start from a resumed task."""
+        if answer["op"] == "defer" and not 400 <= answer["code"] < 500:
+            # The time of the request, not of its answer: the task can be resumed before the answer is there.
+            self._deferrals[answer["ti"]].append(answer["t"] - answer["s"])
+        elif answer["op"] == "run" and 200 <= answer["code"] < 300 and "worker" in answer:
+            hostname, unixname, pid = answer["worker"]
+            worker = events.WorkerIdentity(at=answer["t"], hostname=hostname, unixname=unixname, pid=pid)
+            known = self._starts[answer["ti"], answer["try"]]
+            # One worker that repeats its request (the first answer was lost) has started the task once.
+            if not any((one.hostname, one.pid) == (hostname, pid) for one in known):
+                known.append(worker)

@@ -1,4 +1,7 @@
-"""Deadlocks from the server's JSON log: the only place that has both statements of a cycle.
+"""Deadlocks from the server's JSON log, the only place that has both statements of a cycle, and lock time-outs.
+
+A fix must not turn a deadlock into another error unseen: statements that the server ended with one of the SQLSTATEs in
+`LOCK_CODES` are counted by component and kind of statement. Our own sessions, which have a statement timeout, are not.
 
 The log proves that it is seen: every few seconds this observer makes the server log a mark of its own (`RAISE LOG`),
 and if the mark does not come back within `MARK_TIMEOUT_S`, the log is not what we read any more. While the server is
@@ -26,6 +29,12 @@ from stress.observers.base import Observer
 from stress.observers.connection import Away, Connection
 from stress.observers.statements import signature
 from stress.observers.tail import SourceLost, Tail
+
+LOCK_CODES = ("55P03", "57014", "40001")
+"""A lock that is not available (NOWAIT, lock_timeout), a cancelled statement (statement_timeout), a serialisation
+failure."""
+
+OWN_SESSIONS = ("airflow-stress", "health")
 
 MARK_INTERVAL_S = 2.0
 MARK_TIMEOUT_S = 6.0
@@ -121,6 +130,7 @@ class PostgresLog(Observer):
 
     def _read(self) -> Iterator[events.AnyEvent]:
         assert self._tail is not None
+        ended: dict[tuple[str, str, str], list[float]] = {}
         for line in self._tail.lines():
             try:
                 record = json.loads(line)
@@ -136,6 +146,14 @@ class PostgresLog(Observer):
                 self._waiting.pop(message, None)
             elif message == "deadlock detected":
                 yield self._deadlock(record)
+            elif record.get("state_code") in LOCK_CODES and application not in OWN_SESSIONS:
+                component = application or self._components.get(record.get("pid", 0), "unknown")
+                kind = (component, record["state_code"], signature(record.get("statement", "")))
+                ended.setdefault(kind, []).append(_unix(record["timestamp"]))
+        for (component, code, statement), times in ended.items():
+            yield events.LockTimeoutSeen(
+                at=times[0], component=component, code=code, statement=statement, count=len(times)
+            )
 
     def _deadlock(self, record: dict[str, Any]) -> events.DeadlockSeen:
         detail = record.get("detail", "")

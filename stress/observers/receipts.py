@@ -62,6 +62,15 @@ def _event(family: str, receipt: dict[str, Any]) -> events.AnyEvent:
                 state=receipt.get("state"),
                 error=receipt.get("error"),
             )
+        case "misrouted":
+            return events.ReplyMisrouted(
+                at=at,
+                component=component,
+                pid=pid,
+                trigger=receipt["trigger"],
+                expected=receipt["expected"],
+                got=receipt["got"],
+            )
         case "progress":
             return events.TriggersProgressed(
                 at=at, component=component, pid=pid, polls=receipt["polls"], active=receipt["active"]

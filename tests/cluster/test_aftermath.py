@@ -155,7 +155,7 @@ def test_callbacks_are_told_by_the_rows_that_are_left_of_them(cluster: Migrated,
         cluster.deadline(7, due=PAST, state="success", trigger=None): "ended_without_receipt",
     }
     cluster.deadline(8, due=NOW + timedelta(hours=1), state=None, trigger=None)
-    assert database.aftermath() is not None
+    assert database.aftermath(drains=True) is not None
     (passed,) = (event for event in database.finish() if isinstance(event, events.DeadlinesPassed))
     assert {each.id: lost_callback.cause_of(each) for each in passed.deadlines} == expected
     by_id = {each.id: each for each in passed.deadlines}
@@ -168,7 +168,7 @@ def test_callbacks_are_told_by_the_rows_that_are_left_of_them(cluster: Migrated,
 def test_callbacks_wait_until_their_deadline_is_handled_and_their_trigger_is_gone(
     cluster: Migrated, database: Database
 ) -> None:
-    aftermath = database.aftermath()
+    aftermath = database.aftermath(drains=True)
     assert aftermath is not None
     assert aftermath.callbacks().count == 0
     cluster.deadline(1, due=PAST, state=None, trigger=None)
@@ -191,7 +191,7 @@ def test_finite_tasks_wait_until_they_and_their_runs_have_ended(cluster: Migrate
     cluster.task(3, run, None)
     cluster.task(4, cluster.run(2, "running", "bigquery_endless"), "deferred", "bigquery_endless")
     cluster.task(5, cluster.run(3, "running", "deadline_queue"), "scheduled", "deadline_queue")
-    aftermath = database.aftermath()
+    aftermath = database.aftermath(drains=True)
     assert aftermath is not None
     cluster.task(6, cluster.run(4, "running"), "queued")  # came after the settling began
     waiting = aftermath.tasks()
@@ -228,7 +228,7 @@ def test_what_is_not_success_is_told_at_the_end(cluster: Migrated, database: Dat
     cluster.task(4, ended, "success")
     cluster.task(5, cluster.run(3, "queued", "deadline_queue"), None, "deadline_queue")
     cluster.run(4, "failed")
-    assert database.aftermath() is not None
+    assert database.aftermath(drains=True) is not None
     (counted,) = (event for event in database.finish() if isinstance(event, events.FiniteTasksCounted))
     assert counted.total == 4
     found = {task.id: task for task in counted.unfinished}
@@ -245,15 +245,76 @@ def test_what_is_not_success_is_told_at_the_end(cluster: Migrated, database: Dat
     assert abs((found[queued].changed_at or 0) - PAST.timestamp()) < 0.01
 
 
-def test_without_faults_nothing_of_it_is_asked(database: Database) -> None:
+def test_a_block_that_did_not_come_to_settle_leaves_nothing_to_tell(database: Database) -> None:
     kinds = {type(event) for event in database.finish()}
     assert not kinds & {events.DeadlinesPassed, events.FiniteTasksCounted}
+
+
+def test_without_faults_only_what_has_not_changed_since_the_settling_began_waits(
+    cluster: Migrated, database: Database
+) -> None:
+    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
+    cluster.trigger(9, 7, "airflow_stress_dags.triggers.BigQueryLikeTrigger")
+    run = cluster.run(1, "running")
+    ids = {
+        "stands": cluster.task(1, run, "queued"),
+        "moves": cluster.task(2, run, "queued"),
+        "changes hands": cluster.task(3, run, "deferred", trigger_id=9),
+        "ended": cluster.task(4, run, "success"),
+        "not begun": cluster.task(5, run, None),
+    }
+    standing = cluster.run(2, "running", "churn_1")
+    cluster.task(6, standing, None, "churn_1")
+    cluster.task(7, standing, "success", "churn_1")
+    moving = cluster.run(3, "running", "churn_2")
+    cluster.task(8, moving, None, "churn_2")
+    cluster.task(9, cluster.run(4, "queued", "churn_2"), None, "churn_2")  # waits for the run before it
+    cluster.task(10, cluster.run(5, "running", "bigquery_endless"), "deferred", "bigquery_endless")
+    aftermath = database.aftermath(drains=False)
+    assert aftermath is not None
+    assert aftermath.tasks().count == 5
+    cluster.task(11, cluster.run(6, "running"), "queued")  # came after the settling began
+    cluster.rows.execute("UPDATE task_instance SET state = 'running' WHERE task_id = 't2'")
+    cluster.rows.execute("UPDATE trigger SET triggerer_id = 8")
+    cluster.rows.execute("UPDATE task_instance SET state = 'scheduled' WHERE task_id = 't8'")
+    waiting = aftermath.tasks()
+    assert (waiting.count, set(waiting.states)) == (2, {"queued", "none"})
+    cluster.rows.execute("UPDATE task_instance SET state = NULL WHERE task_id = 't8'")
+    assert aftermath.tasks() == waiting, "what moved once is not stuck when it is back where it was"
+    # A new version of the DAG is written into every row: that is no move.
+    cluster.rows.execute("UPDATE task_instance SET updated_at = now()")
+    (counted,) = (event for event in database.finish() if isinstance(event, events.FiniteTasksCounted))
+    stood = {task.id for task in counted.unfinished if task.stood}
+    assert stood & set(ids.values()) == {ids["stands"]}
+    assert {each.run for each in counted.runs if each.stood} == {standing}
+
+
+def test_without_faults_a_block_in_which_everything_moves_waits_for_nothing(
+    cluster: Migrated, database: Database
+) -> None:
+    run = cluster.run(1, "running")
+    cluster.task(1, run, "queued")
+    cluster.task(2, run, None)
+    aftermath = database.aftermath(drains=False)
+    assert aftermath is not None
+    assert aftermath.tasks().count == 1
+    cluster.rows.execute("UPDATE task_instance SET state = 'running' WHERE task_id = 't1'")
+    assert aftermath.tasks().count == 0
+
+
+def test_a_task_without_a_state_in_a_run_that_ended_as_success_is_lost(cluster: Migrated, database: Database) -> None:
+    run = cluster.run(1, "success")
+    cluster.task(1, run, "success")
+    lost = cluster.task(2, run, None)
+    assert database.aftermath(drains=False) is not None
+    (counted,) = (event for event in database.finish() if isinstance(event, events.FiniteTasksCounted))
+    assert [(task.id, task.state, task.run_state) for task in counted.unfinished] == [(lost, "none", "success")]
 
 
 def test_the_unfinished_states_are_those_that_the_checker_knows(cluster: Migrated, database: Database) -> None:
     run = cluster.run(1, "running")
     for number, state in enumerate(sorted(stuck_task.FINISHED)):
         cluster.task(number, run, state)
-    aftermath = database.aftermath()
+    aftermath = database.aftermath(drains=True)
     assert aftermath is not None
     assert aftermath.tasks().states == set()

@@ -203,6 +203,27 @@ def test_a_database_that_is_gone_is_lost(
         list(log.finish())
 
 
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("SELECT id FROM task_instance WHERE id = 1 FOR UPDATE NOWAIT", "55P03"),
+        ("SET LOCAL lock_timeout = 1; SELECT id FROM task_instance WHERE id = 1 FOR UPDATE", "55P03"),
+        ("SET LOCAL statement_timeout = 1; SELECT id FROM task_instance WHERE id = 1 FOR UPDATE", "57014"),
+    ],
+    ids=["nowait", "lock_timeout", "statement_timeout"],
+)
+def test_a_lock_that_is_not_given_is_told(cluster: Sessions, log: PostgresLog, statement: str, code: str) -> None:
+    holder, waiter = (psycopg.connect(cluster.dsn(name)) for name in ("scheduler-1", "api-server"))
+    with holder, waiter:
+        holder.execute("UPDATE task_instance SET state = 'running' WHERE id = 1")
+        with pytest.raises(psycopg.errors.lookup(code)):
+            waiter.execute(statement.encode())
+        waiter.rollback()
+        holder.rollback()
+    (event,) = (event for event in log.finish() if isinstance(event, events.LockTimeoutSeen))
+    assert (event.component, event.code, event.count) == ("api-server", code, 1)
+
+
 @pytest.fixture
 def database(cluster: Sessions) -> Iterator[Database]:
     """An observer of the database that has begun."""
@@ -227,23 +248,6 @@ def test_triggers_are_told_when_their_owner_changes(database: Database, cluster:
         connection.execute("UPDATE trigger SET triggerer_id = 7 WHERE id = 2")
     changed = events.TriggerOwnerChanged(trigger=2, callback=True, owner="triggerer-1")
     assert list(database._triggers()) == [changed, events.TriggersOwned(owned={"triggerer-1": 1})]
-
-
-@pytest.mark.parametrize(
-    ("change", "settled"),
-    [
-        ("DELETE FROM trigger WHERE id = 2", True),
-        ("SELECT 1", False),
-        ("DELETE FROM trigger WHERE id = 2; UPDATE deadline SET deadline_time = now() - interval '1 s'", False),
-    ],
-    ids=["nothing left", "a callback waits", "a deadline waits"],
-)
-def test_the_block_has_settled_when_no_deadline_and_no_callback_waits(
-    database: Database, cluster: Sessions, change: str, settled: bool
-) -> None:
-    with psycopg.connect(cluster.dsn("test")) as connection:
-        connection.execute(change.encode())
-    assert database.settled() is settled
 
 
 def test_a_restart_of_the_server_hides_nothing(

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from stress.cluster.base import Cluster, ClusterSecrets, Component, ComponentEvent, Role
+from stress.cluster.base import Cluster, ClusterSecrets, Component, ComponentEvent, CpuReading, Role
 from stress.cluster.errors import ClusterError, ComponentFailed
 
 
@@ -70,6 +70,9 @@ class PaperCluster(Cluster):
 
     def memory_bytes(self) -> Mapping[str, int]:
         raise NotImplementedError
+
+    def cpu_seconds(self) -> Mapping[str, CpuReading]:
+        return {}
 
     @property
     def api_url(self) -> str:

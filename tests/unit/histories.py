@@ -27,15 +27,16 @@ COMPONENTS = ("api-server", "scheduler-1", "scheduler-2", "dag-processor", "trig
 class Block:
     """One block's entries, in the order in which they are added."""
 
-    def __init__(self, arm: str = "stock", number: int = 0, *, start: bool = True) -> None:
+    def __init__(self, arm: str = "stock", number: int = 0, *, start: bool = True, hollow: bool = True) -> None:
         self.arm = arm
         self.number = number
+        self.hollow = hollow
         self.entries: list[Entry] = []
         if start:
             self.add(-10.0, events.BlockStarted(arm=arm))
             for place, component in enumerate(COMPONENTS):
                 self.add(-9.0, events.ComponentStarted(component=component, pid=100 + place, restarts=0))
-            for observer in OBSERVERS:
+            for observer in OBSERVERS if hollow else OBSERVERS[:-1]:
                 self.add(-1.0, events.ObserverUp(observer=observer))
             self.add(0.0, events.LoadStarted())
 
@@ -46,7 +47,12 @@ class Block:
         return self
 
     def end(self, *, complete: bool = True, reason: str = "", missed: tuple[str, ...] = (), tasks: int = 0) -> Block:
-        """The end of the load and of the block."""
+        """The end of the load and of the block. Every finished task was reported as success, if workers are hollow."""
+        if tasks and self.hollow:
+            buckets = [0] * 13
+            self.add(
+                LOAD_S, events.ApiAnswered(operation="success", code=204, count=tasks, seconds=0.1, buckets=buckets)
+            )
         self.add(LOAD_S, events.LoadStopped(seconds=LOAD_S))
         if complete:
             self.add(LOAD_S + 5, events.DeadlinesMissed(deadlines=list(missed)))
@@ -94,10 +100,10 @@ def deadlock(
 
 
 def callback(
-    deadline: str, trigger: int | None, component: str = "triggerer-1", second: float = 20.0
+    deadline: str, trigger: int | None, component: str = "triggerer-1", second: float = 20.0, pid: int = 104
 ) -> events.AnyEvent:
     """An execution of a deadline's callback."""
-    return events.CallbackExecuted(at=at(second), component=component, pid=104, deadline=deadline, trigger=trigger)
+    return events.CallbackExecuted(at=at(second), component=component, pid=pid, deadline=deadline, trigger=trigger)
 
 
 def write(

@@ -14,8 +14,9 @@ from clusters import PaperCluster
 from stress import block as module
 from stress import events, history
 from stress.block import Block, BlockFailed, Observers, Recorder, _load_report
-from stress.cluster.base import ComponentEvent
+from stress.cluster.base import ComponentEvent, CpuReading
 from stress.cluster.processes import Label
+from stress.cpu import CpuMeter
 from stress.faults.base import PlannedFault
 from stress.faults.injector import HealFailed
 from stress.history import Entry, HistoryBroken, Journal
@@ -311,48 +312,48 @@ class PaperDatabase:
 
     def __init__(self, aftermath: PaperAftermath | Exception | None) -> None:
         self._aftermath = aftermath
+        self.drains: bool | None = None
 
-    def aftermath(self) -> PaperAftermath | None:
+    def aftermath(self, *, drains: bool) -> PaperAftermath | None:
+        self.drains = drains
         if isinstance(self._aftermath, Exception):
             raise self._aftermath
         return self._aftermath
 
 
-def settle(block: Block, aftermath: PaperAftermath | Exception | None, arm: str = "stock") -> None:
-    database: Any = PaperDatabase(aftermath)
+def settle(block: Block, aftermath: PaperAftermath | Exception | None, arm: str = "stock") -> PaperDatabase:
+    database = PaperDatabase(aftermath)
+    asked: Any = database
     block._interrupt = Impatient(looks=20)
     block._load = None
-    block._settle(Observers([], block._record), database, arm)
+    block._settle(Observers([], block._record), asked, arm)
+    return database
 
 
 def settlings(journal: Journal) -> list[events.BlockSettled]:
     return [event for event in recorded(journal) if isinstance(event, events.BlockSettled)]
 
 
-def test_a_block_with_faults_settles_until_nothing_waits_and_says_so(paused: Block, journal: Journal) -> None:
-    settle(paused, PaperAftermath((2, 3), (0, 3), (0, 0)))
+@pytest.mark.parametrize("faults", [("pause",), ()], ids=["with faults", "without"])
+def test_a_block_settles_until_nothing_waits_and_says_so(
+    paused: Block, journal: Journal, faults: tuple[str, ...]
+) -> None:
+    paused._plan = replace(paused._plan, faults=faults)
+    database = settle(paused, PaperAftermath((2, 3), (0, 3), (0, 0)))
     (said,) = settlings(journal)
     assert (said.callbacks, said.tasks, paused._interrupt.requested) == (0, 0, False)
+    assert said.drained is database.drains is bool(faults)
 
 
+@pytest.mark.parametrize("faults", [("pause",), ()], ids=["with faults", "without"])
 @pytest.mark.parametrize("waits", [(1, 0), (0, 1)], ids=["a callback", "a task"])
-def test_a_block_with_faults_does_not_settle_while_something_waits(
-    paused: Block, journal: Journal, waits: tuple[int, int]
+def test_a_block_does_not_settle_while_something_waits_whatever_races_are_asked_for(
+    paused: Block, journal: Journal, waits: tuple[int, int], faults: tuple[str, ...]
 ) -> None:
+    paused._plan = replace(paused._plan, faults=faults, races=())
     settle(paused, PaperAftermath(waits))
     assert paused._interrupt.requested, "it went on until it was interrupted"
     assert settlings(journal) == []
-
-
-@pytest.mark.parametrize(
-    ("races", "waits"), [(("lost_callback",), (0, 1)), (("stuck_task",), (1, 0))], ids=["a task", "a callback"]
-)
-def test_what_no_race_asks_for_is_not_waited_for(
-    paused: Block, journal: Journal, races: tuple[str, ...], waits: tuple[int, int]
-) -> None:
-    paused._plan = replace(paused._plan, races=races)
-    settle(paused, PaperAftermath(waits))
-    assert len(settlings(journal)) == 1
 
 
 @pytest.mark.parametrize("aftermath", [SourceLost("gone"), None], ids=["gone", "never there"])
@@ -372,3 +373,23 @@ def test_how_long_is_waited_follows_from_what_the_arm_is_configured_with(paused:
     first, second = (said.callbacks_needed_s for said in settlings(journal))
     assert first == callbacks_needed_s(dict(arm.config))
     assert second == callbacks_needed_s(paused._plan.config) < first
+
+
+class BusyCluster(QuietCluster):
+    """A cluster whose api-server uses a CPU second between two readings."""
+
+    used = 0.0
+
+    def cpu_seconds(self) -> Mapping[str, CpuReading]:
+        self.used += 1.0
+        return {"api-server": CpuReading(7, self.used)}
+
+
+def test_the_cpu_seconds_of_the_load_are_told_at_its_end(paused: Block, journal: Journal, tmp_path: Path) -> None:
+    cluster = BusyCluster(tmp_path / "busy")
+    paused._cluster = cluster
+    paused._cpu = CpuMeter(cluster.cpu_seconds)
+    assert paused._load is not None
+    paused._load.code = 0  # type: ignore[attr-defined]
+    paused._stop_load()
+    assert recorded(journal)[-1] == events.CpuUsed(seconds={"api-server": 1.0})

@@ -10,6 +10,8 @@ from stress.checkers.deadlock import check
 
 REFRESH = "UPDATE task_instance SET dag_version_id"
 LOCKING = "SELECT task_instance, dag_run FOR UPDATE"
+SWEEP = "UPDATE task_instance SET state, next_method, next_kwargs, scheduled_dttm, trigger_id"
+QUEUE = "INSERT asset_dag_run_queue"
 
 
 def answered(count: int, operation: str = "success", code: int = 204) -> events.AnyEvent:
@@ -34,6 +36,13 @@ def sampled(deadlocks: int) -> events.AnyEvent:
         (("api-server", LOCKING), ("api-server", LOCKING), "api-server"),
         (("triggerer-1", "DELETE trigger"), ("scheduler-1", REFRESH), "scheduler_vs_triggerer"),
         (("unknown", LOCKING), ("scheduler-1", REFRESH), "scheduler_vs_unknown"),
+        # A session that is no component's: its name may be anything.
+        (("psql of 10.0.0.7", LOCKING), ("scheduler-1", REFRESH), "other_vs_scheduler"),
+        (("triggerer-1", "UPDATE task_instance SET trigger_id"), ("api-server", LOCKING), "trigger_cleanup"),
+        (("api-server", LOCKING), ("scheduler-2", SWEEP), "timeout_sweep"),
+        (("scheduler-1", SWEEP), ("scheduler-2", REFRESH), "timeout_sweep"),
+        (("api-server", QUEUE), ("api-server", QUEUE), "asset_queue"),
+        (("api-server", QUEUE), ("api-server", LOCKING), "api-server"),
     ],
 )
 def test_the_cause_is_told_by_who_took_part_with_what(
@@ -124,10 +133,16 @@ def test_opportunities_are_the_state_updates_that_were_answered() -> None:
 
 
 def test_without_hollow_workers_opportunities_are_the_finished_tasks() -> None:
-    assert check(Block().end(tasks=42).view()).opportunities == 42
+    assert check(Block(hollow=False).end(tasks=42).view()).opportunities == 42
 
 
-@pytest.mark.parametrize("observer", ["postgres_log", "database"])
+def test_hollow_workers_that_nobody_saw_do_not_change_the_unit() -> None:
+    block = Block(hollow=False).add(1, events.ObserverBlind(observer="execution_api", reason="gone")).end(tasks=42)
+    found = check(block.view())
+    assert (found.opportunities, found.blind) == (0, ("block 0: execution_api was blind: gone",))
+
+
+@pytest.mark.parametrize("observer", ["postgres_log", "database", "execution_api"])
 def test_a_blind_observer_makes_the_race_blind(observer: str) -> None:
     block = Block().add(1, events.ObserverBlind(observer=observer, reason="gone")).end()
     assert check(block.view()).blind == (f"block 0: {observer} was blind: gone",)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, at, callback, fault, restarted
+from histories import Block, at, callback, fault, restarted, settled
 
 from stress import events
-from stress.checkers.duplicate_callback import check
+from stress.checkers.duplicate_callback import STORES_S, check
 
 
 def test_a_deadline_whose_callback_ran_once_is_no_incident() -> None:
@@ -40,9 +40,9 @@ def test_the_incident_is_when_the_callback_ran_a_second_time() -> None:
     assert check(Block().add(26, late, early).end(missed=("d",)).view()).incidents[0].at_s == 25.0
 
 
-def test_opportunities_are_the_missed_deadlines() -> None:
+def test_opportunities_are_the_deadlines_whose_callback_ran() -> None:
     block = Block().add(20, callback("a", 1), callback("b", 2)).end(missed=("a", "b", "c"))
-    assert check(block.view()).opportunities == 3
+    assert check(block.view()).opportunities == 2
 
 
 def test_while_the_block_runs_opportunities_are_the_deadlines_with_a_receipt() -> None:
@@ -73,19 +73,28 @@ def test_a_blind_observer_makes_the_race_blind(observer: str) -> None:
     assert check(block.view()).blind == (f"block 0: {observer} was blind: gone",)
 
 
-def test_missed_deadlines_without_any_receipt_make_the_race_blind() -> None:
-    assert check(Block().end(missed=("a", "b")).view()).blind == (
-        "block 0: 2 deadlines were missed and no callback left a receipt",
+def passed(state: str | None) -> events.DeadlinesPassed:
+    deadline = events.PassedDeadline(
+        id="a", due_at=at(20), handled=True, state=state, trigger=None, trigger_exists=False, owner=None
     )
+    return events.DeadlinesPassed(deadlines=[deadline])
 
 
-def test_callbacks_of_which_most_have_not_run_make_the_race_blind() -> None:
-    block = Block().add(20, callback("a", 1)).end(missed=("a", "b", "c"))
-    assert check(block.view()).blind == ("block 0: only 1 of 3 callbacks of missed deadlines had run",)
+def test_callbacks_that_succeeded_without_any_receipt_make_the_race_blind() -> None:
+    block = Block().add(60, settled(), passed("success")).end(missed=("a", "b"))
+    assert check(block.view()).blind == ("block 0: 2 deadlines were missed and no callback left a receipt",)
 
 
-def test_callbacks_of_which_half_have_run_are_enough() -> None:
-    assert check(Block().add(20, callback("a", 1)).end(missed=("a", "b")).view()).blind == ()
+def test_callbacks_without_a_receipt_make_a_history_blind_that_does_not_know_their_states() -> None:
+    block = Block().add(60, settled()).end(missed=("a",))
+    assert check(block.view()).blind == ("block 0: 1 deadlines were missed and no callback left a receipt",)
+
+
+@pytest.mark.parametrize("ran", [0, 1], ids=["none", "one"])
+def test_callbacks_that_were_lost_are_no_blindness_and_no_opportunities(ran: int) -> None:
+    block = Block().add(20, *[callback("a", 1)] * ran).add(60, settled(), passed("queued")).end(missed=("a", "b", "c"))
+    found = check(block.view())
+    assert (found.blind, found.opportunities) == ((), ran)
 
 
 def test_missed_deadlines_that_nobody_counted_make_the_race_blind() -> None:
@@ -102,10 +111,12 @@ def test_times_of_receipts_count_and_not_those_of_their_writing() -> None:
 
 
 def twice(block: Block, first: tuple[str, float], second: tuple[str, float]) -> str:
-    """The cause where one trigger ran in these triggerers at these seconds."""
-    for component, second_s in (first, second):
-        block.add(second_s, callback("d", 7, component, second_s))
-    (incident,) = check(block.end(missed=("d",)).view()).incidents
+    """The cause where one trigger ran in these triggerers (two processes) at these seconds."""
+    for pid, (component, second_s) in enumerate((first, second), start=104):
+        block.add(second_s, callback("d", 7, component, second_s, pid))
+    found = check(block.end(missed=("d",)).view())
+    (incident,) = (*found.incidents, *found.excused)
+    assert bool(found.excused) is (incident.cause == "not_stored")
     return incident.cause
 
 
@@ -113,8 +124,24 @@ ONE, TWO = "triggerer-1", "triggerer-2"
 
 
 @pytest.mark.parametrize("kind", ["pause", "cutoff"])
-def test_a_trigger_that_was_taken_over_from_a_silent_triggerer_was_reassigned(kind: str) -> None:
-    assert twice(fault(Block(), kind, ONE, 20.5, 45), (ONE, 20.2), (TWO, 33)) == "reassigned"
+def test_a_callback_whose_triggerer_fell_silent_before_it_could_store_the_success_is_excused(kind: str) -> None:
+    assert twice(fault(Block(), kind, ONE, 20.5, 45), (ONE, 20.2), (TWO, 33)) == "not_stored"
+
+
+def test_a_callback_that_began_while_its_triggerer_was_cut_off_is_excused() -> None:
+    assert twice(fault(Block(), "cutoff", ONE, 19, 45), (ONE, 20.2), (TWO, 33)) == "not_stored"
+
+
+@pytest.mark.parametrize("kind", ["pause", "cutoff"])
+def test_a_callback_whose_triggerer_had_the_time_to_store_the_success_is_not_excused(kind: str) -> None:
+    block = fault(Block(), kind, ONE, 20.2 + STORES_S + 0.1, 55)
+    assert twice(block, (ONE, 20.2), (TWO, 38)) == "reassigned"
+
+
+def test_a_triggerer_that_runs_its_own_callback_again_when_it_wakes_up_is_not_excused() -> None:
+    block = fault(Block(), "pause", ONE, 20.5, 34).add(20.2, callback("d", 7, ONE, 20.2))
+    block.add(34.2, callback("d", 7, ONE, 34.2))
+    assert [each.cause for each in check(block.end(missed=("d",)).view()).incidents] == ["reassigned"]
 
 
 def test_a_trigger_that_a_triggerer_goes_on_with_when_it_wakes_up_was_reassigned() -> None:
@@ -125,14 +152,19 @@ def test_a_trigger_that_both_run_when_one_wakes_up_was_reassigned() -> None:
     assert twice(fault(Block(), "pause", ONE, 19, 34), (ONE, 34.1), (TWO, 34.3)) == "reassigned"
 
 
-def test_a_trigger_whose_triggerer_was_killed_was_reassigned() -> None:
+def test_a_callback_whose_triggerer_was_killed_before_it_could_store_the_success_is_excused() -> None:
     block = restarted(fault(Block(), "kill", ONE, 20.5, 20.5), ONE, 20.8, 30)
-    assert twice(block, (ONE, 20.2), (TWO, 33)) == "reassigned"
+    assert twice(block, (ONE, 20.2), (TWO, 33)) == "not_stored"
 
 
-def test_a_trigger_that_runs_again_in_the_successor_of_a_killed_triggerer_was_reassigned() -> None:
+def test_a_callback_that_runs_again_in_the_successor_of_a_killed_triggerer_is_excused() -> None:
     block = restarted(fault(Block(), "kill", ONE, 20.5, 20.5), ONE, 20.8, 22)
-    assert twice(block, (ONE, 20.2), (ONE, 23)) == "reassigned"
+    assert twice(block, (ONE, 20.2), (ONE, 23)) == "not_stored"
+
+
+def test_a_triggerer_that_was_asked_to_end_could_have_stored_the_success() -> None:
+    block = restarted(fault(Block(), "restart", ONE, 20.5, 20.5), ONE, 20.8, 22)
+    assert twice(block, (ONE, 20.2), (TWO, 23)) == "reassigned"
 
 
 def test_two_triggerers_that_take_one_trigger_at_once_do_so_without_the_fault() -> None:
@@ -179,7 +211,10 @@ def test_one_takeover_does_not_explain_another_execution() -> None:
 
 def test_the_witness_has_the_faults_before_the_last_execution() -> None:
     block = fault(fault(Block(), "pause", ONE, 20.5, 45), "kill", "api-server", 50, 50, number=1)
-    block.add(33, callback("d", 7, ONE, 20.2), callback("d", 7, TWO, 33))
-    witness = check(block.end(missed=("d",)).view()).incidents[0].witness
-    assert witness.headline.endswith("ran 2 times, in 1 trigger(s), which changed hands under a fault")
+    block.add(33, callback("d", 7, ONE, 20.2), callback("d", 7, TWO, 33, 105))
+    witness = check(block.end(missed=("d",)).view()).excused[0].witness
+    assert witness.headline == (
+        "the callback of deadline d ran 2 times, in 1 trigger(s), which changed hands under a fault "
+        "that hit its triggerer before it could store the success"
+    )
     assert witness.tables[-1].rows == (("20.500 s", "45.000 s", "pause", ONE, ""),)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stress import events
-from stress.checkers.lost_callback import CAUSES, cause_of, check
+from stress.checkers.lost_callback import CAUSES, LOOK_S, cause_of, check
 from stress.results import BlockCheck
 
 END_S = LOAD_S + 100
@@ -168,3 +168,10 @@ def test_every_row_has_a_known_cause(
     deadline = passed(handled=handled, state=state, trigger=trigger, trigger_exists=exists, owner=owner)
     assert cause_of(deadline) in CAUSES
     assert cause_of(passed(owner_ended=ended, owner_silent_s=silent_s)) in CAUSES
+
+
+@pytest.mark.parametrize(("due", "lost"), [(END_S - 4, 1), (END_S - LOOK_S + 0.5, 0)])
+def test_where_nothing_waits_any_more_no_deadline_can_come_late(due: float, lost: int) -> None:
+    block = Block().add(20, callback("another", 1))
+    found = looked(passed(due=due, handled=True, state="queued"), block=block, how=settled(unchanged_s=0.5))
+    assert (len(found.incidents), found.opportunities, found.blind) == (lost, lost + 1, ())

@@ -7,7 +7,7 @@ from histories import LOAD_S, Block, at, fault
 from histories import restarted as restart
 
 from stress import events
-from stress.checkers.out_of_order_frame import AFTER_FAULT_S, LOOP_STOPPED_S, UNANSWERED_S, check
+from stress.checkers.out_of_order_frame import AFTER_FAULT_S, DEATH_AFTER_S, LOOP_STOPPED_S, UNANSWERED_S, check
 from stress.results import Incident
 
 
@@ -80,8 +80,43 @@ def test_a_cancellation_long_before_explains_nothing() -> None:
     assert causes(Block().add(5, cancelled(5)).add(30, frame_error(30))) == ["unexplained"]
 
 
-def test_a_runner_that_died_without_a_frame_is_runner_died() -> None:
-    assert causes(Block().add(10, died(10))) == ["runner_died"]
+def test_a_runner_that_died_after_a_cancellation_in_a_request_is_runner_died() -> None:
+    assert causes(Block().add(10, cancelled(9), died(10))) == ["runner_died"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param([], id="without a cancellation"),
+        pytest.param([cancelled(9, in_request=False)], id="after one between requests"),
+        pytest.param([cancelled(9, component="triggerer-2")], id="after one in another triggerer"),
+        pytest.param([cancelled(9.9 - DEATH_AFTER_S)], id="long after one"),
+        pytest.param([cancelled(10.1)], id="before one"),
+    ],
+)
+def test_a_runner_that_died_of_something_else_is_not_this_race(before: list[events.AnyEvent]) -> None:
+    assert causes(Block().add(10, *before, died(10))) == []
+
+
+def misrouted(second: float) -> events.AnyEvent:
+    return events.ReplyMisrouted(
+        at=at(second), component="triggerer-1", pid=300, trigger=9, expected="r1 t", got="{'r2': {'t': 'running'}}"
+    )
+
+
+def test_a_reply_about_another_task_is_a_wrong_reply_without_any_log_line() -> None:
+    block = Block().add(10, misrouted(10), misrouted(11))
+    (incident,) = incidents(block)
+    assert (incident.cause, incident.at_s) == ("wrong_reply", 10.0)
+    assert "asked for the state of r1 t and was answered {'r2': {'t': 'running'}}" in incident.witness.headline
+
+
+def test_a_lost_frame_outranks_the_wrong_reply_beside_it() -> None:
+    assert causes(Block().add(10, cancelled(10), misrouted(10.1), frame_error(10.2))) == ["cancellation"]
+
+
+def test_a_wrong_reply_outranks_the_death_that_it_leads_to() -> None:
+    assert causes(Block().add(10, cancelled(10), misrouted(10.1), died(10.2))) == ["wrong_reply"]
 
 
 def test_a_life_is_one_incident_however_many_lines_its_death_writes() -> None:
@@ -91,7 +126,7 @@ def test_a_life_is_one_incident_however_many_lines_its_death_writes() -> None:
 
 def test_each_life_is_an_incident_of_its_own() -> None:
     block = restarted(Block().add(10, frame_error(10)), 11)
-    assert causes(block.add(40, died(40))) == ["unexplained", "runner_died"]
+    assert causes(block.add(40, cancelled(39), died(40))) == ["unexplained", "runner_died"]
 
 
 def test_each_triggerer_is_an_incident_of_its_own() -> None:
@@ -124,9 +159,9 @@ def test_a_long_witness_is_cut_and_says_so() -> None:
     assert table.caption == "Around the incident (first of 100)"
 
 
-def test_opportunities_are_the_cancellations() -> None:
+def test_opportunities_are_the_cancellations_that_hit_a_request() -> None:
     block = Block().add(10, cancelled(10), cancelled(10, in_request=False), cancelled(10, component="triggerer-2"))
-    assert check(block.end().view()).opportunities == 3
+    assert check(block.end().view()).opportunities == 2
 
 
 @pytest.mark.parametrize("observer", ["component_logs", "receipts"])
@@ -178,6 +213,23 @@ def test_a_runner_that_waits_for_an_answer_for_less_does_not_hang() -> None:
     polling(block, 10.5, 10 + UNANSWERED_S - 0.5, polls, step=0)
     polling(block, 10 + UNANSWERED_S - 0.5, 60, polls)
     assert causes(block) == []
+
+
+@pytest.mark.parametrize(("seconds", "hangs"), [(0.0, True), (0.9, True), (1.1, False)])
+def test_seconds_in_which_the_whole_machine_stood_still_are_not_a_runner_s(seconds: float, hangs: bool) -> None:
+    block = Block()
+    polls = polling(block, 1, 10, 0)
+    block.add(21, events.HarnessPaused(at=at(20.5), seconds=seconds))
+    polling(block, 10 + LOOP_STOPPED_S + 1, 60, polls)
+    assert causes(block) == (["runner_hung"] if hangs else [])
+
+
+def test_a_pause_of_the_machine_at_another_time_is_no_excuse() -> None:
+    block = Block()
+    polls = polling(block, 1, 10, 0)
+    block.add(40, events.HarnessPaused(at=at(40), seconds=10.0))
+    polling(block, 10 + LOOP_STOPPED_S + 1, 60, polls)
+    assert causes(block) == ["runner_hung"]
 
 
 def test_a_runner_does_not_hang_before_its_first_answer() -> None:
@@ -317,12 +369,12 @@ def test_a_triggerer_that_was_killed_and_whose_successor_owns_nothing_is_not_dea
 
 
 def test_a_runner_that_dies_of_a_fault_is_none() -> None:
-    block = fault(Block(), "postgres", "postgres", 10, 12).add(13, died(13))
+    block = fault(Block(), "postgres", "postgres", 10, 12).add(13, cancelled(12), died(13))
     assert found(until(block, 66)) == []
 
 
 def test_a_runner_that_dies_long_after_a_fault_does_so_without_it() -> None:
-    block = fault(Block(), "postgres", "postgres", 10, 12).add(40, died(40))
+    block = fault(Block(), "postgres", "postgres", 10, 12).add(40, cancelled(39), died(40))
     assert found(until(block, 66)) == [("runner_died", 40.0)]
 
 

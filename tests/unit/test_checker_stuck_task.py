@@ -202,3 +202,43 @@ def test_every_unfinished_run_is_explained_by_a_known_cause(tasks: list[tuple[st
     found = looked(rows, runs)
     assert set(causes(found)) <= set(CAUSES)
     assert len(found.incidents) >= len(names), "each run is stuck, for one reason at least"
+
+
+# -- without faults --------------------------------------------------------------------------------------------------
+
+
+def in_flight(*unfinished: events.UnfinishedTask, runs: tuple[events.UnfinishedRun, ...] = ()) -> BlockCheck:
+    """The result on a block without faults whose last look found these."""
+    counted = events.FiniteTasksCounted(total=9, unfinished=list(unfinished), runs=list(runs))
+    return check(Block().add(LOAD_S + 50, settled(tasks=1), counted).end().view())
+
+
+def row(state: str, *, stood: bool, run_state: str = "running") -> events.UnfinishedTask:
+    return events.UnfinishedTask(
+        id="t", dag="d", run="r", task="a", try_number=1, state=state, run_state=run_state, stood=stood
+    )
+
+
+@pytest.mark.parametrize(("stood", "causes"), [(True, ["stuck_queued"]), (False, [])])
+def test_a_task_that_moved_since_the_settling_began_is_not_stuck(stood: bool, causes: list[str]) -> None:
+    active = events.UnfinishedRun(dag="d", run="r", state="running", by_state={"queued": 1}, stood=False)
+    found = in_flight(row("queued", stood=stood), runs=(active,))
+    assert [incident.cause for incident in found.incidents] == causes
+
+
+@pytest.mark.parametrize(("stood", "causes"), [(True, ["stuck_none"]), (False, [])])
+def test_a_run_that_moved_since_the_settling_began_is_not_stuck(stood: bool, causes: list[str]) -> None:
+    active = events.UnfinishedRun(dag="d", run="r", state="running", by_state={"none": 1}, stood=stood)
+    found = in_flight(row("none", stood=False), runs=(active,))
+    assert [incident.cause for incident in found.incidents] == causes
+
+
+@pytest.mark.parametrize("state", ["none", "queued"])
+def test_a_task_that_has_not_ended_in_a_run_that_has_is_lost(state: str) -> None:
+    found = in_flight(row(state, stood=False, run_state="success"))
+    assert ([incident.cause for incident in found.incidents], found.blind) == (["lost_task"], ())
+
+
+@pytest.mark.parametrize("state", ["failed", "skipped", "removed"])
+def test_a_task_that_has_ended_in_a_run_that_has_is_not_lost(state: str) -> None:
+    assert in_flight(row(state, stood=False, run_state="success")).incidents == ()

@@ -117,6 +117,18 @@ STORED = (
         ),
     ),
     (
+        '{"kind":"api_answered","operation":"run","code":200,"count":1,"seconds":0.02,'
+        '"buckets":[0,0,1,0,0,0,0,0,0,0,0,0,0]}',
+        events.ApiAnswered(
+            operation="run",
+            code=200,
+            count=1,
+            seconds=0.02,
+            buckets=[0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            bounds=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0],
+        ),
+    ),
+    (
         '{"kind":"success_acknowledged","task_instances":["a","b"]}',
         events.SuccessAcknowledged(task_instances=["a", "b"]),
     ),

@@ -183,6 +183,11 @@ RECEIPTS = (
         events.CancelledAnswer(at=1.5, component="triggerer-1", pid=7, trigger=12, state=None, error="RuntimeError: x"),
     ),
     (
+        "misrouted-triggerer-1-7.jsonl",
+        {"trigger": 9, "expected": "r1 t", "got": "{}"},
+        events.ReplyMisrouted(at=1.5, component="triggerer-1", pid=7, trigger=9, expected="r1 t", got="{}"),
+    ),
+    (
         "progress-triggerer-1-7.jsonl",
         {"polls": 40, "active": 8},
         events.TriggersProgressed(at=1.5, component="triggerer-1", pid=7, polls=40, active=8),
@@ -293,21 +298,79 @@ def reported(ti: str, code: int = 204, state: str | None = "success") -> str:
     return json.dumps({"t": 1.5, "op": "success", "code": code, "s": 0.1, "ti": ti, "reported": state})
 
 
-def acknowledged(cluster: PaperCluster, *, keep_ids: bool = True) -> list[str]:
-    found = ExecutionApi(cluster, keep_ids=keep_ids).poll()
+def acknowledged(cluster: PaperCluster) -> list[str]:
+    found = ExecutionApi(cluster).poll()
     return [ti for event in found if isinstance(event, events.SuccessAcknowledged) for ti in event.task_instances]
 
 
 def test_successes_that_a_worker_was_told_are_stored_are_kept(cluster: PaperCluster) -> None:
     cluster.leave("execution_api/a.jsonl", reported("kept"), reported("refused", 409), reported("broken", 500))
     cluster.leave("execution_api/b.jsonl", reported("too", 200), reported("no answer", 0), reported("other", state="x"))
-    cluster.leave("execution_api/c.jsonl", answer(0.1, "run", 200), answer(0.1, "defer"))
+    cluster.leave("execution_api/c.jsonl", answer(0.1, "run", 200), deferred("d", 1.5))
     assert acknowledged(cluster) == ["kept", "too"]
 
 
-def test_successes_are_not_kept_unless_somebody_asks(cluster: PaperCluster) -> None:
-    cluster.leave("execution_api/a.jsonl", reported("kept"))
-    assert acknowledged(cluster, keep_ids=False) == []
+def started(ti: str, at: float, worker: int, *, code: int = 200, attempt: int = 1, host: str = "scheduler-1-9") -> str:
+    """A line of a worker's record of a start."""
+    identity = [host, "hollow", worker]
+    return json.dumps({"t": at, "op": "run", "code": code, "s": 0.1, "ti": ti, "try": attempt, "worker": identity})
+
+
+def deferred(ti: str, at: float, *, code: int = 204, seconds: float = 0.1) -> str:
+    return json.dumps({"t": at, "op": "defer", "code": code, "s": seconds, "ti": ti})
+
+
+def double_starts(cluster: PaperCluster) -> list[events.DoubleStart]:
+    observer = ExecutionApi(cluster)
+    list(observer.poll())
+    return [event for event in observer.finish() if isinstance(event, events.DoubleStart)]
+
+
+def test_two_workers_that_both_start_one_try_are_a_double_start(cluster: PaperCluster) -> None:
+    cluster.leave("execution_api/b.jsonl", started("t", 12.0, 1, host="scheduler-2-9"))
+    cluster.leave("execution_api/a.jsonl", started("t", 11.0, 1), started("other", 13.0, 2))
+    (double,) = double_starts(cluster)
+    assert (double.id, double.try_number) == ("t", 1)
+    assert (double.first.hostname, double.first.at) == ("scheduler-1-9", 11.0)
+    assert (double.second.hostname, double.second.at) == ("scheduler-2-9", 12.0)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(started("t", 12.0, 2, code=409), id="was refused"),
+        pytest.param(started("t", 12.0, 2, code=500), id="failed"),
+        pytest.param(started("t", 12.0, 2, attempt=2), id="is another try"),
+        pytest.param(started("t", 12.0, 1), id="is the first one's repetition"),
+    ],
+)
+def test_a_second_start_is_no_double_start_if_it(cluster: PaperCluster, second: str) -> None:
+    cluster.leave("execution_api/a.jsonl", started("t", 11.0, 1), second)
+    assert double_starts(cluster) == []
+
+
+@pytest.mark.parametrize(
+    ("deferral", "doubles"),
+    [
+        pytest.param(deferred("t", 11.5), 0, id="stored"),
+        pytest.param(deferred("t", 11.5, code=500), 0, id="perhaps stored"),
+        pytest.param(deferred("t", 12.1, seconds=0.5), 0, id="answered after the resumption"),
+        pytest.param(deferred("t", 11.5, code=409), 1, id="refused"),
+        pytest.param(deferred("other", 11.5), 1, id="of another task"),
+        pytest.param(deferred("t", 12.5), 1, id="after the second start"),
+    ],
+)
+def test_a_task_may_be_started_again_after_its_deferral(cluster: PaperCluster, deferral: str, doubles: int) -> None:
+    cluster.leave("execution_api/a.jsonl", started("t", 11.0, 1), deferral)
+    cluster.leave("execution_api/b.jsonl", started("t", 12.0, 2))
+    assert len(double_starts(cluster)) == doubles
+
+
+def test_the_bounds_of_the_buckets_are_in_the_event(cluster: PaperCluster) -> None:
+    cluster.leave("execution_api/a.jsonl", answer(0.1))
+    (event,) = ExecutionApi(cluster).poll()
+    assert isinstance(event, events.ApiAnswered)
+    assert event.bounds == list(API_BUCKETS_S)
 
 
 def test_an_answer_that_never_came_is_code_0(cluster: PaperCluster) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from clusters import PaperCluster
 
-from stress import events, layout
+from stress import layout
 from stress.block import cluster_settings, observers_of
 from stress.checkers import CAUSES
 from stress.load.settings import LoadSettings
@@ -199,15 +199,20 @@ def test_the_last_looks_come_in_the_order_in_which_they_may_be_compared(tmp_path
     assert last_looks("kill", tmp_path)[-3:] == ["execution_api", "database", "receipts"]
 
 
-@pytest.mark.parametrize(("faults", "kept"), [("kill", True), (None, False)])
-def test_what_workers_were_told_is_kept_only_for_the_race_that_asks(
-    faults: str | None, kept: bool, tmp_path: Path
-) -> None:
-    plan = check(Options(faults=faults, out=str(tmp_path / "run")))
-    cluster = PaperCluster(tmp_path / "cluster")
-    observer = next(each for each in observers_of(cluster, plan)[0] if each.name == "execution_api")
-    cluster.leave("execution_api/a.jsonl", '{"t":1,"op":"success","code":204,"s":0.1,"ti":"x","reported":"success"}')
-    assert any(isinstance(event, events.SuccessAcknowledged) for event in observer.poll()) is kept
+@pytest.mark.parametrize("faults", ["kill", None])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_block_has_every_observer(faults: str | None, scenario: str, tmp_path: Path) -> None:
+    plan = check(Options(faults=faults, scenarios=(scenario,), out=str(tmp_path / "run")))
+    assert {observer.name for observer in observers_of(PaperCluster(tmp_path / "cluster"), plan)[0]} == {
+        "harness_clock",
+        "fix_reports",
+        "load",
+        "postgres_log",
+        "component_logs",
+        "execution_api",
+        "database",
+        "receipts",
+    }
 
 
 def test_dags_that_never_end_are_there() -> None:

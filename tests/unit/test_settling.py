@@ -28,11 +28,11 @@ class Clock:
 
 
 def seconds_until_over(
-    looks: list[tuple[Waiting, Waiting]], *, runners: bool = False, step_s: float = 1.0
+    looks: list[tuple[Waiting, Waiting]], *, runners: bool = False, step_s: float = 1.0, drains: bool = True
 ) -> tuple[float, Settling]:
     """How long a block settles that looks so, one look a second, and then for ever as at the last."""
     clock = Clock()
-    settling = Settling(CONFIG, clock)
+    settling = Settling(CONFIG, clock, drains=drains)
     began = clock.now
     number = 0
     while not settling.over(*looks[min(number, len(looks) - 1)], runners=runners):
@@ -96,3 +96,13 @@ def test_every_rescue_of_a_run_with_faults_fits_into_the_longest_settling() -> N
     states = {"queued", "running", "deferred", "scheduled", "none"}
     assert tasks_needed_s(recovery.CONFIG, states) + 20 <= MOST_S
     assert callbacks_needed_s(recovery.CONFIG) + 20 <= MOST_S
+
+
+def test_without_faults_a_task_is_waited_for_as_long_as_a_triggerer_needs_to_be_replaced() -> None:
+    seconds, settling = seconds_until_over([(NOTHING, ONE)], drains=False)
+    assert seconds == callbacks_needed_s(CONFIG)
+    assert (settling.said().tasks_needed_s, settling.said().drained) == (callbacks_needed_s(CONFIG), False)
+
+
+def test_without_faults_runners_that_own_triggers_are_not_looked_at() -> None:
+    assert seconds_until_over([(NOTHING, NOTHING)], runners=True, drains=False)[0] == 0

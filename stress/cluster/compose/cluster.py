@@ -27,6 +27,7 @@ from stress.cluster.base import (
     ClusterSettings,
     Component,
     ComponentEvent,
+    CpuReading,
     EventKind,
     Role,
 )
@@ -257,6 +258,18 @@ class ComposeCluster(Cluster):
             found = pool.map(_memory, containers.values())
             return dict(zip(containers, found, strict=True))
 
+    def cpu_seconds(self) -> Mapping[str, CpuReading]:
+        """What the engine counts for each container; a container that is started again begins at 0."""
+        running = {m.name: (m.pid, m.container) for m in self._members.values() if m.pid is not None}
+        running[POSTGRES] = (0, self._runtime.postgres)
+        with ThreadPoolExecutor(len(running)) as pool:
+            found = list(pool.map(lambda one: _cpu_seconds(one[1]), running.values()))
+        return {
+            name: CpuReading(life, seconds)
+            for (name, (life, _)), seconds in zip(running.items(), found, strict=True)
+            if seconds is not None
+        }
+
     def _make(self) -> None:
         for name, role in COMPONENTS.items():
             variables = component_variables(self._settings, self._arm, name, self.api_url, self._shared, defaults={})
@@ -368,6 +381,15 @@ def _end(container: Container) -> None:
     except APIError as error:
         if error.status_code != 409:  # it isn't running
             raise
+
+
+def _cpu_seconds(container: Container) -> float | None:
+    try:
+        stats: Any = container.stats(stream=False, one_shot=True)
+    except (APIError, NotFound):
+        return None
+    total_ns = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
+    return None if total_ns is None else total_ns / 1e9
 
 
 def _memory(container: Container) -> int:

@@ -64,7 +64,14 @@ class HollowExecutor(BaseExecutor):
             del self.queued_tasks[ti.key]
             self.running.add(ti.key)
             hollow = (ti.executor_config or {}).get("hollow", {})
-            lines.append(json.dumps({"id": work_id, "ti": str(ti.id), "token": workload.token, "hollow": hollow}))
+            work = {
+                "id": work_id,
+                "ti": str(ti.id),
+                "try": ti.try_number,
+                "token": workload.token,
+                "hollow": hollow,
+            }
+            lines.append(json.dumps(work))
         self._worker.stdin.write("".join(f"{line}\n" for line in lines).encode())
 
     def sync(self) -> None:

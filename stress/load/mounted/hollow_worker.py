@@ -1,14 +1,20 @@
 """The hollow worker process: plays many task workers at once over the Execution API. Standard library only.
 
-Reads one JSON object a line from standard input (`id`, `ti`, `token`, `hollow`: what the task would do) and writes one
-a line to standard output when a worker process would have ended (`id`, `ok`). Ends when its input ends.
+Reads one JSON object a line from standard input (`id`, `ti`, `try`, `token`, `hollow`: what the task would do) and
+writes one a line to standard output when a worker process would have ended (`id`, `ok`). Ends when its input ends.
+
+Each worker has an identity of its own (host name, user name and process id), as real worker processes have: the
+Execution API then refuses a second worker that starts a running task with 409, and does not take it for the first one
+that repeats its request.
 
 Raw HTTP on purpose: the task SDK's client retries server errors and would hide them. A server error is recorded with
 its code and then retried as a worker would, a bounded number of times. Every answer is recorded as one JSON line in the
-shared directory: time, operation, code, duration, and for a final state what was reported and for which task instance.
+shared directory: time, operation, code, duration and task instance; for a start also the try and the worker's identity,
+for a final state what was reported.
 """
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -101,13 +107,26 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat()
 
 
+class Identities:
+    """Numbers the workers of this process. No two workers of a block have the same host name and process id."""
+
+    def __init__(self) -> None:
+        component = os.environ.get("AIRFLOW_STRESS_COMPONENT", socket.gethostname())
+        # The process id alone is not enough: in a container it is the same after each restart.
+        self.hostname = f"{component}-{os.getpid()}-{time.time():.3f}"
+        self.numbers = itertools.count(1)
+
+    def new(self) -> dict[str, Any]:
+        return {"hostname": self.hostname, "unixname": "hollow", "pid": next(self.numbers)}
+
+
 class Worker:
-    """Plays one task: enter running, work, defer or report the end."""
+    """Plays tasks: enter running, work, defer or report the end. Each play has a worker identity of its own."""
 
     def __init__(self, connections: Connections, recorder: Recorder) -> None:
         self.connections = connections
         self.recorder = recorder
-        self.identity = {"hostname": socket.gethostname(), "unixname": "hollow", "pid": os.getpid()}
+        self.identities = Identities()
 
     async def call(
         self, operation: str, method: str, path: str, work: dict[str, Any], body: object, **facts: object
@@ -136,8 +155,10 @@ class Worker:
         """True if the task's process would have ended with exit code 0."""
         ti = work["ti"]
         hollow = work["hollow"]
-        body = {"state": "running", "start_date": now(), **self.identity}
-        code, content = await self.call("run", "PATCH", f"/task-instances/{ti}/run", work, body)
+        identity = self.identities.new()
+        body = {"state": "running", "start_date": now(), **identity}
+        facts = {"ti": ti, "try": work["try"], "worker": [*identity.values()]}
+        code, content = await self.call("run", "PATCH", f"/task-instances/{ti}/run", work, body, **facts)
         if code != 200:
             return False
         resumed = bool(json.loads(content).get("next_method"))
@@ -157,7 +178,8 @@ class Worker:
             code, _ = await self.call(
                 "success", "PATCH", f"/task-instances/{ti}/state", work, state, ti=ti, reported="success"
             )
-        return code == 204
+        # 204 says that the state was stored, 200 (from 3.3 on) that it had been already.
+        return 200 <= code < 300
 
 
 async def main() -> None:

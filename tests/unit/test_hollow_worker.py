@@ -1,0 +1,123 @@
+"""The hollow worker process against an HTTP server that answers as the test says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from stress import layout
+
+WORKER = layout.HOLLOW / "hollow_worker.py"
+
+
+class FakeExecutionApi(BaseHTTPRequestHandler):
+    """Answers starts with `start` and state updates with `update`, and keeps the bodies of the starts."""
+
+    protocol_version = "HTTP/1.1"
+    start: ClassVar[int] = 200
+    update: ClassVar[int] = 204
+    starts: ClassVar[list[dict[str, Any]]] = []
+
+    def do_PATCH(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        code, content = self.update, b""
+        if self.path.endswith("/run"):
+            self.starts.append(body)
+            code, content = self.start, b"{}"
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+
+@pytest.fixture
+def api() -> Iterator[type[FakeExecutionApi]]:
+    """A server's answers, which a test may change."""
+
+    class Api(FakeExecutionApi):
+        starts: ClassVar[list[dict[str, Any]]] = []
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    Api.address = f"http://127.0.0.1:{server.server_address[1]}/execution"  # type: ignore[attr-defined]
+    yield Api
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def play(api: type[FakeExecutionApi], shared: Path, *works: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the worker process writes to its standard output for these works."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AIRFLOW_STRESS_EXECUTION_API": api.address,  # type: ignore[attr-defined]
+        "AIRFLOW_STRESS_SHARED": str(shared),
+        "AIRFLOW_STRESS_COMPONENT": "scheduler-1",
+        "AIRFLOW_STRESS_HOLLOW_ATTEMPTS": "1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-S", str(WORKER)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        for work in works:
+            process.stdin.write(json.dumps(work) + "\n")
+        process.stdin.flush()
+        return [json.loads(process.stdout.readline()) for _ in works]
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+def work(number: int, ti: str = "t", attempt: int = 1) -> dict[str, Any]:
+    return {"id": str(number), "ti": ti, "try": attempt, "token": "x", "hollow": {"seconds": 0.0}}
+
+
+def test_each_worker_has_an_identity_of_its_own(api: type[FakeExecutionApi], tmp_path: Path) -> None:
+    play(api, tmp_path, *(work(number) for number in range(5)))
+    play(api, tmp_path, work(9))
+    identities = {(start["hostname"], start["unixname"], start["pid"]) for start in api.starts}
+    assert len(identities) == 6
+
+
+@pytest.mark.parametrize(("code", "ok"), [(204, True), (200, True), (409, False), (500, False)])
+def test_a_task_ends_well_if_its_success_is_stored_or_was_already(
+    api: type[FakeExecutionApi], tmp_path: Path, code: int, ok: bool
+) -> None:
+    api.update = code
+    assert play(api, tmp_path, work(1)) == [{"id": "1", "ok": ok}]
+
+
+def test_a_worker_whose_start_is_refused_does_nothing(api: type[FakeExecutionApi], tmp_path: Path) -> None:
+    api.start = 409
+    assert play(api, tmp_path, work(1)) == [{"id": "1", "ok": False}]
+    assert len(api.starts) == 1
+
+
+def test_a_start_is_recorded_with_its_task_its_try_and_its_worker(api: type[FakeExecutionApi], tmp_path: Path) -> None:
+    play(api, tmp_path, work(1, "task", 3))
+    (file,) = (tmp_path / "execution_api").iterdir()
+    start, success = (json.loads(line) for line in file.read_text().splitlines())
+    sent = api.starts[0]
+    assert (start["op"], start["ti"], start["try"]) == ("run", "task", 3)
+    assert start["worker"] == [sent["hostname"], sent["unixname"], sent["pid"]]
+    assert (success["op"], success["reported"]) == ("success", "success")
