@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import msgspec
 
+from stress.results import ArmCode
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Base of all events."""
@@ -26,6 +28,7 @@ class ArmPlanned(Event, frozen=True, kw_only=True, tag="arm_planned"):
     airflow: str
     fixes: list[str]
     config: dict[str, str] = {}
+    code: ArmCode | None = None
 
 
 class RunPlanned(Event, frozen=True, kw_only=True, tag="run_planned"):

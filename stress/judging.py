@@ -55,7 +55,7 @@ def planned(history: History) -> Planned:
             run = entry.event
         elif isinstance(entry.event, events.ArmPlanned):
             arm = entry.event
-            arms.append(ArmSummary(arm.name, arm.airflow, tuple(arm.fixes), dict(arm.config)))
+            arms.append(ArmSummary(arm.name, arm.airflow, tuple(arm.fixes), dict(arm.config), arm.code))
         elif entry.block is not None:
             break
     if run is None or not arms:

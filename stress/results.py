@@ -19,6 +19,7 @@ class RaceState(StrEnum):
 
     REMOVED = "removed"
     REDUCED = "reduced"
+    TRADED = "traded"
     REMAINS = "remains"
     UNKNOWN = "unknown"
 
@@ -131,13 +132,28 @@ class RaceVerdict:
 
 
 @dataclass(frozen=True)
+class ArmCode:
+    """The code of an arm that is a wheel or a checkout, laid over the packages of a release.
+
+    `kind` is `wheel` or `checkout`; `name` is the file's or the folder's, without its path; `version` is what the code
+    says that it is; `revision` is the git commit of a checkout, with `-dirty` after it if its files differ from it.
+    """
+
+    kind: str
+    name: str
+    version: str
+    revision: str = ""
+
+
+@dataclass(frozen=True)
 class ArmSummary:
-    """What an arm was."""
+    """What an arm was: the release whose packages it runs on, and the code that is laid over them, if any."""
 
     name: str
     airflow: str
     fixes: tuple[str, ...]
     config: Mapping[str, str] = field(default_factory=dict)
+    code: ArmCode | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +168,8 @@ class BlockSummary:
     task_instances: int
     restarts: int
     peak_rss_bytes: int
+    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    blind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +179,21 @@ class Throughput:
     task_instances_per_s: float
     task_instances: int
     load_s: float
+
+
+@dataclass(frozen=True)
+class HarmMeasure:
+    """One measure of what an arm costs, compared.
+
+    `values` is arm name to the pooled value, None where nothing was measured.
+    """
+
+    measure: str
+    unit: str
+    values: Mapping[str, float | None]
+    verdict: str
+    p_value: float | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,6 +211,30 @@ class Results:
     blocks: tuple[BlockSummary, ...] = ()
     incidents: tuple[Incident, ...] = ()
     notes: tuple[str, ...] = ()
+    harm: tuple[HarmMeasure, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SettingDifference:
+    """A setting of Airflow or PostgreSQL that a run changed. `system` is `Airflow` (with its release) or `PostgreSQL`.
+
+    `value` is the arms' own value after the arm's name where it differs between them.
+    """
+
+    system: str
+    name: str
+    value: str
+    default: str
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """Which airflow-stress made a run. `fixes` is a digest of the code of each fix that an arm used."""
+
+    version: str = "unknown"
+    commit: str = "unknown"
+    fixes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -191,3 +248,5 @@ class RunFacts:
     runtime: str
     host: Mapping[str, str]
     settings: Mapping[str, str]
+    instrument: Instrument = field(default_factory=Instrument)
+    differences: tuple[SettingDifference, ...] = ()
