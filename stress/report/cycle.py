@@ -48,9 +48,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """An arrow as an SVG path, with its label and where that goes."""
+    """An arrow as SVG paths (its line and its head), with its label and where that goes."""
 
     path: str
+    head: str
     label: str
     x: float
     y: float
@@ -112,7 +113,8 @@ def _draw(sides: Sequence[_Side]) -> Cycle:
     middle = _TOP + _HEIGHT / 2
     arrows = [
         Arrow(
-            f"M{box.x + _BOX} {middle:g}H{box.x + _BOX + _GAP - 2}",
+            f"M{box.x + _BOX} {middle:g}H{box.x + _BOX + _GAP - 6}",
+            f"M{box.x + _BOX + _GAP - 9} {middle - 4:g}l8 4l-8 4z",
             "waits for" if box.kind == "actor" else "held by",
             box.x + _BOX + _GAP / 2,
             middle - 6,
@@ -122,7 +124,8 @@ def _draw(sides: Sequence[_Side]) -> Cycle:
     first, last = boxes[0], boxes[-1]
     low, below = _TOP + _HEIGHT, _TOP + _HEIGHT + _RETURN
     start, end = last.x + _BOX / 2, first.x + _BOX / 2
-    arrows.append(Arrow(f"M{start:g} {low}V{below}H{end:g}V{low + 2}", "held by", (start + end) / 2, below - 6))
+    back = f"M{start:g} {low}V{below}H{end:g}V{low + 6}"
+    arrows.append(Arrow(back, f"M{end - 4:g} {low + 9}l4 -8l4 8z", "held by", (start + end) / 2, below - 6))
     told = "; ".join(
         f"{side.component} waits for a {side.waits_for.removeprefix('a ')} that {after.component} holds"
         for side, after in zip(sides, [*sides[1:], sides[0]], strict=True)
