@@ -22,16 +22,16 @@ from dataclasses import dataclass
 from stress.report import text
 from stress.results import WitnessTable
 
-_BOX, _GAP, _LEFT, _TOP, _HEIGHT = 176, 74, 8, 8, 64
+_BOX, _GAP, _LEFT, _TOP, _HEIGHT = 208, 74, 8, 8, 64
 _RETURN = 40
 _MOST_SIDES = 6
-_LONGEST = 26  # characters that a box has room for
+_LONGEST = 30  # characters that a box has room for
 
 _COLUMNS = ("component", "waits for", "statement")
 _NAMED = re.compile(r"of relation (\w+)")
 _OF = re.compile(r" FOR (?:NO KEY )?(?:UPDATE|SHARE|KEY SHARE) OF (\w+)")
 _WRITTEN = re.compile(r"^(?:UPDATE(?: ONLY)?|DELETE FROM|INSERT INTO) (\w+)", re.IGNORECASE)
-_READ = re.compile(r"\bFROM (\w+)", re.IGNORECASE)
+_READ = re.compile(r"\b(?:FROM|JOIN) (\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,15 @@ def _side(row: Sequence[str], places: dict[str, int], process: int) -> _Side:
 
 
 def awaited(waits_for: str, statement: str) -> str:
-    """What a side waits for, in a few words: `row of dag_run`, or `place in the queue of a row of dag_run`."""
-    named = _NAMED.search(waits_for)
+    """What a side waits for, in a few words: `row of dag_run`, or `queue of a row of dag_run`.
+
+    A statement that locks the rows of several tables does not tell which of them it waits for: all are named.
+    """
     short = text.elided(statement)
-    found = named or _OF.search(short) or _WRITTEN.search(short) or _READ.search(short)
-    row = f"row of {found[1]}" if found and not found[1].isdigit() else "a row"
+    named = _NAMED.search(waits_for) or _OF.search(short) or _WRITTEN.search(short)
+    tables = [named[1]] if named else list(dict.fromkeys(_READ.findall(short)))
+    tables = [table for table in tables if not table.isdigit()]
+    row = f"row of {' or '.join(tables)}" if tables else "a row"
     return f"queue of a {row}" if " on tuple " in waits_for else row
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import docker
@@ -43,9 +42,13 @@ def test_two_projects_publish_their_pages_beside_each_other(
 def test_a_harness_without_an_alias_gets_one_that_others_find(project: Project, engine: docker.DockerClient) -> None:
     assert project.compose("build").returncode == 0
     network = engine.networks.create(f"{project.name}-names", labels={PROJECT_LABEL: project.name})
-    keep = {"entrypoint": ["sleep", "300"], "labels": {PROJECT_LABEL: project.name}, "network": network.name}
-    harness = engine.containers.run(IMAGE, detach=True, name=f"h-{secrets.token_hex(3)}", **keep)
-    asks = engine.containers.run(IMAGE, detach=True, **keep)
+    labels = {PROJECT_LABEL: project.name}
+    harness, asks = (
+        engine.containers.run(
+            IMAGE, detach=True, entrypoint=["sleep", "300"], labels=labels, network=network.name, name=name
+        )
+        for name in (f"{project.name}-harness", f"{project.name}-asks")
+    )
     try:
         look_up = ["python", "-c", "import socket; print(socket.gethostbyname('stress'))"]
         assert asks.exec_run(look_up).exit_code != 0
@@ -55,6 +58,7 @@ def test_a_harness_without_an_alias_gets_one_that_others_find(project: Project, 
         found = asks.exec_run(look_up)
         assert found.exit_code == 0
         address = harness.attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"]
+        assert isinstance(found.output, bytes)
         assert found.output.decode().strip() == address
     finally:
         for container in (harness, asks):

@@ -12,6 +12,7 @@ from stress import instrument
 from stress.arms.code import code_of
 from stress.arms.releases import DEFAULT_RELEASE, check
 from stress.arms.spec import Arm, parse_arm
+from stress.layout import ROOT
 from stress.report import text
 from stress.results import ArmCode
 
@@ -80,7 +81,7 @@ def test_reports_say_what_ran_and_on_what() -> None:
 
 def test_the_commit_is_the_checkouts_or_what_a_container_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(instrument.COMMIT_VARIABLE, raising=False)
-    head = git(instrument.ROOT, "rev-parse", "--short=12", "HEAD")
+    head = git(ROOT, "rev-parse", "--short=12", "HEAD")
     assert instrument.commit() in (head, f"{head}-dirty")
     monkeypatch.setenv(instrument.COMMIT_VARIABLE, "abc")
     assert instrument.commit() == "abc"

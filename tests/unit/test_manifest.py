@@ -19,6 +19,7 @@ from stress.cli import main
 from stress.layout import ROOT
 from stress.plan import Options, Plan, check
 from stress.results import RunState
+from stress.run import Run
 
 GOING_ON = (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING)
 OVER = (RunState.DONE, RunState.INTERRUPTED, RunState.FAILED)
@@ -143,7 +144,12 @@ def test_the_command_has_every_default_written_out(plan: Plan) -> None:
 def test_the_command_makes_the_same_plan_again(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parsed by the real command line, without the defaults of the day."""
     seen: list[Plan] = []
-    monkeypatch.setattr("stress.run.Run.execute", lambda run: seen.append(run._plan) or 0)
+
+    def execute(asked: Run) -> int:
+        seen.append(asked._plan)
+        return 0
+
+    monkeypatch.setattr(Run, "execute", execute)
     assert main(shlex.split(manifest.command_line(["run", "--no-tui"], plan))[1:]) == 0
     again = seen[0]
     same = ("seed", "arms", "scenarios", "runtime", "budget_s", "workers", "load", "races", "faults")

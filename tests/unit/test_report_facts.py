@@ -226,6 +226,7 @@ def test_an_inserted_rows_values_are_left_out() -> None:
         ("ShareLock on transaction 9", "UPDATE task_instance SET a = 1", "row of task_instance"),
         ("ShareLock on transaction 9", "SELECT a FROM x JOIN y ON z FOR UPDATE OF y SKIP LOCKED", "row of y"),
         ("AccessExclusiveLock on tuple (5,9) of relation dag_run", "SELECT a FROM x", "queue of a row of dag_run"),
+        ("ShareLock on transaction 9", "SELECT a FROM x JOIN y ON z FOR UPDATE", "row of x or y"),
         ("ShareLock on transaction 9", "", "a row"),
     ],
 )
