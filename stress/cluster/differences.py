@@ -38,6 +38,8 @@ ORDER BY name
 """
 # Written into every new server's configuration by initdb, after the machine's locale.
 _OF_THE_LOCALE = frozenset({"DateStyle", "TimeZone", "log_timezone", "default_text_search_config"})
+# Chosen anew for each run.
+_OF_THE_RUN = frozenset({"port", "unix_socket_directories", "listen_addresses"})
 
 
 def postgresql(server: DatabaseServer) -> list[SettingDifference]:
@@ -50,7 +52,7 @@ def postgresql(server: DatabaseServer) -> list[SettingDifference]:
     return [
         SettingDifference("PostgreSQL", name, _shown(_with_unit(value, unit)), _shown(_with_unit(default, unit)))
         for name, value, unit, default in rows
-        if name not in _OF_THE_LOCALE and not name.startswith("lc_")
+        if name not in _OF_THE_LOCALE | _OF_THE_RUN and not name.startswith("lc_")
     ]
 
 
