@@ -6,8 +6,8 @@
 
 A simulated run has up to 24 blocks, the order of the arms drawn in each pair, and stops where a run stops. On equal
 arms each generator draws three races at the rates in `RATES`, so that the worst rate is seen; a run is wrong if any of
-its races is called `removed`. Runs in which no race can be rejected at any look (it has incidents on both arms, or too many
-clean blocks on control) are counted without judging them: `may_reject` is the product's own filter.
+its races is called `removed`. Runs in which no race can be removed at any look (incidents under test, or too many clean
+blocks on control) are counted without judging them; a test compares that filter with the judge.
 """
 
 from __future__ import annotations

@@ -11,16 +11,23 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from stress import __version__
+from stress.words import joined, options_of
 
 EXIT_FAILED = 3
 EXIT_USAGE = 64
 
 
 class _Parser(argparse.ArgumentParser):
-    """Ends with the project's exit code for bad arguments."""
+    """Ends with the project's exit code for bad arguments.
+
+    No abbreviations: a new option must not change the meaning of an old command.
+    """
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         print(f"stress: {message}\nTry '{self.prog} --help'.", file=sys.stderr)
@@ -36,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     run = commands.add_parser("run", help="compare arms under load until every race is decided or the budget ends")
-    run.add_argument("--scenario", action="append", default=[], metavar="NAME", help="only this one (may be repeated)")
+    run.add_argument(
+        "--scenario", action="append", default=[], metavar="NAME", help="run only this scenario (repeatable)"
+    )
     run.add_argument(
         "--arm",
         action="append",
@@ -48,25 +57,27 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--runtime",
         default=os.environ.get("AIRFLOW_STRESS_RUNTIME", "local"),
-        help="where: local (processes; the default) or compose (containers; the default in the `stress` container)",
+        help="local (processes; the default) or compose (containers; the default in the `stress` container)",
     )
-    run.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release of arms that name none")
-    run.add_argument("--budget", default=None, help="how long at most, such as 10m (default: 9.5m)")
-    run.add_argument("--load", default=None, metavar="TIME", help="how long a block's load lasts, such as 30s")
+    run.add_argument("--airflow", default=None, metavar="X.Y.Z", help="Airflow release of arms that name none")
+    run.add_argument("--budget", default=None, help="longest duration of the run, such as 10m (default: 9.5m)")
+    run.add_argument("--load", default=None, metavar="TIME", help="duration of the load in each block, such as 30s")
     run.add_argument(
         "--faults",
         default=None,
         metavar="A,B",
-        help="what to break while the load lasts, or all (`stress list faults`); the seed decides when and where",
+        help="faults to inject under load, or all (`stress list faults`); the seed determines when and where",
     )
-    run.add_argument("--seed", default=None, metavar="N", help="for the same choices again (default: chosen, printed)")
+    run.add_argument(
+        "--seed", default=None, metavar="N", help="repeat an earlier run's random choices (default: random; printed)"
+    )
     run.add_argument("--out", default=None, metavar="DIR", help="the run's directory (default: runs/<id>)")
     run.add_argument("--workers", default="hollow", help="hollow (default) or real: tasks run by LocalExecutor")
-    run.add_argument("--metrics-port", default=None, metavar="PORT", help="of http://127.0.0.1:9108/metrics")
+    run.add_argument("--metrics-port", default=None, metavar="PORT", help="port for Prometheus metrics (default: 9108)")
     run.add_argument(
-        "--whole-budget", action="store_true", help="go on when every race is decided, until the budget ends (soak)"
+        "--whole-budget", action="store_true", help="continue after every race is decided, until the budget ends (soak)"
     )
-    run.add_argument("--no-tui", action="store_true", help="plain lines instead of the live view")
+    run.add_argument("--no-tui", action="store_true", help="print plain lines instead of the live view")
     run.add_argument("--no-observers", action="store_true", help=argparse.SUPPRESS)
 
     repro = commands.add_parser("repro", help="make a known race happen on purpose, and show how")
@@ -92,8 +103,8 @@ def parser() -> argparse.ArgumentParser:
     judge = commands.add_parser(
         "judge",
         help="judge block counts from anywhere, one experiment a line",
-        description="Reads experiments, one JSON object a line, and prints one verdict a line, judged as a run would be: "
-        "after each block, stopping where a run stops.",
+        description="Reads experiments, one JSON object a line, and prints one verdict a line, judged as a run would "
+        "be: after each block, stopping where a run stops.",
         epilog='example: echo \'{"control": "a", "under_test": "b", "races": ["x"], "blocks": [{"arm": "a", "counts": '
         '{"x": [3, 100]}}, {"arm": "b", "counts": {"x": [0, 100]}}]}\' | stress judge',
     )
@@ -110,21 +121,41 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("run_a", metavar="RUN_A")
     compare.add_argument("run_b", metavar="RUN_B")
 
-    listing = commands.add_parser("list", help="what there is")
+    listing = commands.add_parser("list", help="list scenarios, fixes, releases, races, faults, pairs or twins")
     listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases, races, faults, pairs or twins")
 
-    commands.add_parser("doctor", help="what this machine has and lacks")
-    clean = commands.add_parser("clean", help="list, then remove, what dead runs left behind")
-    clean.add_argument("--yes", action="store_true", help="don't ask")
+    commands.add_parser("doctor", help="check this machine's prerequisites")
+    clean = commands.add_parser("clean", help="list and remove leftovers of crashed runs")
+    clean.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    return root
+
+
+def command_parser(root: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    """The parser of one command; that of all commands if there is no such command."""
+    for action in root._actions:  # argparse has no public list of them
+        if isinstance(action, argparse._SubParsersAction):
+            found: argparse.ArgumentParser = action.choices.get(command, root)
+            return found
     return root
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser().parse_args(words)
+    root = parser()
+    mistakes: list[str] = []
+    command = command_parser(root, words[0] if words else "")
+    if not {"-h", "--help"} & set(words):
+        words, mistakes = joined(words, *options_of(command))
+    if mistakes and words[0] != "run":
+        command.error(mistakes[0])
+    options, surplus = root.parse_known_args(words)
+    if surplus:
+        mistakes.append(f"there is no option or argument {', '.join(surplus)} (see 'stress {options.command} --help')")
+        if options.command != "run":
+            command.error(mistakes[-1])
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
-        "run": lambda o: _run(o, words),
+        "run": lambda o: _run(o, words, mistakes),
         "repro": _repro,
         "explore": _explore,
         "judge": _judge,
@@ -149,11 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(options: argparse.Namespace, words: list[str]) -> int:
+def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> int:
     # Imported here, as in every command: the statistics alone take a second to import, and bad arguments must not wait.
     from stress.arms.releases import DEFAULT_RELEASE
     from stress.layout import hand_over
-    from stress.plan import BadOptions, Options, check, in_container
+    from stress.plan import BadOptions, Options, Plan, check, in_container
 
     given = {
         # docker-compose.yml tells the container which release the project's own image is.
@@ -161,6 +192,8 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         "budget": options.budget,
         "metrics_port": options.metrics_port,
     }
+    plan: Plan | None = None
+    machine: tuple[str, ...] = ()
     try:
         plan = check(
             Options(
@@ -178,9 +211,11 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
             )
         )
     except BadOptions as bad:
-        for line in (*bad.mistakes, *bad.machine):
+        mistakes, machine = [*mistakes, *bad.mistakes], bad.machine
+    if plan is None or mistakes:
+        for line in (*mistakes, *machine):
             print(f"stress: {line}", file=sys.stderr)
-        return EXIT_USAGE if bad.mistakes else EXIT_FAILED
+        return EXIT_USAGE if mistakes else EXIT_FAILED
 
     if plan.runtime == "compose" and not in_container():
         from stress.cluster.compose import outside

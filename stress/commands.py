@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from stress import colour
 from stress.cli import EXIT_FAILED, EXIT_USAGE
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _again(run_dir: str, *, every: bool) -> int:
         print(f"stress: {_why(directory, error)}", file=sys.stderr)
         return EXIT_USAGE if not (directory / "manifest.json").exists() else EXIT_FAILED
     print(f"run {results.run_id}, state {results.state}")
-    print(terminal.render(results, colour=sys.stdout.isatty()))
+    print(terminal.render(results, colour=colour.wanted(sys.stdout)))
     if every:
         print(f"report: {seen_outside(directory / 'report.html')}")
     if results.state is RunState.FAILED:
@@ -180,7 +181,7 @@ def doctor() -> int:
     for fault in faults:
         print(f"FAIL {fault}")
     fine = not faults and all(line[2] for line in lines)
-    print("A run can start." if fine else "A run can't start: mend what is marked FAIL.")
+    print("A run can start." if fine else "A run cannot start. Fix the items marked FAIL.")
     return 0 if fine else EXIT_FAILED
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import msgspec
 
+from stress.results import ArmCode
+
 API_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """The upper bounds of `ApiAnswered.buckets`, in seconds, where an event does not name its own."""
 
@@ -29,6 +31,7 @@ class ArmPlanned(Event, frozen=True, kw_only=True, tag="arm_planned"):
     airflow: str
     fixes: list[str]
     config: dict[str, str] = {}
+    code: ArmCode | None = None
 
 
 class RunPlanned(Event, frozen=True, kw_only=True, tag="run_planned"):

@@ -9,14 +9,17 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from stress import instrument
+from stress.arms.spec import Arm
 from stress.cluster import procfs
 from stress.load.settings import LoadSettings
-from stress.results import RunFacts, RunState
+from stress.plan import Plan
+from stress.results import ArmCode, Instrument, RunFacts, RunState, SettingDifference
 
 FILE_NAME = "manifest.json"
 
@@ -29,6 +32,7 @@ class ArmManifest(msgspec.Struct, frozen=True, kw_only=True):
     overlay: list[str]
     fixes: list[str]
     config: dict[str, str]
+    code: ArmCode | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +58,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     harness_pid: int
     harness_started: int
     error: str | None = None
+    instrument: Instrument = msgspec.field(default_factory=Instrument)
+    differences: list[SettingDifference] = []
 
     def with_state(self, state: RunState, *, ended: bool = False, error: str | None = None) -> Manifest:
         """The same run, further on."""
@@ -64,6 +70,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     def with_settings(self, settings: Mapping[str, str]) -> Manifest:
         """The same run, with what became known of the place where it happens."""
         return msgspec.structs.replace(self, settings={**self.settings, **settings})
+
+    def with_differences(self, differences: Sequence[SettingDifference]) -> Manifest:
+        """The same run, with the settings of the cluster that are not the defaults."""
+        return msgspec.structs.replace(self, differences=list(differences))
 
     def abandoned(self, directory: Path) -> bool:
         """Whether the run says that it goes on but its harness is gone.
@@ -84,6 +94,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             runtime=self.runtime,
             host=self.host,
             settings=self.settings,
+            instrument=self.instrument,
+            differences=tuple(self.differences),
         )
 
 
@@ -141,14 +153,54 @@ def host_facts() -> dict[str, str]:
     }
 
 
-def command_line(arguments: list[str], seed: int, runtime: str = "local") -> str:
-    """The command that runs this again, seed included, and the runtime: in a container compose is the default."""
-    words = ["stress", *arguments]
-    if runtime != "local" and not any(word.partition("=")[0] == "--runtime" for word in arguments):
-        words += ["--runtime", runtime]
-    if "--seed" not in arguments and not any(word.startswith("--seed=") for word in arguments):
-        words += ["--seed", str(seed)]
+def command_line(arguments: Sequence[str], plan: Plan) -> str:
+    """The command that repeats a run: what the user typed, then every choice that was left to a default, written out.
+
+    `--out` is left out: a run is never written over another, so that the command could not be run again as it stands.
+    """
+    words = ["stress", *_without("--out", arguments)]
+    given = {word.partition("=")[0] for word in arguments}
+    releases = {arm.airflow.version for arm in plan.arms}
+    chosen: list[tuple[str, str]] = [
+        *(("--scenario", scenario.name) for scenario in plan.scenarios),
+        *(("--arm", _arm(arm)) for arm in plan.arms),
+        ("--runtime", plan.runtime),
+        # Arms name their own release, so that this matters only where all of them have one.
+        *((("--airflow", release) for release in releases) if len(releases) == 1 else ()),
+        ("--budget", f"{plan.budget_s:g}s"),
+        ("--load", f"{plan.load.seconds:g}s"),
+        ("--workers", plan.workers),
+        ("--seed", str(plan.seed)),
+    ]
+    for option, value in chosen:
+        if option not in given:
+            words += [option, value]
     return shlex.join(words)
+
+
+def _without(option: str, arguments: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    skip = False
+    for word in arguments:
+        if skip:
+            skip = False
+        elif word == option:
+            skip = True
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return kept
+
+
+def _arm(arm: Arm) -> str:
+    """A default arm as a user would write it in full."""
+    return f"{arm.name}=airflow:{arm.airflow.version},fixes:{'+'.join(arm.fixes) or 'none'}"
+
+
+def instrument_of(plan: Plan) -> Instrument:
+    """Which airflow-stress makes this run."""
+    return Instrument(
+        instrument.version(), instrument.commit(), instrument.fix_digests(fix for arm in plan.arms for fix in arm.fixes)
+    )
 
 
 def own_identity() -> tuple[int, int]:

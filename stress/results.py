@@ -157,13 +157,28 @@ class HarmMeasure:
 
 
 @dataclass(frozen=True)
+class ArmCode:
+    """The code of an arm that is a wheel or a checkout, laid over the packages of a release.
+
+    `kind` is `wheel` or `checkout`; `name` is the file's or the folder's, without its path; `version` is what the code
+    says that it is; `revision` is the git commit of a checkout, with `-dirty` after it if its files differ from it.
+    """
+
+    kind: str
+    name: str
+    version: str
+    revision: str = ""
+
+
+@dataclass(frozen=True)
 class ArmSummary:
-    """What an arm was."""
+    """What an arm was: the release whose packages it runs on, and the code that is laid over them, if any."""
 
     name: str
     airflow: str
     fixes: tuple[str, ...]
     config: Mapping[str, str] = field(default_factory=dict)
+    code: ArmCode | None = None
 
 
 @dataclass(frozen=True)
@@ -213,6 +228,28 @@ class Results:
 
 
 @dataclass(frozen=True)
+class SettingDifference:
+    """A setting of Airflow or PostgreSQL that a run changed. `system` is `Airflow` (with its release) or `PostgreSQL`.
+
+    `value` is the arms' own value after the arm's name where it differs between them.
+    """
+
+    system: str
+    name: str
+    value: str
+    default: str
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """Which airflow-stress made a run. `fixes` is a digest of the code of each fix that an arm used."""
+
+    version: str = "unknown"
+    commit: str = "unknown"
+    fixes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """What the manifest knows and the report repeats: where, when, how, and the command to run it again."""
 
@@ -223,3 +260,5 @@ class RunFacts:
     runtime: str
     host: Mapping[str, str]
     settings: Mapping[str, str]
+    instrument: Instrument = field(default_factory=Instrument)
+    differences: tuple[SettingDifference, ...] = ()

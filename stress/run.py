@@ -23,6 +23,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
 from stress import events, history, manifest
+from stress.arms.code import code_of
 from stress.arms.errors import ArmsError
 from stress.block import Block, Recorder, cluster_settings
 from stress.checkers import CAUSES, check
@@ -41,6 +42,7 @@ from stress.manifest import ArmManifest, Manifest
 from stress.metrics import ArmInfo, RunMetrics
 from stress.plan import Plan
 from stress.report.files import write_all
+from stress.report.text import airflow_of
 from stress.results import ArmSummary, BlockCheck, Results, RunState
 from stress.scenarios import scenario_of
 from stress.screen import Screen
@@ -71,8 +73,8 @@ class Run:
             observers=observers,
             info={"airflow": ",".join(self._manifest.releases), "runtime": plan.runtime, "workers": plan.workers},
             arm_info=[
-                ArmInfo(arm.name, _role(place, len(plan.arms)), arm.airflow.version, arm.fixes)
-                for place, arm in enumerate(plan.arms)
+                ArmInfo(arm.name, _role(place, len(plan.arms)), airflow_of(arm.airflow, arm.code), tuple(arm.fixes))
+                for place, arm in enumerate(self._manifest.arms)
             ],
         )
 
@@ -122,7 +124,9 @@ class Run:
             )
         )
         for arm in self._manifest.arms:
-            record(events.ArmPlanned(name=arm.name, airflow=arm.airflow, fixes=arm.fixes, config=arm.config))
+            record(
+                events.ArmPlanned(name=arm.name, airflow=arm.airflow, fixes=arm.fixes, config=arm.config, code=arm.code)
+            )
         self._screen.begin(plan)
 
     def _serving(self) -> _Server:
@@ -138,7 +142,9 @@ class Run:
         try:
             with interrupt.raising():
                 runtime.prepare(plan.arms, self._screen.progress)
-            self._manifest = self._manifest.with_settings(runtime.facts())
+            self._manifest = self._manifest.with_settings(runtime.facts()).with_differences(
+                runtime.differences(plan.arms, cluster_settings(plan))
+            )
             self._save(RunState.RUNNING)
             block = slot = 0
             while not interrupt.requested and self._goes_on(block, began):
@@ -192,7 +198,7 @@ class Run:
         label = runtime.label
         Block(plan, cluster, label, directory, record, interrupt, self._screen.phase, slot).run(arm.name)
         view = BlockView(block, arm.name, tuple(self._entries))
-        arms = [ArmSummary(a.name, a.airflow, tuple(a.fixes), a.config) for a in self._manifest.arms]
+        arms = [ArmSummary(a.name, a.airflow, tuple(a.fixes), a.config, a.code) for a in self._manifest.arms]
         for reasons in unloaded([view], arms).values():
             for reason in reasons:
                 self._screen.warn(f"{reason}: no verdict will be possible")
@@ -334,6 +340,7 @@ def _manifest_of(plan: Plan, arguments: list[str]) -> Manifest:
             overlay=[path.name for path in arm.overlay],
             fixes=list(arm.fixes),
             config=dict(arm.config),
+            code=code_of(arm),
         )
         for arm in plan.arms
     ]
@@ -343,13 +350,14 @@ def _manifest_of(plan: Plan, arguments: list[str]) -> Manifest:
         seed=plan.seed,
         started_at=time.time(),
         ended_at=None,
-        command=manifest.command_line(arguments, plan.seed, plan.runtime),
+        command=manifest.command_line(arguments, plan),
         runtime=plan.runtime,
         scenarios=[scenario.name for scenario in plan.scenarios],
         races=list(plan.races),
         arms=arms,
         releases=list(dict.fromkeys(arm.airflow for arm in arms)),
         fixes=list(dict.fromkeys(fix for arm in arms for fix in arm.fixes)),
+        instrument=manifest.instrument_of(plan),
         budget_s=plan.budget_s,
         load=plan.load,
         workers=plan.workers,

@@ -17,17 +17,20 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from stress import colour
+from stress.arms.code import code_of
+from stress.arms.spec import Arm
 from stress.judge.wording import opportunity_unit
 from stress.layout import seen_outside
 from stress.plan import Plan
-from stress.report import terminal
+from stress.report import terminal, text
 from stress.results import BlockCheck, RaceState, RaceVerdict, Results
 
 _LINE_INTERVAL_S = 15.0
 _COLOURS = {
     RaceState.REMOVED: "green",
-    RaceState.TRADED: "red",
     RaceState.REDUCED: "red",
+    RaceState.TRADED: "red",
     RaceState.REMAINS: "red",
     RaceState.UNKNOWN: "yellow",
 }
@@ -75,7 +78,7 @@ class Screen(ABC):
     def results(self, results: Results, directory: Path) -> None:
         """The verdict."""
         print(flush=True)
-        print(terminal.render(results, colour=sys.stdout.isatty()), flush=True)
+        print(terminal.render(results, colour=colour.wanted(sys.stdout)), flush=True)
         print(f"report: {seen_outside(directory / 'report.html')}", flush=True)
 
 
@@ -88,7 +91,7 @@ class PlainScreen(Screen):
         self._shown_at = 0.0
 
     def begin(self, plan: Plan) -> None:
-        arms = " against ".join(_describe(arm.name, arm.airflow.version, arm.fixes) for arm in plan.arms)
+        arms = " against ".join(_describe(arm) for arm in plan.arms)
         self._line(f"run {plan.run_id}: {arms}")
         host = "stress" if plan.runtime == "compose" else "127.0.0.1"
         self._line(
@@ -113,10 +116,10 @@ class PlainScreen(Screen):
                 f"{result.race} {len(result.incidents)} of {result.opportunities} {opportunity_unit(result.race)}"
                 for result in results
             )
-            self._line(f"{self._block}: {'in all: ' if final else ''}{counts}")
+            self._line(f"{self._block}: {'total: ' if final else ''}{counts}")
 
     def verdicts(self, verdicts: Mapping[str, RaceVerdict]) -> None:
-        self._line("so far: " + "; ".join(f"{race} {verdict.verdict}" for race, verdict in verdicts.items()))
+        self._line("so far: " + "; ".join(_so_far(race, verdict) for race, verdict in verdicts.items()))
 
     def warn(self, line: str) -> None:
         self._line(f"warning: {line}")
@@ -132,9 +135,11 @@ class LiveScreen(Screen):
     """A table that renews itself, on a terminal."""
 
     def __init__(self) -> None:
-        self._console = Console()
+        # rich looks at some of these variables, and not in the order in which the other output does.
+        self._console = Console(no_color=not colour.wanted(sys.stdout))
         self._began = time.monotonic()
         self._plan: Plan | None = None
+        self._arms: list[str] = []
         self._where = "preparing"
         self._phase = ""
         self._phase_at = time.monotonic()
@@ -147,6 +152,7 @@ class LiveScreen(Screen):
 
     def begin(self, plan: Plan) -> None:
         self._plan = plan
+        self._arms = [_describe(arm) for arm in plan.arms]
         self._console.print(f"metrics: http://127.0.0.1:{plan.metrics_port}/metrics   directory: {plan.directory}")
         self._live.start()
 
@@ -182,20 +188,20 @@ class LiveScreen(Screen):
             return Text("")
         elapsed, here = time.monotonic() - self._began, time.monotonic() - self._phase_at
         title = Text.assemble(
-            (f"{elapsed / 60:.0f}:{elapsed % 60:02.0f}", "bold"),
+            (text.clock(int(elapsed)), "bold"),
             f" of {self._plan.budget_s / 60:g} min   ",
             (self._where, "bold"),
             f"   {self._phase} {here:.0f} s" if self._phase else "",
         )
         table = Table(title_justify="left", expand=False)
         table.add_column("race")
-        for arm in self._plan.arms:
-            table.add_column(_describe(arm.name, arm.airflow.version, arm.fixes), justify="right")
+        for described in self._arms:
+            table.add_column(described, justify="right")
         table.add_column("so far")
         for race in self._plan.races:
             verdict = self._verdicts.get(race)
             cells = [self._cell(race, arm.name) for arm in self._plan.arms]
-            state = Text(str(verdict.verdict), style=_COLOURS[verdict.verdict]) if verdict else Text("-", style="dim")
+            state = Text(_state(verdict), style=_COLOURS[verdict.verdict]) if verdict else Text("-", style="dim")
             if verdict is not None and verdict.more_minutes is not None:
                 state.append(f", about {verdict.more_minutes:.0f} min more", style="dim")
             table.add_row(f"{race}\n[dim]of {opportunity_unit(race)}[/dim]", *cells, state)
@@ -207,10 +213,25 @@ class LiveScreen(Screen):
         return f"{done[0] + now[0]} of {done[1] + now[1]:,}"
 
 
-def _describe(name: str, release: str, fixes: Sequence[str]) -> str:
-    return f"{name} ({release}, {len(fixes)} fix{'' if len(fixes) == 1 else 'es'})"
+def _describe(arm: Arm) -> str:
+    fixes = f"{len(arm.fixes)} fix{'' if len(arm.fixes) == 1 else 'es'}"
+    return f"{arm.name} ({text.airflow_of(arm.airflow.version, code_of(arm))}, {fixes})"
+
+
+def _state(verdict: RaceVerdict) -> str:
+    """While a run lasts, an unknown race is one that is not decided yet."""
+    return "undecided" if verdict.verdict is RaceState.UNKNOWN else str(verdict.verdict)
+
+
+def _so_far(race: str, verdict: RaceVerdict) -> str:
+    """`deadlock undecided (51 of 657 on stock, 0 of 562 on fixed; about 4 min more)`."""
+    if verdict.verdict is not RaceState.UNKNOWN:
+        return f"{race} {_state(verdict)}"
+    counts = ", ".join(f"{text.out_of(count)} on {arm}" for arm, count in verdict.arms.items())
+    more = "" if verdict.more_minutes is None else f"; about {verdict.more_minutes:.0f} min more"
+    return f"{race} {_state(verdict)} ({counts}{more})"
 
 
 def choose(*, tui: bool) -> Screen:
-    """The live view on a terminal, unless it is not wanted."""
-    return LiveScreen() if tui and sys.stdout.isatty() else PlainScreen()
+    """The live view on a terminal that can show it, unless it is not wanted."""
+    return LiveScreen() if tui and sys.stdout.isatty() and not colour.dumb() else PlainScreen()

@@ -214,12 +214,21 @@ def _overlay(path: Path) -> tuple[Release, tuple[Path, ...]]:
     for core in (path / "airflow-core" / "src", path / "src", path):
         source = core / "airflow" / "__init__.py"
         if source.is_file():
-            version = _VERSION_LINE.search(source.read_text(encoding="utf-8", errors="replace"))
-            if version is None:
-                raise ValueError(f"{source} has no __version__, so the release it is based on can't be told")
+            version = version_of(core)
             sdk = path / "task-sdk" / "src"
-            return base_release(version[1]), (core, sdk) if sdk.is_dir() else (core,)
+            return base_release(version), (core, sdk) if sdk.is_dir() else (core,)
     raise ValueError(f"no airflow package in {path} (looked in airflow-core/src, src and the directory itself)")
+
+
+def version_of(code: Path) -> str:
+    """The version that a wheel or a folder of sources names. Raises ValueError if it names none."""
+    if code.is_file():
+        return _wheel_version(code)
+    source = code / "airflow" / "__init__.py"
+    version = _VERSION_LINE.search(source.read_text(encoding="utf-8", errors="replace"))
+    if version is None:
+        raise ValueError(f"{source} has no __version__, so the release it is based on can't be told")
+    return version[1]
 
 
 def _wheel_version(path: Path) -> str:

@@ -36,6 +36,7 @@ from typing import Self
 
 from stress.arms.spec import Arm
 from stress.cluster.processes import Label
+from stress.results import SettingDifference
 
 Progress = Callable[[str], None]
 
@@ -254,6 +255,11 @@ class Runtime(ABC):
     @abstractmethod
     def facts(self) -> Mapping[str, str]:
         """What the runs of a prepared runtime stand on, for the manifest: the server's version and the like."""
+
+    def differences(self, arms: Sequence[Arm], settings: ClusterSettings) -> Sequence[SettingDifference]:
+        """The settings of a prepared runtime's clusters that are not the defaults, for the report."""
+        del arms, settings
+        return ()
 
     @abstractmethod
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> Cluster:

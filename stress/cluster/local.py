@@ -40,7 +40,7 @@ from pathlib import Path
 
 from stress.arms.environments import AirflowEnvironment, environment_for
 from stress.arms.spec import Arm, unpacked
-from stress.cluster import procfs
+from stress.cluster import differences, procfs
 from stress.cluster.airflow import COMMON_CONFIG, component_variables, config_variable
 from stress.cluster.base import (
     Cluster,
@@ -61,6 +61,7 @@ from stress.cluster.health import unhealthy
 from stress.cluster.ports import free_port, is_free
 from stress.cluster.postgres import Postgres, PostgresSettings, server_version
 from stress.cluster.processes import Command, Label, Process, kill_trees, spawn, stop_all, wait_any
+from stress.results import SettingDifference
 
 _MIGRATE_TIMEOUT_S = 180.0
 _STOP_GRACE_S = 2.5
@@ -145,6 +146,30 @@ class LocalRuntime(Runtime):
     def facts(self) -> Mapping[str, str]:
         """What the runs of this runtime stand on."""
         return {"PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout 100 ms, fsync off"}
+
+    def differences(self, arms: Sequence[Arm], settings: ClusterSettings) -> Sequence[SettingDifference]:
+        """What PostgreSQL and the components are told that is not their default."""
+        return [
+            *differences.postgresql(self.postgres),
+            *differences.airflow(
+                [differences.Configured(arm, self._told(arm, settings)) for arm in arms], self._defaults_of
+            ),
+        ]
+
+    def _told(self, arm: Arm, settings: ClusterSettings) -> dict[str, str]:
+        environment = self._environments[_key(arm)]
+        return {
+            **base_environment(environment, self.guard.directory, self._secrets),
+            **_database_variables(self.postgres, "airflow", "api-server"),
+            **component_variables(settings, arm, "api-server", "http://127.0.0.1:0", self.guard.directory, {}),
+        }
+
+    def _defaults_of(self, arm: Arm) -> str:
+        environment = self._environments[_key(arm)]
+        return differences.printed_by(
+            [str(environment.python), str(differences.DEFAULTS_SCRIPT)],
+            base_environment(environment, self.guard.directory, self._secrets),
+        )
 
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> LocalCluster:
         """A cluster for one block."""

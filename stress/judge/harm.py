@@ -6,7 +6,7 @@ Each measure is compared between the two arms over the same usable blocks as the
   interest; or
 - *large*: the pooled difference is beyond the measure's margin, whatever p is.
 
-`better` is the mirror of *shown*. Everything else is `~`: no difference is shown, which does not say that there is none.
+`better` is the mirror of *shown*. Everything else is `~`: no difference is shown, which does not mean there is none.
 
 *Test.* Whole blocks are permuted between the arms, as for the races. The statistic of a measure is the correlation of
 its block values with the arm; the adjusted p-value is the step-down maxT of Westfall and Young (1993), because measures
@@ -65,7 +65,7 @@ class BlockCosts:
 def compare(
     blocks: Sequence[BlockCosts], measures: Sequence[Measure], *, control: str, under_test: str
 ) -> tuple[HarmMeasure, ...]:
-    """Every measure that was read at all, in the order of `measures`. `blocks` are the usable blocks, in their order."""
+    """Every measure that was read at all, in the order of `measures`. `blocks` are the usable ones, in their order."""
     own = [block for block in blocks if block.arm in (control, under_test)]
     if control == under_test or not own:
         return ()
@@ -118,7 +118,7 @@ def _quotient(block: BlockCosts, measure: Measure) -> float:
 
 
 def _correlations(values: Floats, deals: Floats) -> Floats:
-    """Correlation of each measure with the arm, for each deal. Values must vary; a deal must give blocks to both arms."""
+    """Correlation of each measure with the arm, for each deal. Values must vary; a deal gives blocks to both arms."""
     centred = values - values.mean(axis=0)
     arms = deals - deals.mean(axis=1, keepdims=True)
     scale = np.sqrt((centred**2).sum(axis=0)) * np.sqrt((arms**2).sum(axis=1, keepdims=True))

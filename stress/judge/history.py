@@ -1,9 +1,9 @@
 """From a history to results: checkers, statistics, and what the report shows. Pure: the same history, the same results.
 
 What counts
-  A complete block counts, unless an observer was blind in it (`counts.py`). A block that was cut short (an interrupt, a killed harness) is left out, unless it shows an
-  incident on the arm under test: that is proof whatever else was missed, and its being cut short makes the race unknown
-  rather than removed.
+  A complete block counts, unless an observer was blind in it (`counts.py`). A block that was cut short (an interrupt, a
+  killed harness) is left out, unless it shows an incident on the arm under test: that is proof whatever else was
+  missed, and its being cut short makes the block blind.
 
 Whether the fixes were there
   An arm with fixes counts only if each of its processes that runs the fixed code said that it had loaded them. A
@@ -60,7 +60,7 @@ def planned(history: History) -> Planned:
             run = entry.event
         elif isinstance(entry.event, events.ArmPlanned):
             arm = entry.event
-            arms.append(ArmSummary(arm.name, arm.airflow, tuple(arm.fixes), dict(arm.config)))
+            arms.append(ArmSummary(arm.name, arm.airflow, tuple(arm.fixes), dict(arm.config), arm.code))
         elif entry.block is not None:
             break
     if run is None or not arms:

@@ -44,6 +44,10 @@ _MARK = "DO $$ BEGIN RAISE LOG 'airflow-stress mark %s %s'; END $$"
 # Which component each server process belongs to.
 _SESSIONS = "SELECT pid, application_name FROM pg_stat_activity WHERE datname = current_database()"
 
+# The name of a table by the number that the log gives it.
+_RELATION = "SELECT relname FROM pg_class WHERE oid = %d"
+
+_NUMBERED = re.compile(r"relation (\d+) of database \d+")
 _WAITS = re.compile(r"^Process (\d+) waits for (.+?); blocked by process (\d+)\.$", re.MULTILINE)
 _STATEMENT = re.compile(r"^Process (\d+): (.*?)(?=^Process \d+: |\Z)", re.MULTILINE | re.DOTALL)
 _MAX_STATEMENT = 4000
@@ -59,6 +63,7 @@ class PostgresLog(Observer):
         path = cluster.postgres_log
         self._path = path / "postgresql.json" if path.is_dir() else path
         self._components: dict[int, str] = {}
+        self._relations: dict[int, str] = {}
         self._marks = itertools.count()
         self._waiting: dict[str, float] = {}
         self._marked_at = 0.0
@@ -173,7 +178,7 @@ class PostgresLog(Observer):
                 pid=pid,
                 component=self._components.get(pid, "unknown"),
                 statement=statements.get(pid, "")[:_MAX_STATEMENT],
-                waits_for=lock,
+                waits_for=_NUMBERED.sub(self._named, lock),
                 signature=signature(statements.get(pid, "")),
             )
             for pid, lock in waits.items()
@@ -184,6 +189,15 @@ class PostgresLog(Observer):
             context=record.get("context", ""),
             sides=sides,
         )
+
+    def _named(self, found: re.Match[str]) -> str:
+        """A relation by its name, which can be looked up while the block's database lives; else by its number."""
+        number = int(found[1])
+        if number not in self._relations:
+            with contextlib.suppress(Away, SourceLost):
+                for (name,) in self._connection.rows(_RELATION % number):
+                    self._relations[number] = str(name)
+        return f"relation {self._relations[number]}" if number in self._relations else found[0]
 
 
 def _unix(timestamp: str) -> float:

@@ -1,8 +1,8 @@
 """`junit.xml`: one test case per race, in the form that CI systems read (Jenkins' and GitLab's common subset).
 
 `removed` passes; `remains` and `reduced` are failures; `unknown` is an error, since a skipped test looks green and a
-race of which nobody knows anything must not. A run that is no pass although each race was removed (it was
-interrupted) gets one more case, an error, for the same reason.
+race of which nothing is known must not. A run that failed or was cut short has one more case, an error with the reason;
+without a block it is the only one. Harm has a case of its own, a failure if a measure is worse.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 from stress.report import text
-from stress.results import RaceState, RaceVerdict, Results, RunFacts, Verdict
+from stress.results import RaceState, RaceVerdict, Results, RunFacts, RunState, Verdict
 
 
 def render(results: Results, facts: RunFacts) -> str:
@@ -20,12 +20,10 @@ def render(results: Results, facts: RunFacts) -> str:
     properties = ET.SubElement(suite, "properties")
     for name, value in _properties(results, facts):
         ET.SubElement(properties, "property", name=name, value=text.printable(value))
-    for race, verdict in results.races.items():
+    _run(suite, results)
+    for race, verdict in results.races.items() if results.blocks else ():
         _case(suite, race, verdict)
-    not_a_pass = results.verdict is not Verdict.PASS
-    if not_a_pass and all(verdict.verdict is RaceState.REMOVED for verdict in results.races.values()):
-        case = ET.SubElement(suite, "testcase", classname="airflow_stress.run", name="run", time="0.000")
-        ET.SubElement(case, "error", message=text.headline(results), type=str(results.verdict))
+    _harm(suite, results)
 
     tally = {
         "tests": len(suite.findall("testcase")),
@@ -43,6 +41,40 @@ def render(results: Results, facts: RunFacts) -> str:
     suite.set("timestamp", datetime.fromtimestamp(facts.started_at, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _run(suite: ET.Element, results: Results) -> None:
+    """An error for a run that failed or was cut short, with the reason, before the races that it leaves undecided."""
+    errors = text.errors_of(results)
+    ended_early = results.state in (RunState.FAILED, RunState.INTERRUPTED)
+    not_a_pass = results.verdict is not Verdict.PASS
+    all_removed = all(verdict.verdict is RaceState.REMOVED for verdict in results.races.values())
+    if not (ended_early or errors or (not_a_pass and all_removed) or not results.blocks):
+        return
+    case = ET.SubElement(suite, "testcase", classname="airflow_stress.run", name="run", time="0.000")
+    message = text.printable(errors[0].strip() if errors else text.headline(results))
+    error = ET.SubElement(case, "error", message=message.partition("\n")[0], type=str(results.state))
+    error.text = text.printable("\n".join(errors or results.notes) or message)
+
+
+def _harm(suite: ET.Element, results: Results) -> None:
+    """One case for what the arm under test costs, where it was measured."""
+    if not results.harm:
+        return
+    case = ET.SubElement(suite, "testcase", classname="airflow_stress.run", name="harm", time="0.000")
+    lines = {
+        measure.measure: f"{measure.measure}: {measure.verdict}, "
+        + ", ".join(f"{arm.name} {text.harm_value(measure, arm.name)}" for arm in results.arms)
+        + f", p {text.p_or_none(measure.p_value)}"
+        + (f": {measure.reason}" if measure.reason else "")
+        for measure in results.harm
+    }
+    worse = [measure.measure for measure in results.harm if measure.verdict == "worse"]
+    details = text.printable("\n".join(lines.values()))
+    if worse:
+        message = text.printable("; ".join(lines[measure] for measure in worse))
+        ET.SubElement(case, "failure", message=message, type="harm").text = details
+    ET.SubElement(case, "system-out").text = details
 
 
 def _case(suite: ET.Element, race: str, verdict: RaceVerdict) -> None:
@@ -74,10 +106,8 @@ def _properties(results: Results, facts: RunFacts) -> list[tuple[str, str]]:
         ("seed", str(results.seed)),
         ("state", str(results.state)),
         ("verdict", str(results.verdict)),
-        ("command", facts.command),
-        *(
-            (f"arm.{arm.name}", f"airflow {arm.airflow}, fixes {', '.join(arm.fixes) or 'none'}")
-            for arm in results.arms
-        ),
+        ("airflow_stress", text.instrument_line(facts)),
+        ("reproduce_with", facts.command),
+        *((f"arm.{arm.name}", text.arm_line(arm, facts.instrument.fixes)) for arm in results.arms),
         *(("blind", sentence) for sentence in results.blind),
     ]

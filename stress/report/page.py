@@ -18,7 +18,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from stress.judge.wording import opportunity_unit, p_clause
-from stress.report import text, timeline
+from stress.report import blind_spots, cycle, text, timeline
 from stress.results import (
     ArmCount,
     ArmSummary,
@@ -48,6 +48,18 @@ MAX_BLOCKS = 300
 MAX_SENTENCES = 100
 """Sentences on blind observers, and notes."""
 
+_GLYPHS = {
+    "removed": "✓",
+    "pass": "✓",
+    "better": "✓",
+    "remains": "✗",
+    "fail": "✗",
+    "worse": "✗",
+    "reduced": "↓",
+    "traded": "⇄",
+    "unknown": "?",
+    "~": "",
+}
 _LONG_CELL = 72  # characters from which a cell is set in a smaller monospaced face
 _STATEMENT = re.compile(r"\s*(?:SELECT|UPDATE|INSERT|DELETE|WITH|LOCK|MERGE)\b", re.IGNORECASE)
 _LOCKS = re.compile(
@@ -63,16 +75,18 @@ class CauseRow:
     """How often one cause made the race occur, on each arm of the run, in order."""
 
     cause: str
-    counts: tuple[int, ...]
+    counts: tuple[str, ...]
+    """`3 of 1,200`: the race's opportunities are the denominator, whatever the cause."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a witness's table."""
+    """One cell of a witness's table. `whole` is the whole statement where `html` is one without its column list."""
 
     html: Markup
     kind: str
     """`sql`, `long` or `plain`."""
+    whole: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -87,11 +101,12 @@ class ShownTable:
 
 @dataclass(frozen=True)
 class ShownWitness:
-    """The first incident of one cause on one arm."""
+    """The first incident of one cause on one arm. `cycle` is the drawing of a deadlock."""
 
     incident: Incident
     arm: int
     tables: tuple[ShownTable, ...]
+    cycle: cycle.Cycle | None = None
 
 
 @dataclass(frozen=True)
@@ -140,8 +155,11 @@ def render(results: Results, facts: RunFacts) -> str:
         blocks_left_out=max(0, len(results.blocks) - MAX_BLOCKS),
         blind=results.blind[:MAX_SENTENCES],
         blind_left_out=max(0, len(results.blind) - MAX_SENTENCES),
-        notes=results.notes[:MAX_SENTENCES],
-        glyphs={"removed": "✓", "pass": "✓", "remains": "✗", "fail": "✗", "reduced": "↓", "unknown": "?"},
+        errors=text.errors_of(results),
+        notes=[note for note in results.notes if note not in text.errors_of(results)][:MAX_SENTENCES],
+        blind_spots=blind_spots.of_run(facts.settings),
+        order=" ".join(block.arm for block in sorted(results.blocks, key=lambda block: block.index)[:MAX_BLOCKS]),
+        glyphs=_GLYPHS,
         css=_resource("page.css"),
     )
 
@@ -175,9 +193,7 @@ def _opportunity_change(verdict: RaceVerdict) -> str:
 
 
 def _causes(counts: Sequence[ArmCount | None]) -> tuple[CauseRow, ...]:
-    names = dict.fromkeys(cause for count in counts if count for cause in count.causes)
-    rows = [CauseRow(name, tuple(count.causes.get(name, 0) if count else 0 for count in counts)) for name in names]
-    return tuple(sorted(rows, key=lambda row: -sum(row.counts)))
+    return tuple(CauseRow(cause, numbers) for cause, numbers in text.cause_counts(counts))
 
 
 def _how_decided(verdict: RaceVerdict, races: int) -> str:
@@ -188,7 +204,7 @@ def _how_decided(verdict: RaceVerdict, races: int) -> str:
     spread = (
         ""
         if verdict.dispersion is None
-        else f" Variance of {verdict.control}'s block counts over that of independent incidents: {verdict.dispersion:.2f}."
+        else f" {verdict.control}'s block counts vary {verdict.dispersion:.2f} times as much as independent incidents."
     )
     return (
         f"Permutation of {blocks} whole blocks, one-sided: {p_clause(verdict.p_value)} for this race alone, "
@@ -206,8 +222,9 @@ def _witnesses(incidents: Sequence[Incident], arms: Sequence[ArmSummary]) -> tup
     shown: list[ShownWitness] = []
     room = MAX_WITNESS_CHARACTERS
     for (arm, _), incident in sorted(first.items(), key=lambda item: item[0][0]):
-        witness = ShownWitness(incident, arm, tuple(_table(table) for table in incident.witness.tables))
-        room -= sum(len(cell.html) for table in witness.tables for row in table.rows for cell in row)
+        tables = tuple(_table(table) for table in incident.witness.tables)
+        witness = ShownWitness(incident, arm, tables, cycle.of(incident.witness.tables))
+        room -= sum(len(cell.html) + len(cell.whole or "") for t in tables for row in t.rows for cell in row)
         if len(shown) == MAX_WITNESSES or (room < 0 and shown):
             break
         shown.append(witness)
@@ -228,7 +245,8 @@ def _cell(value: str) -> Cell:
     cut = len(value) - MAX_CELL
     shown = value if cut <= 0 else f"{value[:MAX_CELL]} … ({cut:,} more characters)"
     if _STATEMENT.match(shown):
-        return Cell(_highlighted(shown), "sql")
+        short = text.elided(shown)
+        return Cell(_highlighted(short), "sql", _highlighted(shown) if short != shown else None)
     return Cell(escape(shown), "long" if len(shown) > _LONG_CELL else "plain")
 
 
@@ -278,6 +296,9 @@ def _template() -> Template:
         autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "airflow": lambda arm: text.airflow_of(arm.airflow, arm.code),
+        "block_count": text.block_count,
+        "harm_value": text.harm_value,
         "count": text.count,
         "counted": text.counted,
         "out_of": text.out_of,

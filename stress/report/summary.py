@@ -1,11 +1,13 @@
 """`summary.md`: the verdict and its numbers for a pull request's comment or a CI job's page. Below 60 kB.
 
-What matters most comes first, since a long text is cut at its end: the verdict, its table, then the reasons.
+What matters most comes first, since a long text is cut at its end: the verdict, why a failed run failed, the tables,
+then the reasons.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from stress.judge.wording import opportunity_unit
 from stress.report import text
@@ -20,20 +22,79 @@ def render(results: Results, facts: RunFacts) -> str:
     """The text of `summary.md`."""
     parts = [
         f"# {str(results.verdict).capitalize()}: {_inline(text.headline(results))}",
-        _table(results),
-        *_blind(results),
-        "\n".join(f"- **{_inline(text.race_title(r))}** {_inline(v.reason)}" for r, v in results.races.items()),
-        *_witnesses(results),
+        *_errors(results),
+        *_judged(results),
         _about(results, facts),
     ]
     return _limited("\n\n".join(part for part in parts if part) + "\n")
 
 
+def _errors(results: Results) -> list[str]:
+    """Why the run failed, before anything else: a reader of a failed CI job looks for that and nothing else."""
+    errors = text.errors_of(results)
+    return ["## Why it failed", *(_fenced(error, "text") for error in errors)] if errors else []
+
+
+def _judged(results: Results) -> list[str]:
+    """What the blocks showed; without a block there is nothing that a verdict or a count could rest on."""
+    if not results.blocks:
+        return []
+    return [
+        _table(results),
+        *_harm(results),
+        *_blind(results),
+        "\n".join(f"- **{_inline(text.race_title(r))}** {_inline(v.reason)}" for r, v in results.races.items()),
+        *_notes(results),
+        *_witnesses(results),
+        *_blocks(results),
+    ]
+
+
 def _table(results: Results) -> str:
     arms = [arm.name for arm in results.arms]
     header = ["race", "verdict", *(f"{arm}: incidents" for arm in arms), "p (joint)", "rate ratio, upper 95 %"]
-    rows = [_row(race, verdict, arms) for race, verdict in results.races.items()]
-    lines = [header, ["---"] * 2 + ["---:"] * (len(header) - 2), *rows]
+    rows = []
+    for race, verdict in results.races.items():
+        rows.append(_row(race, verdict, arms))
+        for cause, counts in text.cause_counts([verdict.arms.get(arm) for arm in arms]):
+            rows.append([f"{text.race_title(race)}: {cause}", "", *counts, "", ""])
+    return _markdown_table(header, rows, text_columns=2)
+
+
+def _harm(results: Results) -> list[str]:
+    if not results.harm:
+        return []
+    arms = [arm.name for arm in results.arms]
+    rows = [
+        [m.measure, *(text.harm_value(m, arm) for arm in arms), m.verdict, text.p_or_none(m.p_value), m.reason]
+        for m in results.harm
+    ]
+    return ["## Harm", _markdown_table(["measure", *arms, "verdict", "p", "reason"], rows, text_columns=1)]
+
+
+def _blocks(results: Results) -> list[str]:
+    """The order of the blocks, with each race's counts in each."""
+    races = list(results.races)
+    header = ["block", "arm", *(text.race_title(race) for race in races), "blind"]
+    rows = [
+        [
+            str(block.index),
+            block.arm if block.complete else f"{block.arm} (cut short)",
+            *(text.block_count(block, race) for race in races),
+            "; ".join(block.blind) or text.NONE,
+        ]
+        for block in sorted(results.blocks, key=lambda block: block.index)
+    ]
+    return ["## Blocks, in the order in which they ran", _markdown_table(header, rows, text_columns=2)]
+
+
+def _notes(results: Results) -> list[str]:
+    notes = [note for note in results.notes if note not in text.errors_of(results)]
+    return ["**Notes:**\n" + "\n".join(f"- {_inline(note)}" for note in notes[:20])] if notes else []
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int) -> str:
+    lines = [header, ["---"] * text_columns + ["---:"] * (len(header) - text_columns), *rows]
     return "\n".join("| " + " | ".join(_inline(cell) for cell in line) + " |" for line in lines)
 
 
@@ -72,13 +133,12 @@ def _witnesses(results: Results) -> list[str]:
 
 def _about(results: Results, facts: RunFacts) -> str:
     arms = "; ".join(
-        f"{_inline(arm.name)}: Airflow {_inline(arm.airflow)}, fixes {_inline(', '.join(arm.fixes) or 'none')}"
-        for arm in results.arms
+        f"{_inline(arm.name)}: {_inline(text.arm_line(arm, facts.instrument.fixes))}" for arm in results.arms
     )
     return (
         f"Run {_inline(results.run_id)}, {_inline(text.ended(results, facts))}, "
         f"{text.counted(len(results.blocks), 'block')}, {_inline(facts.runtime)} runtime. {arms}.\n\n"
-        f"Again:\n\n{_fenced(facts.command)}"
+        f"Reproduce with ({_inline(text.instrument_line(facts))}):\n\n{_fenced(facts.command)}"
     )
 
 
@@ -88,11 +148,11 @@ def _inline(value: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", one_line)
 
 
-def _fenced(value: str) -> str:
+def _fenced(value: str, language: str = "sh") -> str:
     """A code block whose fence is longer than any run of backticks within."""
     inside = text.printable(value)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", inside)), default=0))
-    return f"{fence}sh\n{inside}\n{fence}"
+    return f"{fence}{language}\n{inside}\n{fence}"
 
 
 def _limited(markdown: str) -> str:

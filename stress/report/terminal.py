@@ -18,10 +18,12 @@ from stress.results import RaceState, Results, Verdict
 _ANSI = MappingProxyType(
     {
         str(RaceState.REMOVED): "32",
-        str(RaceState.TRADED): "31",
         str(RaceState.REDUCED): "31",
+        str(RaceState.TRADED): "31",
         str(RaceState.REMAINS): "31",
         str(RaceState.UNKNOWN): "33",
+        "worse": "31",
+        "better": "32",
         str(Verdict.PASS): "32",
         str(Verdict.FAIL): "31",
     }
@@ -30,33 +32,60 @@ _TEXT_COLUMNS = 2  # race and verdict; all that follow are numbers, aligned to t
 
 
 def render(results: Results, *, colour: bool = False) -> str:
-    """The table, the reason of each race that was not removed, what was not seen, and the verdict last."""
+    """Why the run failed, the tables, the reason of each race that was not removed, what was not seen, the verdict."""
+    errors = text.errors_of(results)
+    blocks = [f"failed: {text.printable(error)}" for error in errors]
+    blocks += [""] if errors else []
+    if results.blocks:
+        blocks += [*_races(results, colour), ""]
+        if results.harm:
+            blocks += [*_harm(results, colour), ""]
+    notes = [
+        f"{text.race_title(race)}: {verdict.reason}"
+        for race, verdict in results.races.items()
+        if verdict.verdict is not RaceState.REMOVED and results.blocks
+    ]
+    notes += [f"not seen: {sentence}" for sentence in results.blind]
+    notes += [f"note: {note}" for note in results.notes if note not in errors]
+    word = _painted(str(results.verdict).upper(), str(results.verdict), colour)
+    blocks += [*(text.printable(note) for note in notes), *([""] if notes else [])]
+    return "\n".join([*blocks, f"{word}: {text.printable(text.headline(results))}"]) + "\n"
+
+
+def _races(results: Results, colour: bool) -> list[str]:
+    """One row a race; below it one row a cause, where it has several."""
     arms = [arm.name for arm in results.arms]
     rows = [["race", "verdict", *arms, "p (joint)", "rate ratio"]]
+    states = [""]
     for race, verdict in results.races.items():
+        counts = [verdict.arms.get(arm) for arm in arms]
+        states.append(str(verdict.verdict))
         rows.append(
             [
                 text.race_title(race),
                 str(verdict.verdict),
-                *(text.out_of(verdict.arms.get(arm)) for arm in arms),
+                *map(text.out_of, counts),
                 text.p_or_none(verdict.p_adjusted),
                 text.bound(verdict.rate_ratio_upper95),
             ]
         )
-    states = ["", *(str(verdict.verdict) for verdict in results.races.values())]
-    lines = [_line(cells, _widths(rows), state, colour) for cells, state in zip(rows, states, strict=True)]
-    notes = [
-        f"{text.race_title(race)}: {verdict.reason}"
-        for race, verdict in results.races.items()
-        if verdict.verdict is not RaceState.REMOVED
+        causes = text.cause_counts(counts)
+        for cause, numbers in causes if len(causes) > 1 else ():
+            states.append("")
+            rows.append([f"  {cause}", "", *numbers, "", ""])
+    return [_line(cells, _widths(rows), state, colour) for cells, state in zip(rows, states, strict=True)]
+
+
+def _harm(results: Results, colour: bool) -> list[str]:
+    """One row a measure of what the arms cost."""
+    arms = [arm.name for arm in results.arms]
+    rows = [["harm", "verdict", *arms, "p"]]
+    rows += [
+        [m.measure, m.verdict, *(text.harm_value(m, arm) for arm in arms), text.p_or_none(m.p_value)]
+        for m in results.harm
     ]
-    notes += [f"worse: {harm.measure}: {harm.reason}" for harm in results.harm if harm.verdict == "worse"]
-    notes += [f"not seen: {sentence}" for sentence in results.blind]
-    notes += [f"error: {error}" for error in results.errors]
-    notes += [f"note: {note}" for note in results.notes]
-    word = _painted(str(results.verdict).upper(), str(results.verdict), colour)
-    blocks = [*lines, "", *(text.printable(note) for note in notes), *([""] if notes else [])]
-    return "\n".join([*blocks, f"{word}: {text.printable(text.headline(results))}"]) + "\n"
+    states = ["", *(measure.verdict for measure in results.harm)]
+    return [_line(cells, _widths(rows), state, colour) for cells, state in zip(rows, states, strict=True)]
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:

@@ -7,12 +7,23 @@ none.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 from stress.judge.wording import p_text
-from stress.results import ArmCount, RaceState, Results, RunFacts, RunState, Verdict
+from stress.results import (
+    ArmCode,
+    ArmCount,
+    ArmSummary,
+    BlockSummary,
+    HarmMeasure,
+    RaceState,
+    Results,
+    RunFacts,
+    RunState,
+    Verdict,
+)
 
 NONE = "–"
 
@@ -43,13 +54,11 @@ _ABOUT = MappingProxyType(
             "A trigger's event was written over what had become of its task meanwhile: a mark, a timeout or a clearing."
         ),
         "lost_clear": (
-            "Whoever cleared a task was told that it worked, and it never runs, or a second time beside the first: "
-            "clearing decided by a state that was no longer there."
+            "A clear was answered as done, and the task never runs, or runs twice at once: the clear was decided by a "
+            "state that was out of date."
         ),
-        "lost_mark": (
-            "A scheduler overwrote a task's mark, which whoever made it was told is stored, or deadlocked with it."
-        ),
-        "orphaned_runner": "A triggerer's runner waits for ever for its supervisor, which is gone.",
+        "lost_mark": ("A scheduler overwrote a task's mark after it was answered as stored, or deadlocked with it."),
+        "orphaned_runner": "A triggerer's runner waits forever for its supervisor, which is gone.",
     }
 )
 
@@ -127,6 +136,13 @@ def seconds(duration_s: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def clock(at_s: int) -> str:
+    """`0:00`, `1:30`, `1:00:00`."""
+    minutes, second = divmod(at_s, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
 def megabytes(size_bytes: int) -> str:
     """`870 MB`, `1.42 GB`; a MB is 10**6 bytes."""
     return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
@@ -140,6 +156,14 @@ def change(new: float, old: float) -> str:
 def moment(unix_s: float | None) -> str:
     """`2026-05-04 10:20:33 UTC`."""
     return NONE if unix_s is None else datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def airflow_of(release: str, code: ArmCode | None) -> str:
+    """What ran: `3.2.1`, or `3.4.0 (checkout airflow at 1a2b3c4d5e6f) on the packages of 3.3.2`."""
+    if code is None:
+        return release
+    at = f" at {code.revision}" if code.revision else ""
+    return f"{code.version} ({code.kind} {code.name}{at}) on the packages of {release}"
 
 
 def race_title(race: str) -> str:
@@ -167,12 +191,30 @@ def sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
+def errors_of(results: Results) -> tuple[str, ...]:
+    """Why a run failed; a run that did not fail has no errors."""
+    if results.errors or results.state is not RunState.FAILED:
+        return results.errors
+    return results.notes[:1]
+
+
+def cut_short(results: Results) -> str:
+    """A sentence on a run that did not reach its end, with the first line of the reason; empty for any other."""
+    if results.state is RunState.INTERRUPTED:
+        return "The run was interrupted. "
+    if results.state is not RunState.FAILED:
+        return ""
+    first = next(iter(errors_of(results)), "").strip().partition("\n")[0].rstrip(":.; ")
+    return f"The run failed: {first}. " if first else "The run failed. "
+
+
 def headline(results: Results) -> str:
     """The run's verdict in one sentence."""
     by_state = {state: [race_title(r) for r, v in results.races.items() if v.verdict is state] for state in RaceState}
     first = next(iter(results.races.values()), None)
-    if first is None:
-        return "No race was judged."
+    cut = cut_short(results)
+    if first is None or not results.blocks:
+        return f"{cut}No race was judged."
     if results.verdict is Verdict.PASS:
         races = "All " + counted(len(results.races), "race") + " were" if len(results.races) > 1 else "The race was"
         gone = "are" if len(results.races) > 1 else "is"
@@ -189,14 +231,59 @@ def headline(results: Results) -> str:
             parts.append(f"{listed(reduced)} {'is' if len(reduced) == 1 else 'are'} reduced, not removed")
         return sentence("; ".join(parts))
     unknown = by_state[RaceState.UNKNOWN]
-    cut = {
-        RunState.INTERRUPTED: "The run was interrupted. ",
-        RunState.FAILED: "The run failed. ",
-    }.get(results.state, "")
     if not unknown:
-        return f"{cut}It counts as unknown, though every race was decided."
+        if not cut:
+            return "Every race was decided, but the result is unknown."
+        return f"{cut}Every race was decided, but the run was cut short, so the result is unknown."
     rest = f" Removed: {listed(by_state[RaceState.REMOVED])}." if by_state[RaceState.REMOVED] else ""
     return f"{cut}Undecided: {listed(unknown)}.{rest}"
+
+
+def arm_line(arm: ArmSummary, digests: Mapping[str, str]) -> str:
+    """`Airflow 3.2.1, fixes callback_claim (1a2b3c4d5e6f)`: the code of an arm, whole."""
+    fixes = ", ".join(f"{fix} ({digests[fix]})" if fix in digests else fix for fix in arm.fixes) or "none"
+    return f"Airflow {airflow_of(arm.airflow, arm.code)}, fixes {fixes}"
+
+
+def instrument_line(facts: RunFacts) -> str:
+    """`airflow-stress 0.1.0 at 1a2b3c4d5e6f`."""
+    return f"airflow-stress {facts.instrument.version} at commit {facts.instrument.commit}"
+
+
+def harm_value(measure: HarmMeasure, arm: str) -> str:
+    """`12.3 tasks/s`; a dash where nothing was measured."""
+    value = measure.values.get(arm)
+    if value is None:
+        return NONE
+    return f"{significant(value)} {measure.unit}".rstrip()
+
+
+def block_count(block: BlockSummary, race: str) -> str:
+    """One block's `incidents of opportunities` of a race; a dash where it did not count."""
+    count = block.counts.get(race)
+    return NONE if count is None else f"{count[0]:,} of {count[1]:,}"
+
+
+def elided(statement: str) -> str:
+    """A statement without what hides its meaning: the list of selected columns and an inserted row's values."""
+    one_line = " ".join(statement.split())
+    one_line = re.sub(r"^SELECT (?:DISTINCT )?.*? FROM ", "SELECT ... FROM ", one_line)
+    return re.sub(r"^(INSERT INTO \S+) .*?(?= RETURNING |$)", r"\1 ...", one_line)
+
+
+def cause_counts(counts: Sequence[ArmCount | None]) -> list[tuple[str, tuple[str, ...]]]:
+    """Each cause with its count and the denominator on each arm, the most frequent first."""
+    totals: dict[str, int] = {}
+    for count in counts:
+        for cause, number in (count.causes if count else {}).items():
+            totals[cause] = totals.get(cause, 0) + number
+    return [
+        (
+            cause,
+            tuple(f"{count.causes.get(cause, 0):,} of {count.opportunities:,}" if count else NONE for count in counts),
+        )
+        for cause in sorted(totals, key=lambda name: (-totals[name], name))
+    ]
 
 
 def ended(results: Results, facts: RunFacts) -> str:

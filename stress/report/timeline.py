@@ -136,7 +136,7 @@ def draw(blocks: Sequence[BlockSummary], incidents: Sequence[Incident], arms: Se
         lanes=tuple(Mark(bottom + _LANE * number, arm.name) for number, arm in enumerate(arms)),
         ticks=tuple(tick for number, entries in enumerate(per_arm) for tick in _ticks(number, entries)),
         x_marks=tuple(
-            Mark(round(_LEFT + i * x_step * scale, 1), _clock(i * x_step)) for i in range(int(total_s / x_step) + 1)
+            Mark(round(_LEFT + i * x_step * scale, 1), text.clock(i * x_step)) for i in range(int(total_s / x_step) + 1)
         ),
         y_marks=tuple(Mark(y_of(n), text.count(n)) for n in range(0, y_top + 1, y_step)),
         description=_describe(blocks, total_s, per_arm, arms),
@@ -225,13 +225,6 @@ def _nice_time(total_s: float) -> int:
         if total_s / step <= 10:
             return step
     return 86_400 * math.ceil(total_s / 864_000)
-
-
-def _clock(at_s: int) -> str:
-    """`0:00`, `1:30`, `1:00:00`."""
-    minutes, second = divmod(at_s, 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def _describe(

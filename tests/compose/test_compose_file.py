@@ -14,7 +14,8 @@ from stress.cluster.compose.service import COMPONENTS
 from stress.layout import ROOT
 
 NAME = "some-project"
-JOBS = {"secrets", "migrate"}
+BUILT = "airflow-stress/stress:local"
+JOBS = {"secrets", "database", "migrate"}
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +46,41 @@ def test_ports_are_published_on_the_loopback_only(file: dict[str, Any]) -> None:
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}
 
 
+def test_one_service_builds_the_projects_image_and_the_others_wait_for_it(file: dict[str, Any]) -> None:
+    """Several builds of one tag at once make an engine's image store fail where the tag is new."""
+    users = {name for name, service in file["services"].items() if service["image"] == BUILT}
+    assert {name for name in users if "build" in file["services"][name]} == {"secrets"}
+    for name in users - {"secrets"}:
+        assert file["services"][name]["pull_policy"] == "never"
+        assert waits_for(file, name, "secrets"), name
+
+
+def waits_for(file: dict[str, Any], name: str, other: str) -> bool:
+    needs = file["services"][name].get("depends_on") or {}
+    return other in needs or any(waits_for(file, need, other) for need in needs)
+
+
+def test_each_release_has_a_database_of_its_own(file: dict[str, Any]) -> None:
+    services = file["services"]
+    (name,) = services["database"]["command"]
+    release = services["migrate"]["image"].rpartition(":")[2]
+    assert name == f"airflow_{release}"
+    for service in (*COMPONENTS, "migrate"):
+        assert services[service]["environment"]["AIRFLOW_STRESS_DATABASE"] == name
+    assert services["migrate"]["depends_on"]["database"]["condition"] == "service_completed_successfully"
+
+
+def test_pages_are_published_on_the_first_free_port_of_a_range(file: dict[str, Any]) -> None:
+    """So that a second project runs beside the first."""
+    for name in ("prometheus", "grafana", "locust"):
+        (port,) = file["services"][name]["ports"]
+        first, _, last = port["published"].partition("-")
+        assert int(last) - int(first) == 9
+
+
 def test_images_have_pinned_tags(file: dict[str, Any]) -> None:
     for name, service in file["services"].items():
-        if "build" not in service:
+        if service["image"] != BUILT:
             assert re.fullmatch(r"[a-z/]+:v?\d+(\.\d+)+", service["image"]), name
 
 
@@ -77,7 +110,7 @@ def test_what_serves_has_a_health_check_and_comes_back_and_what_depends_waits_fo
     for name in (*COMPONENTS, "postgres"):
         assert services[name]["healthcheck"]["test"], name
         assert services[name]["restart"] == "unless-stopped", name
-    for name in JOBS - {"secrets"}:
+    for name in JOBS - {"secrets", "database"}:
         assert services[name]["restart"] == "no"
     for name in COMPONENTS:
         assert services["stress"]["depends_on"][name]["condition"] == "service_healthy"

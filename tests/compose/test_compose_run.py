@@ -93,6 +93,19 @@ def test_the_manifest_says_on_what_it_ran(run: Done) -> None:
     assert manifest["settings"]["PostgreSQL"][0].isdigit()
 
 
+def test_nothing_runs_afterwards(run: Done) -> None:
+    """Compose stops what its command line names; the harness ends the rest, PostgreSQL included."""
+    assert [container.name for container in run.project.containers() if container.status == "running"] == []
+
+
+def test_the_manifest_has_the_settings_that_differ(run: Done) -> None:
+    manifest = json.loads((run.directory / "manifest.json").read_text())
+    found = {(row["system"], row["name"]): (row["value"], row["default"]) for row in manifest["differences"]}
+    assert found["PostgreSQL", "deadlock_timeout"] == ("100 ms", "1000 ms")
+    assert found["Airflow 3.2.1", "core.parallelism"] == ("64", "32")
+    assert found["Airflow 3.2.1", "core.fernet_key"][0] == "(secret)"
+
+
 def test_the_blocks_containers_are_gone_and_others_are_left_alone(run: Done) -> None:
     """Compose's own stand in their places again, not started."""
     for container in run.project.containers():
@@ -101,7 +114,7 @@ def test_the_blocks_containers_are_gone_and_others_are_left_alone(run: Done) -> 
             assert container.status == "created", container.name
     assert {container.labels[SERVICE_LABEL] for container in run.project.containers()} == {
         *COMPONENTS,
-        *("stress", "prometheus", "postgres", "secrets", "migrate"),
+        *("stress", "prometheus", "postgres", "secrets", "database", "migrate"),
     }
     run.decoy.reload()
     assert run.decoy.status == "created"

@@ -62,9 +62,9 @@ def killed(tmp_path: Path) -> Path:
     [
         [],
         ["fly"],
-        ["run", "--no-such-option"],
-        ["run", "--budget"],
-        ["run", "surplus"],
+        ["list", "--no-such-option"],
+        ["explore", "all", "--budget"],
+        ["analyze", "a", "surplus"],
         ["analyze"],
         ["compare", "a"],
         ["list"],
@@ -80,8 +80,8 @@ def test_words_that_are_no_command_are_bad_arguments(words: list[str], capsys: p
 
 def test_the_help_that_is_pointed_to_is_the_command_s(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["run", "--budget"])
-    assert capsys.readouterr().err == "stress: argument --budget: expected one argument\nTry 'stress run --help'.\n"
+        main(["explore", "all", "--budget"])
+    assert capsys.readouterr().err == "stress: --budget: its value is missing\nTry 'stress explore --help'.\n"
 
 
 def test_bad_options_of_a_run_are_told_all_at_once(
@@ -96,6 +96,38 @@ def test_bad_options_of_a_run_are_told_all_at_once(
     ]
     assert told.out == ""
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--scenario", "nosuch", "--budget", "-1m"], ["--scenario 'nosuch'", "--budget '-1m'"]),
+        (["--budget", "--seed", "x"], ["--budget: its value is missing", "--seed 'x'"]),
+        (["--bogus", "surplus", "--budget=-1m"], ["no option or argument --bogus, surplus", "--budget '-1m'"]),
+        (["--budge", "3m", "--seed", "-1"], ["no option or argument --budge, 3m", "--seed '-1'"]),
+    ],
+)
+def test_mistakes_that_argparse_would_stop_at_hide_no_others(
+    words: list[str], told: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plan, "machine_faults", lambda _port: [])
+    assert main(["run", *words]) == 64
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(told)
+    for line, part in zip(lines, told, strict=True):
+        assert part in line
+
+
+def test_colour_is_off_in_a_pipe_and_forced_where_it_is_wanted(
+    removed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    main(["analyze", str(removed)])
+    assert "\x1b[3" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    main(["analyze", str(removed)])
+    assert "\x1b[" not in capsys.readouterr().out
 
 
 def test_a_fault_of_the_machine_is_not_a_bad_argument(

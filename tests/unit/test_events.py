@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -27,7 +28,7 @@ def value_of(hint: Any) -> Any:
         return [value_of(get_args(hint)[0]), value_of(get_args(hint)[0])]
     if get_origin(hint) is dict:
         return {"a": value_of(get_args(hint)[1])}
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+    if isinstance(hint, type) and (issubclass(hint, msgspec.Struct) or dataclasses.is_dataclass(hint)):
         return example(hint)
     return {bool: True, int: 17, float: 2.5, str: 'ä "quoted"\n text'}[hint]
 

@@ -34,7 +34,8 @@ def one(measure: Measure, stock: list[float], fixed: list[float]) -> HarmMeasure
 
 def test_half_the_throughput_is_worse_with_its_p() -> None:
     found = one(SPEED, [10, 11, 10, 9, 10], [5, 6, 5, 5])
-    assert (found.verdict, found.p_value) == ("worse", pytest.approx(1 / 126))
+    assert found.verdict == "worse"
+    assert found.p_value == pytest.approx(1 / 126)
     assert "10 -> 5.25 1/s (-47.5%)" in found.reason
 
 

@@ -28,7 +28,7 @@ def same(blocks: int, races: int = 1) -> list[list[int]]:
 def test_five_dirty_control_blocks_and_four_clean_ones_have_one_deal_in_126() -> None:
     [p] = joint_p(column(5, 0, 4, 0, 6, 0, 5, 0, 1), same(9), TEST)
     assert p is not None
-    assert (p.raw, p.adjusted) == (pytest.approx(1 / 126), pytest.approx(1 / 126))
+    assert [p.raw, p.adjusted] == pytest.approx([1 / 126, 1 / 126])
 
 
 def test_deals_with_a_clean_arm_under_test_tie_whatever_the_opportunities() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -13,9 +14,12 @@ import msgspec
 import pytest
 from histories import manifest_of
 
-from stress import manifest
+from stress import __version__, instrument, manifest
+from stress.cli import main
 from stress.layout import ROOT
+from stress.plan import Options, Plan, check
 from stress.results import RunState
+from stress.run import Run
 
 GOING_ON = (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING)
 OVER = (RunState.DONE, RunState.INTERRUPTED, RunState.FAILED)
@@ -111,18 +115,74 @@ def test_a_further_state_keeps_the_end_and_the_error() -> None:
     assert (later.ended_at, later.error) == (failed.ended_at, "no memory")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "command"),
-    [
-        (["run"], "stress run --seed 7"),
-        (["run", "--seed", "5"], "stress run --seed 5"),
-        (["run", "--seed=5"], "stress run --seed=5"),
-        (["run", "--arm", "a=config:core.x=b c"], "stress run --arm 'a=config:core.x=b c' --seed 7"),
-    ],
-)
-def test_the_command_runs_it_again(arguments: list[str], command: str) -> None:
-    assert manifest.command_line(arguments, 7) == command
-    assert shlex.split(command)[1 : len(arguments) + 1] == arguments
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+    """A plan of nothing but defaults, and a seed."""
+    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
+    return check(Options(seed="7", out=str(tmp_path / "run")))
+
+
+def test_the_command_has_every_default_written_out(plan: Plan) -> None:
+    words = shlex.split(manifest.command_line(["run"], plan))
+    assert words[:2] == ["stress", "run"]
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    ours = "+".join(plan.arms[1].fixes)
+    arms = [value for option, value in zip(words[2::2], words[3::2], strict=True) if option == "--arm"]
+    assert arms == ["stock=airflow:3.2.1,fixes:none", f"fixed=airflow:3.2.1,fixes:{ours}"]
+    assert {
+        option: given[option] for option in ("--airflow", "--budget", "--load", "--workers", "--runtime", "--seed")
+    } == {
+        "--airflow": "3.2.1",
+        "--budget": f"{plan.budget_s:g}s",
+        "--load": f"{plan.load.seconds:g}s",
+        "--workers": "hollow",
+        "--runtime": "local",
+        "--seed": "7",
+    }
+
+
+def test_the_command_makes_the_same_plan_again(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parsed by the real command line, without the defaults of the day."""
+    seen: list[Plan] = []
+
+    def execute(asked: Run) -> int:
+        seen.append(asked._plan)
+        return 0
+
+    monkeypatch.setattr(Run, "execute", execute)
+    assert main(shlex.split(manifest.command_line(["run", "--no-tui"], plan))[1:]) == 0
+    again = seen[0]
+    same = ("seed", "arms", "scenarios", "runtime", "budget_s", "workers", "load", "races", "faults")
+    assert {name: getattr(again, name) for name in same} == {name: getattr(plan, name) for name in same}
+
+
+@pytest.mark.parametrize("typed", [["--seed=5", "--budget", "2m"], ["--arm", "a=config:core.x=b c"]])
+def test_what_was_typed_is_kept_and_not_said_twice(typed: list[str], plan: Plan) -> None:
+    words = shlex.split(manifest.command_line(["run", *typed], plan))
+    assert words[2 : 2 + len(typed)] == typed
+    option = typed[0].partition("=")[0]
+    assert sum(word.partition("=")[0] == option for word in words) == 1
+
+
+def test_the_directory_is_left_out_since_a_run_is_never_written_over_another(plan: Plan) -> None:
+    command = manifest.command_line(["run", "--out", "somewhere", "--out=elsewhere", "--no-tui"], plan)
+    assert command.startswith("stress run --no-tui --scenario ")
+    assert "where" not in command
+
+
+def test_a_run_is_tied_to_the_code_that_made_it(plan: Plan) -> None:
+    made = manifest.instrument_of(plan)
+    assert (made.version, made.commit) == (__version__, instrument.commit())
+    assert set(made.fixes) == set(plan.arms[1].fixes)
+    assert all(re.fullmatch("[0-9a-f]{12}", digest) for digest in made.fixes.values())
+
+
+def test_a_manifest_of_before_is_still_read(tmp_path: Path) -> None:
+    manifest.save(manifest_of(), tmp_path)
+    old = json.loads((tmp_path / "manifest.json").read_text())
+    del old["instrument"], old["differences"]
+    (tmp_path / "manifest.json").write_text(json.dumps(old))
+    assert manifest.load(tmp_path).instrument.commit == "unknown"
 
 
 def test_the_host_s_facts_do_not_name_it() -> None:
@@ -134,9 +194,3 @@ def test_the_host_s_facts_do_not_name_it() -> None:
 def test_the_facts_of_the_reports_are_the_manifest_s() -> None:
     facts = manifest_of().facts()
     assert (facts.run_id, facts.command, facts.host) == ("20270115-080000-abcdef", "stress run --seed 7", {"cpus": "2"})
-
-
-def test_the_command_says_the_runtime_where_it_is_not_everybodys_default() -> None:
-    assert manifest.command_line(["run"], 7) == "stress run --seed 7"
-    assert manifest.command_line(["run"], 7, "compose") == "stress run --runtime compose --seed 7"
-    assert manifest.command_line(["run", "--runtime=compose"], 7, "compose") == "stress run --runtime=compose --seed 7"

@@ -71,11 +71,11 @@ OF_THREE: dict[str, Any] = OF_TWO | {
 class Answer:
     """What a statement returned; `description` is None where there are no rows."""
 
-    def __init__(self, rows: list[tuple[int, str]] | None) -> None:
+    def __init__(self, rows: list[tuple[Any, ...]] | None) -> None:
         self.rows = rows
         self.description = rows
 
-    def fetchall(self) -> list[tuple[int, str]]:
+    def fetchall(self) -> list[tuple[Any, ...]]:
         assert self.rows is not None
         return self.rows
 
@@ -86,6 +86,7 @@ class Server:
     def __init__(self, log: Path) -> None:
         self.log = log
         self.sessions = {23994: "api-server", 23622: "scheduler-1", 23995: "api-server", 23990: "api-server"}
+        self.relations = {16841: "dag_run"}
         self.writes = True
         self.answers = True
         self.log.touch()
@@ -104,6 +105,9 @@ class Server:
             raise psycopg.OperationalError("the connection is closed")
         if statement.startswith(b"SELECT pid"):
             return Answer(list(self.sessions.items()))
+        if statement.startswith(b"SELECT relname"):
+            number = int(statement.rpartition(b" ")[2])
+            return Answer([(self.relations[number],)] if number in self.relations else [])
         if self.writes:
             self.write({"dbname": "block_0", "pid": 1, "message": statement.decode().split("'")[1]})
         return Answer(None)
@@ -195,6 +199,13 @@ def test_a_deadlock_of_three_is_told_with_all_sides(observer: PostgresLog, serve
         (23995, "api-server", STATE_UPDATE),
         (23990, "api-server", STATE_UPDATE),
     ]
+    assert event.sides[1].waits_for == "AccessExclusiveLock on tuple (5,9) of relation dag_run"
+
+
+def test_a_relation_that_is_gone_keeps_its_number(observer: PostgresLog, server: Server) -> None:
+    server.relations.clear()
+    server.write(OF_THREE)
+    (event,) = deadlocks(observer)
     assert event.sides[1].waits_for == "AccessExclusiveLock on tuple (5,9) of relation 16841 of database 16384"
 
 

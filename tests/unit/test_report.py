@@ -321,8 +321,10 @@ def test_summary_says_right_after_the_table_what_was_not_seen() -> None:
 
 def test_summary_keeps_cells_whole_and_html_harmless() -> None:
     markdown = summary.render(hostile(), FACTS)
-    table = [line for line in markdown.splitlines() if line.startswith("| ")]
-    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+    tables = [part.splitlines() for part in markdown.split("\n\n") if part.startswith("| ")]
+    assert len(tables) == 2
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
     assert "<script" not in markdown.replace("\\<", "")
 
 
@@ -344,14 +346,21 @@ def test_summary_stays_below_sixty_kilobytes() -> None:
 
 def test_terminal_shows_every_race_in_a_line_and_the_verdict_last() -> None:
     lines = terminal.render(example()).splitlines()
-    assert lines[0].split() == ["race", "verdict", "stock", "fixed", "p", "(Holm)", "rate", "ratio"]
+    assert lines[0].split() == ["race", "verdict", "stock", "fixed", "p", "(corrected)", "rate", "ratio"]
     assert re.fullmatch(r"deadlock +removed +33 of 5,2\d\d +0 of 5,\d{3} +<0\.000001 +< 0\.09\d", lines[1])
     assert lines[-1] == "PASS: All 3 races were seen on stock, and are gone on fixed."
 
 
 def test_terminal_columns_line_up() -> None:
     table = terminal.render(REMAINS).split("\n\n")[0].splitlines()
-    assert len({len(line) for line in table}) == 1
+    ends = {line.index("of 5,") for line in table[1:] if line.startswith("deadlock")}
+    assert len(ends) == 1
+    assert len({len(line) for line in table if not line.startswith("  ")}) == 1
+
+
+def test_terminal_has_a_row_for_each_of_several_causes() -> None:
+    rows = [line.split() for line in terminal.render(example()).splitlines() if line.startswith("  ")]
+    assert [row[:3] for row in rows] == [["two", "schedulers", "47"], ["two", "triggerers", "45"]]
 
 
 def test_terminal_gives_the_reason_of_what_is_undecided() -> None:
@@ -585,7 +594,10 @@ def test_how_things_are_written(found: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("results", "expected"),
     [
-        (example(state=RunState.INTERRUPTED), "The run was interrupted. It counts as unknown"),
+        (
+            example(state=RunState.INTERRUPTED),
+            "The run was interrupted. Every race was decided, but the run was cut short, so the result is unknown.",
+        ),
         (with_counts(deadlock={"stock": (40, 40, 40), "fixed": (3, 3, 3)}), "Deadlock is reduced, not removed."),
         (example({"deadlock": COUNTS["deadlock"]}), "The race was seen on stock, and is gone on fixed."),
     ],

@@ -128,7 +128,7 @@ def test_a_directory_that_can_t_be_made_is_exit_code_3(
 
 def test_the_manifest_has_the_command_that_runs_it_again(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     execute(plan, fails, monkeypatch)
-    assert manifest.load(plan.directory).command == "stress run --seed 7"
+    assert manifest.load(plan.directory).command == manifest.command_line(["run"], plan)
 
 
 def test_a_port_of_the_metrics_that_can_t_be_opened_is_the_machine_s_fault(

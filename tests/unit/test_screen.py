@@ -75,7 +75,7 @@ def test_counts_are_told_with_their_denominator(found: list[BlockCheck], capsys:
     screen = PlainScreen()
     screen.block(0, "stock")
     screen.checked(found, final=True)
-    assert lines(capsys) == ["block 0 (stock): in all: deadlock 1 of 40 state updates"]
+    assert lines(capsys) == ["block 0 (stock): total: deadlock 1 of 40 state updates"]
 
 
 def test_counts_of_a_block_that_runs_are_not_told_all_the_time(
@@ -100,7 +100,20 @@ def test_the_end_of_a_block_is_always_told(
 
 def test_what_is_decided_is_told(found: list[BlockCheck], capsys: pytest.CaptureFixture[str]) -> None:
     PlainScreen().verdicts(judge_all(found, ("deadlock",), ("stock", "fixed")))
-    assert lines(capsys) == ["so far: deadlock unknown"]
+    (line,) = lines(capsys)
+    assert line.startswith("so far: deadlock undecided (1 of 40 on stock, 0 of 0 on fixed")
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "shown"), [(0, "0:00"), (45, "0:45"), (59.7, "0:59"), (100, "1:40"), (3725, "1:02:05")]
+)
+def test_the_live_clock_cuts_seconds_and_rounds_no_minute_up(
+    plan: Plan, clock: list[float], elapsed_s: float, shown: str
+) -> None:
+    screen = LiveScreen()
+    screen._plan = plan
+    clock[0] += elapsed_s
+    assert rendered(screen).split()[0] == shown
 
 
 def test_a_warning_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +142,30 @@ def test_the_live_view_is_for_terminals_where_it_is_wanted(
     monkeypatch: pytest.MonkeyPatch, terminal: bool, tui: bool, kind: type
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     assert type(choose(tui=tui)) is kind
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(choose(tui=True)) is PlainScreen
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_the_live_view_is_coloured_unless_colour_is_unwanted(
+    monkeypatch: pytest.MonkeyPatch, plan: Plan, variables: dict[str, str], coloured: bool
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    screen = LiveScreen()
+    screen._plan = plan
+    screen.warn("receipts is blind")
+    with screen._console.capture() as capture:
+        screen._console.print(screen._render())
+    assert ("\x1b[33m" in capture.get()) is coloured
 
 
 def rendered(screen: LiveScreen) -> str:
@@ -162,7 +198,7 @@ def test_the_live_view_has_what_is_decided_and_the_last_warnings(plan: Plan, fou
     for number in range(9):
         screen.warn(f"warning {number}")
     shown = rendered(screen)
-    assert "unknown" in shown
+    assert "undecided" in shown
     assert [number for number in range(9) if f"warning {number}" in shown] == [5, 6, 7, 8]
 
 

@@ -23,6 +23,7 @@ from docker.models.containers import Container
 from stress.cluster.compose.delayer import READY
 from stress.cluster.compose.engine import (
     COMPOSE_PROJECT_LABEL,
+    HARNESS,
     PROJECT_LABEL,
     RUN_LABEL,
     SERVICE_LABEL,
@@ -76,6 +77,22 @@ class Network:
             SERVICE_LABEL: "",
         }
         self._image = image
+
+    def name_harness(self, own: Container) -> None:
+        """Let Prometheus find the harness as `stress`, which `docker compose run` alone does not do (`--use-aliases`).
+
+        An alias is given when a container is connected, so that it is connected anew. Raises EngineError.
+        """
+        for endpoint in own.attrs["NetworkSettings"]["Networks"].values():
+            aliases = endpoint.get("Aliases") or []
+            if HARNESS in aliases:
+                continue
+            try:
+                network = self._client.networks.get(endpoint["NetworkID"])
+                network.disconnect(own)
+                network.connect(own, aliases=[*aliases, HARNESS])
+            except APIError as error:
+                raise explain(error, "naming the harness for Prometheus") from error
 
     def lose(self, container: Container, address: str) -> None:
         """Lose all between the container and an address. Raises EngineError."""

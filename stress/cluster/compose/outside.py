@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from stress import instrument
 from stress.arms.spec import Arm
 from stress.cluster.compose.engine import (
     EngineError,
@@ -47,7 +48,7 @@ def faults(arms: Sequence[Arm], release: str) -> list[str]:
 
 def environment(release: str, runs: Path | None = None) -> dict[str, str]:
     """What docker-compose.yml is told by variables."""
-    found = {**os.environ, "AIRFLOW_VERSION": release}
+    found = {**os.environ, "AIRFLOW_VERSION": release, instrument.COMMIT_VARIABLE: instrument.commit()}
     if runs is not None:
         found["AIRFLOW_STRESS_RUNS"] = str(runs)
     return found

@@ -13,18 +13,21 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import docker
 import requests
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from stress.arms.releases import DEFAULT_RELEASE
 from stress.arms.spec import Arm
+from stress.cluster import differences
+from stress.cluster.airflow import component_variables
 from stress.cluster.base import ClusterSecrets, ClusterSettings, Progress, Runtime, silent
 from stress.cluster.compose import secrets
-from stress.cluster.compose.cluster import ComposeCluster
+from stress.cluster.compose.cluster import SHARED, ComposeCluster
 from stress.cluster.compose.engine import (
     HARNESS,
     PROJECT_LABEL,
@@ -39,14 +42,18 @@ from stress.cluster.compose.engine import (
     remove,
 )
 from stress.cluster.compose.network import Network
-from stress.cluster.compose.service import COMPONENTS, MIGRATE, POSTGRES, Service
+from stress.cluster.compose.service import API_SERVER, COMPONENTS, MIGRATE, POSTGRES, Service
 from stress.cluster.errors import ClusterError, ComponentFailed
 from stress.cluster.guard import RunGuard
 from stress.cluster.processes import Label
 from stress.cluster.server import DatabaseServer
+from stress.results import SettingDifference
 
 _MIGRATE_TIMEOUT_S = 180
+_DEFAULTS_TIMEOUT_S = 60
 _POSTGRES_PORT = 5432
+_POSTGRES_STOP_S = 10
+_PAGES: Mapping[str, int] = {"grafana": 3000, "prometheus": 9090}
 
 
 def airflow_image(pattern: str, release: str, default_release: str) -> str:
@@ -151,6 +158,9 @@ class ComposeRuntime(Runtime):
         self._postgres = containers_of(self._client, self.project, POSTGRES)[0]
         self._server = DatabaseServer(secrets.HOST, _POSTGRES_PORT, secrets.USER, password)
         self._network = Network(self._client, self.project, self.run_id, own.attrs["Image"])
+        self._network.name_harness(own)
+        for address in self._addresses():
+            progress(address)
         progress("ending the stock cluster that compose started")
         self.remove_components()
         self.restore_components()
@@ -173,6 +183,38 @@ class ComposeRuntime(Runtime):
             "images": ", ".join(described),
         }
 
+    def differences(self, arms: Sequence[Arm], settings: ClusterSettings) -> Sequence[SettingDifference]:
+        """What PostgreSQL and the components are told that is not their default."""
+        told = self.service(API_SERVER).environment
+        configured = [
+            differences.Configured(
+                arm, {**told, **component_variables(settings, arm, API_SERVER, f"http://{API_SERVER}:8080", SHARED, {})}
+            )
+            for arm in arms
+        ]
+        return [*differences.postgresql(self.server), *differences.airflow(configured, self._defaults_of)]
+
+    def _defaults_of(self, arm: Arm) -> str:
+        """What the script prints in a container of the arm's image. Raises ValueError if it fails."""
+        pattern = self.service(MIGRATE)
+        image = self.image(arm)
+        container = replace(
+            pattern,
+            config={**pattern.config, "Entrypoint": ["python", str(differences.DEFAULTS_SCRIPT)], "Cmd": []},
+        ).create(self.client, self.run_id, image, {}, name=f"{pattern.container_name}-defaults")
+        try:
+            container.start()
+            code = container.wait(timeout=_DEFAULTS_TIMEOUT_S)["StatusCode"]
+            printed = container.logs(stdout=True, stderr=False).decode()
+            said = container.logs(stdout=False, stderr=True).decode("utf-8", "replace").strip()
+        except (APIError, requests.RequestException) as error:
+            raise ValueError(f"the defaults of {image} could not be read: {error}") from error
+        finally:
+            remove(container)
+        if code != 0:
+            raise ValueError(said.rpartition("\n")[2] or f"exit code {code}")
+        return printed
+
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> ComposeCluster:
         """A cluster for one block."""
         template = self._templates.get(arm.airflow.version)
@@ -188,18 +230,41 @@ class ComposeRuntime(Runtime):
             self._clusters.remove(cluster)
 
     def close(self) -> None:
-        """Each step is tried even if the one before it failed. PostgreSQL stays: it is Compose's, which ends it."""
+        """Each step is tried even if the one before it failed.
+
+        PostgreSQL is stopped, too: no component is left that uses it, and Compose stops only the services that its
+        command line names. Its container stays, and Compose starts it again for the next run.
+        """
         with contextlib.ExitStack() as steps:
             if self._client is not None:
                 steps.callback(self._client.close)
             if self._guard is not None:
                 steps.callback(self._guard.close)
+            if self._postgres is not None:
+                steps.callback(self._stop_postgres)
             for template in self._templates.values():
                 steps.callback(self.server.drop_database, template)
             for cluster in self._clusters:
                 steps.callback(cluster.stop)
         self._clusters.clear()
         self._templates.clear()
+
+    def _stop_postgres(self) -> None:
+        try:
+            self.postgres.stop(timeout=_POSTGRES_STOP_S)
+        except NotFound:
+            return
+        except APIError as error:
+            raise explain(error, "stopping PostgreSQL") from error
+
+    def _addresses(self) -> list[str]:
+        """Where this project's Grafana and Prometheus can be opened, a line each; nothing for one that is not up."""
+        lines = []
+        for service, port in _PAGES.items():
+            for container in containers_of(self.client, self.project, service):
+                published = (container.attrs["NetworkSettings"].get("Ports") or {}).get(f"{port}/tcp") or []
+                lines += [f"{service}: http://{at['HostIp']}:{at['HostPort']}" for at in published[:1]]
+        return lines
 
     def remove_components(self) -> None:
         """End and remove whatever containers the project has of Airflow's components. Raises EngineError."""

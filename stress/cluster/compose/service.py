@@ -41,6 +41,7 @@ COMPONENTS: Mapping[str, Role] = MappingProxyType(
 )
 """The services that are Airflow's components. The api-server first: it imports the most."""
 
+API_SERVER = "api-server"
 POSTGRES = "postgres"
 MIGRATE = "migrate"
 

@@ -1,0 +1,78 @@
+"""What a run cannot see, whatever it finds: for the report's section on what was not judged.
+
+A reader must not take `removed` for more than it is. An entry is removed when the harness learns to judge it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BlindSpot:
+    """Something that is not judged, and why. It holds for runs whose manifest has `setting` with `value`, if given.
+
+    An empty `value` means that the setting is absent.
+    """
+
+    what: str
+    why: str
+    setting: str = ""
+    value: str = ""
+
+    def holds(self, settings: Mapping[str, str]) -> bool:
+        """Whether a run with these settings cannot see it."""
+        return not self.setting or settings.get(self.setting, "") == self.value
+
+
+BLIND_SPOTS: tuple[BlindSpot, ...] = (
+    BlindSpot(
+        "Other databases: MySQL, MariaDB, SQLite",
+        "every cluster runs on PostgreSQL; locks and deadlock detection differ elsewhere",
+    ),
+    BlindSpot("pgbouncer and read replicas", "components connect to the server directly"),
+    BlindSpot(
+        "Celery, Kubernetes and Edge executors",
+        "tasks are run by LocalExecutor or by hollow workers; the executors' own queues and adoption are not exercised",
+    ),
+    BlindSpot("Several api-server processes or workers", "one api-server with one worker serves each cluster"),
+    BlindSpot("Clusters of mixed releases (rolling upgrades)", "all components of an arm run the same code"),
+    BlindSpot("Clock skew between components", "all components share one clock"),
+    BlindSpot("Long transactions of other clients", "no session holds locks but those of Airflow"),
+    BlindSpot(
+        "What happens after a block has settled",
+        "a block ends when nothing has changed for longer than Airflow's own recovery takes, or at a time limit",
+    ),
+    BlindSpot(
+        "Retries, mapped tasks, backfills, contended pools, multi-team, human-in-the-loop",
+        "the load has no DAGs that use them",
+    ),
+    BlindSpot(
+        "Deadlocks of asset updates and of fail_fast DAGs",
+        "the load has no such DAGs; `stress repro` and `stress explore` show these races one by one",
+    ),
+    BlindSpot(
+        "Marks and clears that a scheduler or a trigger overwrites",
+        "no user marks or clears tasks of running DAGs to check what becomes of it; `stress repro` shows these races",
+    ),
+    BlindSpot("Task instances that keep an old DAG version", "they are counted in the history, and not judged"),
+    BlindSpot("Races between DAG processors, and of parsing", "one DAG processor serves each cluster"),
+    BlindSpot(
+        "Recovery from crashes, pauses and network failures",
+        "no faults were injected (`--faults`)",
+        setting="faults",
+    ),
+    BlindSpot(
+        "Worker processes: heartbeats, XComs, rendered fields, task logs",
+        "hollow workers make the Execution API calls of a task and run nothing (`--workers real` runs tasks)",
+        setting="workers",
+        value="hollow",
+    ),
+)
+"""In the order in which the report lists them."""
+
+
+def of_run(settings: Mapping[str, str]) -> tuple[BlindSpot, ...]:
+    """What a run with these settings cannot see."""
+    return tuple(spot for spot in BLIND_SPOTS if spot.holds(settings))
