@@ -16,7 +16,7 @@ def base_environment(environment: AirflowEnvironment, home: Path, cluster_secret
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "PG", "COVERAGE", "OTEL_"))
+        if not name.startswith(("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "PG", "PYTEST", "COVERAGE", "OTEL_"))
     }
     # Components on one machine must not reach each other through a proxy.
     local_only = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
