@@ -97,4 +97,6 @@ def _stale() -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value) if isinstance(value, bytes) else ""
+    # Not isinstance: a lazy object would import what it stands for when it is asked for its class.
+    kind = type(value)
+    return value if issubclass(kind, str) else repr(value) if issubclass(kind, bytes) else ""
