@@ -94,7 +94,10 @@ class LocalRuntime(Runtime):
 
     def facts(self) -> Mapping[str, str]:
         """What the runs of this runtime stand on."""
-        return {"PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout 100 ms, fsync off"}
+        return {
+            "PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout 100 ms, fsync off",
+            "components": "each an own program" if self._cold_start else "forked from preloaded parents",
+        }
 
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> LocalCluster:
         """A cluster for one block."""
