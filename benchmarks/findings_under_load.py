@@ -41,7 +41,7 @@ from stress.arms.releases import check
 from stress.arms.spec import Arm, parse_arm
 from stress.cluster import procfs
 from stress.cluster.base import Cluster, ClusterSettings, EventKind, Role
-from stress.cluster.local import LocalCluster, LocalRuntime, _key, _Member
+from stress.cluster.local import LocalCluster, LocalRuntime
 from stress.interrupt import Interrupt, Interrupted
 from stress.observers.postgres_log import PostgresLog
 
@@ -99,20 +99,9 @@ class Runtime(LocalRuntime):
     """The local runtime, whose api-server has several processes: each has its own order of a set of assets."""
 
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> LocalCluster:
-        template = self._templates[_key(arm)]
-        cluster = _Cluster(self, arm, block, directory, settings, template=template, cluster_secrets=self._secrets)
-        self._clusters.append(cluster)
+        cluster = super().open(arm, block, directory, settings)
+        cluster.api_server_workers = API_WORKERS
         return cluster
-
-
-class _Cluster(LocalCluster):
-    def _plan(self) -> list[_Member]:
-        members = super()._plan()
-        for member in members:
-            if member.role is Role.API_SERVER:
-                assert member.arguments[-2:] == ("--workers", "1")
-                member.arguments = (*member.arguments[:-1], str(API_WORKERS))
-        return members
 
 
 class Watched:

@@ -1,6 +1,7 @@
 """One block: one arm's turn.
 
-    1. a cluster on a fresh database, started against its health conditions, and the scenarios' DAGs known to it
+    1. a cluster on a fresh database, started against its health conditions, and the scenarios' DAGs known to it;
+       meanwhile the load generator imports
     2. observers, each of which must see its source
     3. the load, for a bounded time; meanwhile every half second: components, observers, faults, memory. However it
        ends, every fault is undone before anything else happens
@@ -28,7 +29,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from stress import events, layout
+from stress import events, layout, phases
 from stress.cluster import procfs
 from stress.cluster.base import Cluster, ClusterSettings, EventKind, Role
 from stress.cluster.errors import ClusterError
@@ -46,6 +47,7 @@ from stress.observers.load import Load
 from stress.observers.postgres_log import PostgresLog
 from stress.observers.receipts import FixReports, Receipts
 from stress.observers.tail import SourceLost, Tail
+from stress.phases import Phases
 from stress.plan import Plan
 from stress.settling import Settling
 
@@ -53,6 +55,7 @@ POLL_S = 0.5
 MEMORY_INTERVAL_S = 5.0
 DAGS_TIMEOUT_S = 40.0
 LOAD_START_TIMEOUT_S = 60.0
+LOAD_POLL_S = 0.05
 LOAD_STOP_TIMEOUT_S = 12.0
 HEALTHY_S = 60.0
 
@@ -208,6 +211,7 @@ class Block:
         self._load_started: float | None = None
         self._memory_at = 0.0
         self._cpu: CpuMeter | None = None
+        self._phases = Phases(record)
 
     def run(self, arm: str) -> None:
         """Steps 1 to 6."""
@@ -216,29 +220,9 @@ class Block:
         reason = ""
         complete = False
         try:
-            with self._interrupt.raising():
-                self._phase("starting the cluster")
-                began = time.monotonic()
-                self._cluster.start()
-                self._components()
-                self._await_dags()
-                self._record(events.ClusterReady(seconds=round(time.monotonic() - began, 3)))
-            found, asked = observers_of(self._cluster, self._plan)
+            found, asked = self._begin()
             observers = Observers(found, self._record)
-            observers.start()
-            self._start_load(observers)
-            self._phase("load")
-            self._watch_load(observers)
-            self._stop_load()
-            if self._faults and not self._interrupt.requested:
-                self._phase("waiting for every component")
-                self._await_healthy(observers)
-            if not self._interrupt.requested:
-                self._phase("settling")
-                self._settle(observers, asked, arm)
-            observers.finish()
-            self._components()
-            self._sample_memory()
+            self._go_through(observers, asked, arm)
             complete = not self._interrupt.requested
             reason = "" if complete else "interrupted"
         except BaseException as error:
@@ -248,6 +232,7 @@ class Block:
             with self._interrupt.shielded():
                 self._phase("stopping the cluster")
                 try:
+                    self._phases.begin(phases.STOPPING)
                     self._end_load()
                     if observers is not None:
                         observers.close()
@@ -257,6 +242,41 @@ class Block:
                         self._record(events.BlockEnded(complete=complete, reason=reason))
                     finally:  # also where the history can't be written any more
                         self._cluster.stop()
+                self._phases.end()
+
+    def _begin(self) -> tuple[list[Observer], Database]:
+        """Step 1, and the observers of step 2."""
+        with self._interrupt.raising():
+            self._phase("starting the cluster")
+            self._phases.begin(phases.STARTING)
+            began = time.monotonic()
+            self._spawn_load()  # it imports while the cluster starts, and waits for the go file
+            self._cluster.start()
+            self._components()
+            self._await_dags()
+            self._record(events.ClusterReady(seconds=round(time.monotonic() - began, 3)))
+        return observers_of(self._cluster, self._plan)
+
+    def _go_through(self, observers: Observers, asked: Database, arm: str) -> None:
+        """Steps 2 to 5."""
+        observers.start()
+        self._start_load(observers)
+        self._phase("load")
+        self._phases.begin(phases.LOAD)
+        self._watch_load(observers)
+        self._stop_load()
+        if self._faults and not self._interrupt.requested:
+            self._phase("waiting for every component")
+            self._phases.begin(phases.HEALING)
+            self._await_healthy(observers)
+        if not self._interrupt.requested:
+            self._phase("settling")
+            self._phases.begin(phases.SETTLING)
+            self._settle(observers, asked, arm)
+        self._phases.begin(phases.FINISHING)
+        observers.finish()
+        self._components()
+        self._sample_memory()
 
     def _await_dags(self) -> None:
         missing = set(self._plan.dags)
@@ -272,10 +292,9 @@ class Block:
                         f"within {DAGS_TIMEOUT_S:.0f} s: see {self._directory / 'dag-processor.log'}"
                     )
                 self._components()
-                self._interrupt.pause(0.2)
+                self._interrupt.pause(0.1)
 
-    def _start_load(self, observers: Observers) -> None:
-        shared = self._cluster.shared
+    def _spawn_load(self) -> None:
         plan_file = self._directory / "load.json"
         plan_file.write_bytes(msgspec.json.encode(self._plan.load))
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "LOCUST"))}
@@ -293,22 +312,29 @@ class Block:
                 **kept,
                 "PYTHONPATH": str(layout.ROOT),
                 "PYTHONWARNINGS": "ignore",
-                "AIRFLOW_STRESS_SHARED": str(shared),
+                "AIRFLOW_STRESS_SHARED": str(self._cluster.shared),
                 "AIRFLOW_STRESS_LOAD": str(plan_file),
+                "AIRFLOW_STRESS_LOAD_GO": str(self._go_file),
                 "AIRFLOW_STRESS_SEED": str(self._plan.seed),
                 "NO_PROXY": "127.0.0.1,localhost",
             },
             log_file=self._directory / "locust.log",
         )
         self._load = spawn(command, self._label)
-        deadline = time.monotonic() + LOAD_START_TIMEOUT_S
+
+    def _start_load(self, observers: Observers) -> None:
+        """Let the load generator begin, and wait until the load does."""
+        assert self._load is not None
         self._phase("warming up")
+        self._phases.begin(phases.WARMING_UP)
+        self._go_file.touch()
+        deadline = time.monotonic() + LOAD_START_TIMEOUT_S
         # Its first action is to say that the load begins (the order of its record is the order of what it did), or,
         # with triggers in the load, the second.
-        actions = Tail(shared / "load" / "actions.jsonl")
+        actions = Tail(self._cluster.shared / "load" / "actions.jsonl")
         while not any(b'"load_started"' in line for line in self._new_lines(actions)):
             self._components()
-            if self._load.wait(0.1) is not None:
+            if self._load.wait(LOAD_POLL_S) is not None:
                 raise BlockFailed(
                     f"the load generator ended with exit code {self._load.exit_code()} at its start; "
                     f"the end of its log:\n{self._load.log_tail()}"
@@ -326,6 +352,11 @@ class Block:
         self._load_started = time.monotonic()
         self._record(events.LoadStarted())
         self._cpu = CpuMeter(self._cluster.cpu_seconds)
+
+    @property
+    def _go_file(self) -> Path:
+        """Made when the cluster is ready: the load generator waits for it."""
+        return self._directory / "load.go"
 
     @staticmethod
     def _new_lines(tail: Tail) -> list[bytes]:
@@ -372,8 +403,7 @@ class Block:
         self._record(events.LoadStopped(seconds=round(lasted, 3)))
         if self._cpu is not None:
             self._record(self._cpu.used())
-        if self._load.exit_code() is None:
-            self._load.popen.send_signal(signal.SIGTERM)
+        self._load.send_signal(signal.SIGTERM)
 
     def _await_healthy(self, observers: Observers) -> None:
         """Until every component has given a sign of life since now; one that doesn't is told, not an error."""

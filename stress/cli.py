@@ -77,6 +77,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--whole-budget", action="store_true", help="continue after every race is decided, until the budget ends (soak)"
     )
+    run.add_argument(
+        "--cold-start",
+        action="store_true",
+        help="start every component as its own program, instead of forking it from a process that has imported Airflow "
+        "(the compose runtime always does)",
+    )
     run.add_argument("--no-tui", action="store_true", help="print plain lines instead of the live view")
     run.add_argument("--no-observers", action="store_true", help=argparse.SUPPRESS)
 
@@ -207,6 +213,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
                 workers=options.workers,
                 observers=not options.no_observers,
                 whole_budget=options.whole_budget,
+                cold_start=options.cold_start,
                 **{name: value for name, value in given.items() if value is not None},
             )
         )

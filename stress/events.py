@@ -55,6 +55,13 @@ class ClusterReady(Event, frozen=True, kw_only=True, tag="cluster_ready"):
     seconds: float
 
 
+class PhaseEnded(Event, frozen=True, kw_only=True, tag="phase_ended"):
+    """A phase of the block (`phases.PHASES`) is over, `seconds` after its begin."""
+
+    phase: str
+    seconds: float
+
+
 class LoadStarted(Event, frozen=True, kw_only=True, tag="load_started"):
     """The bounded time of load begins; incidents are timed from here."""
 
@@ -483,6 +490,7 @@ AnyEvent = (
     | RunPlanned
     | BlockStarted
     | ClusterReady
+    | PhaseEnded
     | LoadStarted
     | LoadStopped
     | BlockEnded

@@ -65,6 +65,7 @@ class Options:
     metrics_port: str = str(METRICS_PORT)
     observers: bool = True
     whole_budget: bool = False
+    cold_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class Plan:
     """Whether blocks go on when every race is decided."""
     races: tuple[str, ...] = field(default=())
     faults: tuple[str, ...] = ()
+    cold_start: bool = False
+    """Whether each component of the local runtime is an own program instead of forked from a preloaded parent."""
 
     @property
     def config(self) -> dict[str, str]:
@@ -174,6 +177,7 @@ def check(options: Options) -> Plan:
         whole_budget=options.whole_budget,
         races=races_of(scenarios, faults=bool(faults)),
         faults=faults,
+        cold_start=options.cold_start,
     )
 
 

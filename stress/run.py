@@ -323,7 +323,7 @@ def runtime_of(plan: Plan) -> Runtime:
         from stress.cluster.compose.runtime import ComposeRuntime
 
         return ComposeRuntime(plan.run_id)
-    return LocalRuntime(plan.run_id)
+    return LocalRuntime(plan.run_id, cold_start=plan.cold_start, settings=cluster_settings(plan))
 
 
 def _role(place: int, arms: int) -> str:

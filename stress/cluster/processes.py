@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from stress.cluster import procfs
 from stress.cluster.errors import ClusterError, StillAlive
@@ -48,12 +49,21 @@ class Command:
     """Instead of the anchor; only for PostgreSQL, which changes to its data directory anyway."""
 
 
+class Child(Protocol):
+    """The source of a process's exit code: `Popen` for our own children, or the parent that forked it for us."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit code, or None while the process runs."""
+
+
 @dataclass
 class Process:
-    """A started process. Ends by itself or by `stop_all`."""
+    """A started process. Ends by itself or by `stop_all`. `handle` is its pidfd, -1 after the end was seen."""
 
     command: Command
-    popen: subprocess.Popen[bytes]
+    child: Child
     handle: int
     started: int
     """Start time in clock ticks, as /proc tells it: with the id, it names the process for good."""
@@ -61,7 +71,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        return self.popen.pid
+        return self.child.pid
 
     @property
     def name(self) -> str:
@@ -69,10 +79,16 @@ class Process:
 
     def exit_code(self) -> int | None:
         """None while it runs; negative for a signal."""
-        code = self.popen.poll()
+        code = self.child.poll()
         if code is not None:
             self._close()
         return code
+
+    def send_signal(self, sig: signal.Signals) -> None:
+        """Send a signal to exactly this process; nothing happens if it has ended."""
+        if self.exit_code() is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.handle, sig)
 
     def wait(self, timeout_s: float) -> int | None:
         """Its exit code, or None if it still runs after that time."""
@@ -105,15 +121,15 @@ class Process:
             self.handle = -1
 
 
-def spawn(command: Command, label: Label) -> Process:
-    """Start a process."""
+def spawn(command: Command, label: Label, stdin: int = subprocess.DEVNULL) -> Process:
+    """Start a process. `stdin` is a descriptor for its standard input."""
     environment = {**command.environment, procfs.LABEL: label.run_id}
     command.log_file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with command.log_file.open("ab") as log:
             popen = subprocess.Popen(
                 list(command.arguments),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
@@ -153,9 +169,7 @@ def stop_all(
     before = procfs.table()
     known = {pid: before[pid] for process in processes for pid in process.tree(before)}
     for process in processes:
-        if process.exit_code() is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.popen.send_signal(sig)
+        process.send_signal(sig)
     deadline = time.monotonic() + grace_s
     while (left := [process for process in processes if process.exit_code() is None]) and time.monotonic() < deadline:
         wait_any(left, deadline - time.monotonic())

@@ -35,12 +35,16 @@ PLANNED = os.environ.get("AIRFLOW_STRESS_LOAD")
 SETTINGS = (
     msgspec.json.decode(Path(PLANNED).read_bytes(), type=LoadSettings) if PLANNED else LoadSettings(users=ALL_USERS)
 )
+_GO = os.environ.get("AIRFLOW_STRESS_LOAD_GO")
+GO = Path(_GO) if _GO else None
+"""The harness makes this file when the cluster is ready. None: the load begins at once."""
 SEED = int(os.environ.get("AIRFLOW_STRESS_SEED", "0"))
 
 ENDLESS = "bigquery_endless"
 DEADLINES = "deadline_queue"
 CHURN_DAGS = 4
 _REQUEST_TIMEOUT_S = 30.0
+_GO_POLL_S = 0.05
 _run_numbers = itertools.count()
 
 
@@ -66,6 +70,7 @@ class Start:
     """
 
     def __init__(self) -> None:
+        self.cluster_ready = Event()
         self._event = Event()
         self._given_at = 0.0
 
@@ -90,6 +95,13 @@ START = Start()
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _started(environment: Environment, **_: Any) -> None:  # noqa: ARG001 - Locust passes it by this name
+    gevent.spawn(_await_cluster)
+
+
+def _await_cluster() -> None:
+    while GO is not None and not GO.exists():
+        gevent.sleep(_GO_POLL_S)
+    START.cluster_ready.set()
     if "QueryCanceller" not in SETTINGS.users:
         START.give()
 
@@ -102,6 +114,7 @@ class ApiUser(HttpUser):
 
     def on_start(self) -> None:
         """Log in: a closed lab with everyone an admin answers 201 with a token."""
+        START.cluster_ready.wait()
         if self.waits:
             START.wait()
         self.random = random.Random(f"{SEED}/{type(self).__name__}")  # noqa: S311 - a seed must give the same again

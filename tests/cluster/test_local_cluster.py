@@ -21,11 +21,12 @@ import pytest
 
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.cluster import local as module
 from stress.cluster import procfs, registry
 from stress.cluster.base import ClusterSecrets, ClusterSettings, ComponentEvent, EventKind
 from stress.cluster.errors import ComponentFailed, PostgresError
 from stress.cluster.local import LocalCluster, LocalRuntime
+from stress.cluster.local import runtime as runtime_module
+from stress.cluster.local.environment import base_environment
 
 ARM = parse_arm("stock", check("3.2.1"))
 NAMES = ("api-server", "scheduler-1", "scheduler-2", "dag-processor", "triggerer-1", "triggerer-2")
@@ -112,7 +113,7 @@ def test_everything_listens_on_the_loopback_address_only(cluster: LocalCluster) 
 
 def test_memory_is_within_bounds(cluster: LocalCluster) -> None:
     memory = cluster.memory_bytes()
-    assert set(memory) == {*NAMES, "postgres"}
+    assert set(memory) == {*NAMES, "postgres", "preloaded parents"}
     assert all(value > 10 * 2**20 for value in memory.values())
     assert sum(memory.values()) < 1.6 * 2**30
 
@@ -148,7 +149,7 @@ def test_the_machine_s_own_airflow_settings_are_left_out(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "1")
     monkeypatch.setenv("AIRFLOW_HOME", "/somebody's")
-    variables = module.base_environment(runtime.environment(ARM), tmp_path, ClusterSecrets.make())
+    variables = base_environment(runtime.environment(ARM), tmp_path, ClusterSecrets.make())
     assert "AIRFLOW__CORE__PARALLELISM" not in variables
     assert variables["AIRFLOW_HOME"] == str(tmp_path)
 
@@ -159,7 +160,7 @@ def test_a_port_that_is_taken_meanwhile_is_told(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setattr(module, "free_port", lambda: taken.getsockname()[1])
+        monkeypatch.setattr(runtime_module, "free_port", lambda: taken.getsockname()[1])
         cluster = runtime.open(ARM, 2, tmp_path, ClusterSettings(schedulers=0, triggerers=0))
         try:
             with pytest.raises(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import socket
@@ -342,3 +343,8 @@ def test_a_load_that_is_too_short_for_the_faults_is_told() -> None:
 def test_every_mistake_in_faults_is_told_at_once() -> None:
     found = mistakes(Options(faults="slow,earthquake,kill", workers="none"))
     assert [mistake.split(" ")[0] for mistake in found] == ["--workers", "--faults", "--faults"]
+
+
+def test_components_are_preloaded_unless_a_cold_start_is_asked_for() -> None:
+    assert not check(GOOD).cold_start
+    assert check(dataclasses.replace(GOOD, cold_start=True)).cold_start

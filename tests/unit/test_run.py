@@ -25,7 +25,7 @@ class PaperRuntime:
     closed: ClassVar[int] = 0
     preparation: ClassVar[Callable[[], None]]
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, **_: object) -> None:
         self.run_id = run_id
 
     def prepare(self, arms: Sequence[Arm], progress: Progress) -> None:

@@ -1,47 +1,19 @@
-"""The cluster as processes on this machine: no Docker, no root, nothing but Python (and it works as root, too).
-
-    harness -+- watchdog                                 ends the rest if the harness can't (`guard`)
-             +- postgres                                 one server a run, one database a block (`postgres`)
-             +- api-server, dag-processor                six processes a block, each with a session, a log file,
-             +- scheduler-1, scheduler-2                 an application name and a host name of its own
-             +- triggerer-1, triggerer-2
-
-Every component gets the same environment, whole: variables of the machine's own that begin with AIRFLOW are left out,
-so that somebody's Airflow on the same machine neither changes a result nor is touched. Secrets are shared by all
-components of a run (else workers get "Signature verification failed") and made anew for each.
-
-Ready within seconds
-  What a start costs is importing Airflow six times, 2 to 3 s of CPU each; two cores can't do that in less than about
-  8 s. So everything starts at once, on compiled bytecode, and nothing starts that nobody needs: no example DAGs, one
-  api-server worker, no log servers (components share a disk), no health servers. Health is what Airflow itself goes by:
-  the `job` table's rows, in which each component is told by its host name (`mounted/airflow_stress_component.py`),
-  and the api-server's version endpoint.
-
-Restarts
-  A component that ends is started again after 0.5 s, then 1 s, 2 s, up to 10 s if it keeps ending; a minute of life
-  forgives. Before that, whatever its session left behind is killed: a scheduler's orphaned workers must not go on
-  beside those of its successor, as a container's end would have ended them.
-
-Faults
-  A component that is killed or paused is so with all its processes, as a container would be. There is one network for
-  all, so that nothing can be cut off or slowed.
-"""
+"""One block's processes on this machine; see the package for the whole."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stress.arms.environments import AirflowEnvironment, environment_for
-from stress.arms.spec import Arm, unpacked
-from stress.cluster import differences, procfs
-from stress.cluster.airflow import COMMON_CONFIG, component_variables, config_variable
+from stress.arms.environments import AirflowEnvironment
+from stress.arms.spec import Arm
+from stress.cluster import procfs
+from stress.cluster.airflow import component_variables
 from stress.cluster.base import (
     Cluster,
     ClusterSecrets,
@@ -50,29 +22,44 @@ from stress.cluster.base import (
     ComponentEvent,
     CpuReading,
     EventKind,
-    Progress,
     Role,
-    Runtime,
-    silent,
 )
-from stress.cluster.errors import ClusterError, ComponentFailed, FaultImpossible, PostgresError
-from stress.cluster.guard import RunGuard
+from stress.cluster.errors import ComponentFailed, FaultImpossible, PostgresError
 from stress.cluster.health import unhealthy
-from stress.cluster.ports import free_port, is_free
-from stress.cluster.postgres import Postgres, PostgresSettings, server_version
-from stress.cluster.processes import Command, Label, Process, kill_trees, spawn, stop_all, wait_any
-from stress.results import SettingDifference
+from stress.cluster.local.environment import base_environment, database_variables
+from stress.cluster.ports import is_free
+from stress.cluster.processes import Command, Process, kill_trees, spawn, stop_all, wait_any
 
-_MIGRATE_TIMEOUT_S = 180.0
-_STOP_GRACE_S = 2.5
-"""Nothing that a component writes in its last seconds is judged, and its database is thrown away: no more patience."""
+if TYPE_CHECKING:
+    from stress.cluster.local.runtime import LocalRuntime
 
 _RESTART_GRACE_S = 5.0
 _PAUSE_TIMEOUT_S = 5.0
-_HEALTH_INTERVAL_S = 0.2
+_HEALTH_INTERVAL_S = 0.1
 _FORGIVEN_AFTER_S = 60.0
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 10.0
+
+
+@dataclass
+class Seat:
+    """What blocks that run one after another share, so that a preloaded parent's environment stays right: a home
+    directory and ports. Each block finds the home empty."""
+
+    home: Path
+    api_port: int
+    service_ports: tuple[int, ...]
+    taken: bool = False
+
+    @property
+    def shared(self) -> Path:
+        """The directory that components and harness share."""
+        return self.home / "shared"
+
+    @property
+    def api_url(self) -> str:
+        """The api-server's address."""
+        return f"http://127.0.0.1:{self.api_port}"
 
 
 @dataclass
@@ -89,138 +76,7 @@ class _Member:
     due: float = 0.0
     """When it is to be started again (monotonic), while it is down."""
     paused: list[procfs.ProcessInfo] = field(default_factory=list)
-    """Whom `pause` stopped."""
-
-
-class LocalRuntime(Runtime):
-    """Processes and an embedded PostgreSQL."""
-
-    name = "local"
-
-    def __init__(self, run_id: str | None = None, postgres: PostgresSettings | None = None) -> None:
-        self._run_id = run_id
-        self._postgres_settings = postgres or PostgresSettings()
-        self._guard: RunGuard | None = None
-        self._postgres: Postgres | None = None
-        self._environments: dict[tuple[str, tuple[Path, ...]], AirflowEnvironment] = {}
-        self._templates: dict[tuple[str, tuple[Path, ...]], str] = {}
-        self._clusters: list[LocalCluster] = []
-        self._secrets = ClusterSecrets.make()
-
-    @property
-    def label(self) -> Label:
-        return self.guard.label
-
-    @property
-    def guard(self) -> RunGuard:
-        if self._guard is None:
-            raise ClusterError("the local runtime has not been prepared")
-        return self._guard
-
-    @property
-    def postgres(self) -> Postgres:
-        if self._postgres is None:
-            raise ClusterError("the local runtime has not been prepared")
-        return self._postgres
-
-    def environment(self, arm: Arm) -> AirflowEnvironment:
-        """The environment of an arm that `prepare` was given."""
-        return self._environments[_key(arm)]
-
-    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> None:
-        """Environments first: they may take minutes, and need no server."""
-        for arm in arms:
-            if _key(arm) not in self._environments:
-                self._environments[_key(arm)] = environment_for(arm.airflow, overlay=unpacked(arm), progress=progress)
-        if self._guard is None:
-            self._guard = RunGuard(self._run_id)
-        if self._postgres is None:
-            progress("starting PostgreSQL")
-            self._postgres = Postgres(self._guard.directory / "postgres", self._guard.label, self._postgres_settings)
-            self._postgres.start()
-        for key, environment in self._environments.items():
-            if key not in self._templates:
-                progress(f"migrating a database for Airflow {environment.release}")
-                self._templates[key] = self._migrate(environment, f"template_{len(self._templates)}")
-
-    def facts(self) -> Mapping[str, str]:
-        """What the runs of this runtime stand on."""
-        return {"PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout 100 ms, fsync off"}
-
-    def differences(self, arms: Sequence[Arm], settings: ClusterSettings) -> Sequence[SettingDifference]:
-        """What PostgreSQL and the components are told that is not their default."""
-        return [
-            *differences.postgresql(self.postgres),
-            *differences.airflow(
-                [differences.Configured(arm, self._told(arm, settings)) for arm in arms], self._defaults_of
-            ),
-        ]
-
-    def _told(self, arm: Arm, settings: ClusterSettings) -> dict[str, str]:
-        environment = self._environments[_key(arm)]
-        return {
-            **base_environment(environment, self.guard.directory, self._secrets),
-            **_database_variables(self.postgres, "airflow", "api-server"),
-            **component_variables(settings, arm, "api-server", "http://127.0.0.1:0", self.guard.directory, {}),
-        }
-
-    def _defaults_of(self, arm: Arm) -> str:
-        environment = self._environments[_key(arm)]
-        return differences.printed_by(
-            [str(environment.python), str(differences.DEFAULTS_SCRIPT)],
-            base_environment(environment, self.guard.directory, self._secrets),
-        )
-
-    def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> LocalCluster:
-        """A cluster for one block."""
-        key = _key(arm)
-        if key not in self._templates:
-            raise ClusterError(f"arm {arm.name} was not among those that the runtime was prepared for")
-        cluster = LocalCluster(
-            self, arm, block, directory, settings, template=self._templates[key], cluster_secrets=self._secrets
-        )
-        self._clusters.append(cluster)
-        return cluster
-
-    def close(self) -> None:
-        """Each step is tried even if the one before it failed; the guard's comes last and ends whatever is left."""
-        with contextlib.ExitStack() as steps:
-            if self._guard is not None:
-                steps.callback(self._guard.close)
-            if self._postgres is not None:
-                steps.callback(self._postgres.stop)
-            for cluster in self._clusters:
-                steps.callback(cluster.stop)
-        self._clusters.clear()
-
-    def forget(self, cluster: LocalCluster) -> None:
-        """The cluster has stopped."""
-        if cluster in self._clusters:
-            self._clusters.remove(cluster)
-
-    def _migrate(self, environment: AirflowEnvironment, database: str) -> str:
-        self.postgres.create_database(database)
-        home = self.guard.directory / database
-        home.mkdir()
-        variables = base_environment(environment, home, self._secrets)
-        variables |= _database_variables(self.postgres, database, "migrate")
-        command = Command(
-            name=f"airflow db migrate ({environment.release})",
-            arguments=(str(environment.airflow), "db", "migrate"),
-            environment=variables,
-            log_file=home / "migrate.log",
-        )
-        process = spawn(command, self.label)
-        try:
-            code = process.wait(_MIGRATE_TIMEOUT_S)
-        finally:
-            stop_all([process], grace_s=0)
-        if code != 0:
-            why = f"did not end within {_MIGRATE_TIMEOUT_S:.0f} s" if code is None else f"failed with exit code {code}"
-            raise ComponentFailed(
-                f"`airflow db migrate` of {environment.release} {why}; the end of its output:\n{process.log_tail(25)}"
-            )
-        return database
+    """The processes that `pause` stopped."""
 
 
 class LocalCluster(Cluster):
@@ -236,6 +92,7 @@ class LocalCluster(Cluster):
         *,
         template: str,
         cluster_secrets: ClusterSecrets,
+        seat: Seat,
     ) -> None:
         self._runtime = runtime
         self._arm = arm
@@ -245,15 +102,15 @@ class LocalCluster(Cluster):
         self._template = template
         self._secrets = cluster_secrets
         self._database = f"block_{block}"
-        self._home = runtime.guard.directory / f"block-{block}"
-        self._port = 0
+        self.seat = seat
+        self.api_server_workers = 1
         self._members: list[_Member] = []
         self._events: list[ComponentEvent] = []
         self._stopped = False
 
     @property
     def api_url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return self.seat.api_url
 
     @property
     def database(self) -> str:
@@ -277,7 +134,7 @@ class LocalCluster(Cluster):
 
     @property
     def shared(self) -> Path:
-        return self._home / "shared"
+        return self.seat.shared
 
     @property
     def postgres_log(self) -> Path:
@@ -289,12 +146,12 @@ class LocalCluster(Cluster):
 
     def start(self) -> None:
         """Everything at once: two cores are busy from the first moment to the last, whatever the order."""
-        for directory in (self._home, self.shared, self.shared / "fixes", self._directory):
+        shutil.rmtree(self.seat.home, ignore_errors=True)
+        for directory in (self.seat.home, self.shared, self.shared / "fixes", self._directory):
             directory.mkdir(parents=True, exist_ok=True)
         self._runtime.postgres.create_database(self._database, self._template)
         if self._settings.deadlock_timeout_ms is not None:
             self._runtime.postgres.set_deadlock_timeout(self._database, self._settings.deadlock_timeout_ms)
-        self._port = free_port()
         self._members = self._plan()
         began = time.monotonic()
         for member in self._members:
@@ -306,17 +163,16 @@ class LocalCluster(Cluster):
             return
         self._stopped = True
         running = [member.process for member in self._members if member.process is not None]
-        for member in self._members:
-            _let_go_on(member)  # a stopped process does not see that it is asked to end
         try:
-            stop_all(running, grace_s=_STOP_GRACE_S)
+            # The observers have looked for the last time, and the database is dropped: nothing is worth a grace period.
+            kill_trees(running)
         finally:
             for member in self._members:
                 member.process = None
             self._runtime.forget(self)
-        if self._runtime.postgres.exit_code() is None and self._home.is_dir():
+        if self._runtime.postgres.exit_code() is None and self.seat.home.is_dir():
             self._runtime.postgres.drop_database(self._database)
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self.seat.home, ignore_errors=True)
 
     def poll(self) -> list[ComponentEvent]:
         self._check_foundations()
@@ -337,7 +193,7 @@ class LocalCluster(Cluster):
             # Nobody of a container survives its first process.
             kill_trees([process])
         else:
-            process.popen.send_signal(sig)
+            process.send_signal(sig)
 
     def restart(self, component: str) -> None:
         member = self._member(component)
@@ -398,6 +254,8 @@ class LocalCluster(Cluster):
         }
         if self._runtime.postgres.process is not None:
             found[Role.POSTGRES.value] = procfs.memory_bytes(self._runtime.postgres.process.tree(processes))
+        if self._runtime.parents is not None:
+            found["preloaded parents"] = self._runtime.parents.memory_bytes()
         return found
 
     def cpu_seconds(self) -> Mapping[str, CpuReading]:
@@ -413,7 +271,15 @@ class LocalCluster(Cluster):
     def _plan(self) -> list[_Member]:
         """Every component with its arguments. The api-server first: it imports the most."""
         settings = self._settings
-        web = ("api-server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1")
+        web = (
+            "api-server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.seat.api_port),
+            "--workers",
+            str(self.api_server_workers),
+        )
         wanted: list[tuple[str, Role, tuple[str, ...]]] = [("api-server", Role.API_SERVER, web)]
         numbers = range(1, settings.schedulers + 1)
         wanted += [(f"scheduler-{number}", Role.SCHEDULER, ("scheduler", "--skip-serve-logs")) for number in numbers]
@@ -424,37 +290,27 @@ class LocalCluster(Cluster):
             _Member(
                 name,
                 role,
-                (str(self._environment.python), str(self._environment.airflow), *arguments),
+                (*self._program(), *arguments),
                 self._directory / f"{name}.log",
             )
             for name, role, arguments in wanted
         ]
 
-    def _variables(self, member: _Member) -> dict[str, str]:
-        # Processes on one machine share its ports: each gets its own, also for what an arm may turn on.
-        defaults = {
-            "scheduler.scheduler_health_check_server_port": str(free_port()),
-            "scheduler.scheduler_health_check_server_host": "127.0.0.1",
-            "logging.worker_log_server_port": str(free_port()),
-            "logging.trigger_log_server_port": str(free_port()),
-        }
-        return {
-            **base_environment(self._environment, self._home, self._secrets),
-            **_database_variables(self._runtime.postgres, self._database, member.name),
-            **component_variables(
-                self._settings,
-                self._arm,
-                member.name,
-                self.api_url,
-                self.shared,
-                defaults,
-                self._environment.overlay,
-            ),
-        }
+    def _program(self) -> tuple[str, ...]:
+        # A child of a parent has the interpreter already; its first argument is the program, as `sys.argv` has it.
+        airflow = str(self._environment.airflow)
+        return (airflow,) if self._runtime.parents is not None else (str(self._environment.python), airflow)
 
     def _launch(self, member: _Member, kind: EventKind) -> None:
-        command = Command(member.name, member.arguments, self._variables(member), member.log_file)
-        member.process = spawn(command, self._runtime.label)
+        variables = variables_of(
+            self._environment, self._secrets, self._settings, self._arm, self.seat, member.name, place_of(member.name)
+        ) | database_variables(self._runtime.postgres, self._database, member.name)
+        command = Command(member.name, member.arguments, variables, member.log_file)
+        if self._runtime.parents is None:
+            member.process = spawn(command, self._runtime.label)
+        else:
+            parent = self._runtime.parents.parent(self._environment, variables, place_of(member.name))
+            member.process = parent.fork(command)
         member.paused.clear()
         self._events.append(
             ComponentEvent(time.time(), member.name, member.role, kind, member.process.pid, restarts=member.restarts)
@@ -494,6 +350,8 @@ class LocalCluster(Cluster):
                     detail=problem,
                 )
             )
+        if self._runtime.parents is not None:
+            self._runtime.parents.check()
         code = self._runtime.postgres.exit_code()
         if code is not None:
             raise PostgresError(
@@ -540,8 +398,8 @@ class LocalCluster(Cluster):
     def _describe_failure(self, member: _Member, what: str) -> str:
         tail = member.process.log_tail(25) if member.process is not None else ""
         hint = ""
-        if member.role is Role.API_SERVER and not is_free(self._port):
-            hint = f" (port {self._port} is taken by another program: try again, another port will be chosen)"
+        if member.role is Role.API_SERVER and not is_free(self.seat.api_port):
+            hint = f" (port {self.seat.api_port} is taken by another program: try again, another port will be chosen)"
         return f"{member.name} {what}{hint}; the end of {member.log_file}:\n{tail}"
 
 
@@ -551,43 +409,33 @@ def _let_go_on(member: _Member) -> None:
         procfs.kill(member.paused.pop(), signal.SIGCONT)
 
 
-def base_environment(environment: AirflowEnvironment, home: Path, cluster_secrets: ClusterSecrets) -> dict[str, str]:
-    """What every Airflow process of a run gets, whatever it does."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "PG", "COVERAGE", "OTEL_"))
-    }
-    # A proxy must not get between components on one machine.
-    local_only = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
-    config = {
-        **COMMON_CONFIG,
-        "core.fernet_key": cluster_secrets.fernet_key,
-        "api_auth.jwt_secret": cluster_secrets.jwt_secret,
-        "api.secret_key": cluster_secrets.api_secret_key,
-        "logging.base_log_folder": str(home / "logs"),
+def place_of(component: str) -> int:
+    """Which of the arm's parents forks a component: peers of a kind come from different ones."""
+    kind, _, number = component.rpartition("-")
+    if kind in (Role.SCHEDULER.value, Role.TRIGGERER.value):
+        return int(number) - 1
+    return 0 if component == Role.API_SERVER.value else 1
+
+
+def variables_of(
+    environment: AirflowEnvironment,
+    cluster_secrets: ClusterSecrets,
+    settings: ClusterSettings,
+    arm: Arm,
+    seat: Seat,
+    component: str,
+    place: int,
+) -> dict[str, str]:
+    """A component's environment but for the database. Components of one place differ in their names alone."""
+    # Processes on one machine share its ports: peers get different ones, also for servers that an arm may turn on.
+    health, worker_logs, trigger_logs = seat.service_ports[3 * place : 3 * place + 3]
+    defaults = {
+        "scheduler.scheduler_health_check_server_port": str(health),
+        "scheduler.scheduler_health_check_server_host": "127.0.0.1",
+        "logging.worker_log_server_port": str(worker_logs),
+        "logging.trigger_log_server_port": str(trigger_logs),
     }
     return {
-        **kept,
-        **local_only,
-        "AIRFLOW_HOME": str(home),
-        "HOME": str(home),
-        "PATH": os.pathsep.join((str(environment.python.parent), os.environ.get("PATH", "/usr/bin:/bin"))),
-        "PYTHONPATH": os.pathsep.join(map(str, environment.overlay)),
-        "PYTHONUNBUFFERED": "1",
-        "TZ": "UTC",
-        **{config_variable(option): value for option, value in config.items()},
+        **base_environment(environment, seat.home, cluster_secrets),
+        **component_variables(settings, arm, component, seat.api_url, seat.shared, defaults, environment.overlay),
     }
-
-
-def _database_variables(postgres: Postgres, database: str, application_name: str) -> dict[str, str]:
-    return {
-        config_variable("database.sql_alchemy_conn"): postgres.sqlalchemy_url(database, application_name),
-        config_variable("database.sql_alchemy_conn_async"): postgres.sqlalchemy_url(
-            database, application_name, "asyncpg"
-        ),
-    }
-
-
-def _key(arm: Arm) -> tuple[str, tuple[Path, ...]]:
-    return arm.airflow.version, arm.overlay
