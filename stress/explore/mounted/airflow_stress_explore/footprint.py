@@ -52,6 +52,12 @@ class Footprint:
     writes: frozenset[str] = frozenset()
     """The part of `locks` that others can see after the commit."""
 
+    def with_(self, other: Footprint) -> Footprint:
+        """What one transaction holds after both."""
+        return Footprint(
+            frozenset(), self.locks | other.locks, self.shares | other.shares, self.writes | other.writes
+        )
+
 
 @dataclass(frozen=True)
 class Schema:
