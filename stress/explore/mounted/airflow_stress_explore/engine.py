@@ -341,7 +341,7 @@ class Engine:
         actor.pending = Step(
             actor.name,
             actor.operation,
-            f"after row {row}{AFTER_ROW}{statement}",
+            f"at row {row}{AFTER_ROW}{statement}",
             rest_of(pending.touch),
             pending.parameters,
             row,

@@ -3,11 +3,13 @@
 PostgreSQL locks the rows of a statement in the order of its plan. The runs here have three tasks,
 `extract >> transform >> load`, whose rows have different orders:
 
-    by key (task id)                       extract, load, transform
-    by id, which is the order of creation  extract, transform, load
-    by place in the table's file           extract, transform, load; with `moved_rows`: load, extract, transform
+    by key (task id)              extract, load, transform
+    by id                         transform, load, extract
+    by place in the table's file  transform, load, extract; with `moved_rows`: load, extract, transform
 
-Rows move when they are updated: PostgreSQL stores a new version of the row behind the others.
+Each order begins with another row, because two statements that begin with the same row exclude each other. An id is
+given when a task instance is created, and anew when it is cleared. Rows move when they are updated: PostgreSQL stores a
+new version of the row behind the others.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from airflow_stress_explore.operations.people import DATAMODELS, ROUTES, ask
 from airflow_stress_explore.world import Told, UnknownInternals, World, find, operation, supply
 
 TASKS = ("extract", "transform", "load")
+BY_ID = ("transform", "load", "extract")
 MOVED = ("load", "extract", "transform")
 FAILING = "check"
 """A task that still runs, in a DAG with `fail_fast`; it is the first one by its key."""
@@ -89,12 +92,12 @@ def _create(world: World, dag: Any, state: str) -> None:
 
     hostname, pid = WORKER
     create_run(world, dag, "running", hostname=hostname, pid=pid, unixname="worker", try_number=1)
-    for task in TASKS:
+    for task in BY_ID:
         with create_session() as session:
             trigger = Trigger(classpath="airflow_stress_explore.callbacks.Trigger", kwargs={})
             session.add(trigger)
             session.flush()
-            # A new id, as clearing gives one: the ids' order is that of the tasks.
+            # A new id, as clearing gives one: the ids have the order of this loop.
             values = {
                 "id": uuid7(),
                 "state": state,
@@ -107,7 +110,7 @@ def _create(world: World, dag: Any, state: str) -> None:
             instances = update(TaskInstance).where(TaskInstance.dag_id == world.dag_id, TaskInstance.task_id == task)
             session.execute(instances.values(**values))
             world.triggers.append(trigger.id)
-    _check_places(world, TASKS)
+    _check_places(world, BY_ID)
     with create_session() as session:
         instances = select(TaskInstance.id).where(TaskInstance.dag_id == world.dag_id).order_by(TaskInstance.task_id)
         world.instances = list(session.scalars(instances))
