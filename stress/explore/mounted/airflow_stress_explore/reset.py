@@ -36,6 +36,8 @@ JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
 WHERE k.contype = 'f'
 """
 
+_VOLATILE = "SELECT DISTINCT proname FROM pg_proc WHERE provolatile = 'v' AND prokind IN ('f', 'p')"
+
 _COLUMNS = """
 SELECT c.relname, array_agg(quote_ident(a.attname) ORDER BY a.attnum)
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -63,7 +65,8 @@ class Database:
         self._cursor = self._connection.cursor()
         # Nothing of ours waits for an actor: if it does, an actor has left a transaction open.
         self._cursor.execute("SET statement_timeout = '30s'")
-        self.schema = Schema.of((row[0] for row in self.query(_TABLES)), self.query(_FOREIGN_KEYS))
+        volatile = [row[0] for row in self.query(_VOLATILE)]
+        self.schema = Schema.of((row[0] for row in self.query(_TABLES)), self.query(_FOREIGN_KEYS), volatile)
         self._columns = {table: ", ".join(columns) for table, columns in self.query(_COLUMNS)}
         self._sequences: dict[str, list[str]] = {}
         for table, sequence in self.query(_SEQUENCES):

@@ -11,9 +11,10 @@ How a statement is stopped depends on what it does:
 
 - INSERT, UPDATE and DELETE fire a BEFORE row trigger. For UPDATE and DELETE, PostgreSQL locks the row before it calls
   the trigger. For INSERT, the trigger comes before the row, so it separates it from the row before.
-- SELECT ... FOR UPDATE fires no trigger. It is sent as `SELECT * FROM (SELECT ... FOR UPDATE) q WHERE stop()`. The
-  planner does not flatten a subquery that locks rows, and does not push a volatile function into it. So the same plan
-  locks a row, and `stop()` is called for it before the next one is locked.
+- SELECT ... FOR UPDATE fires no trigger. It is sent as
+  `SELECT * FROM (SELECT ... FOR UPDATE) q WHERE (SELECT stop(q IS NULL))`. The planner does not flatten a subquery that
+  locks rows, and does not push a condition with a subselect into it (a bare `stop()` it does: then it is called before
+  the row is locked, or sorted). So the same plan locks a row, and `stop()` is called before it locks the next one.
 
 `stop()` waits for an advisory lock that the engine's own connection holds. Each backend has two locks, the *gate* and
 the *exit*. To resume a backend, the engine takes the exit, opens the gate, closes it again (which succeeds as soon as
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 _GATE, _EXIT = 1, 2
 
 _FUNCTIONS = f"""
-CREATE OR REPLACE FUNCTION public.airflow_stress_stop() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION public.airflow_stress_stop(empty boolean) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM pg_advisory_lock_shared(pg_backend_pid(), {_GATE});
     PERFORM pg_advisory_unlock_shared(pg_backend_pid(), {_GATE});
@@ -56,7 +57,7 @@ BEGIN
 END $$;
 CREATE OR REPLACE FUNCTION public.airflow_stress_stop_at_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM public.airflow_stress_stop();
+    PERFORM public.airflow_stress_stop(false);
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
     RETURN NEW;
 END $$;
@@ -115,7 +116,8 @@ class RowStops:
         footprint = touch.footprint
         if not self.stops(touch) or footprint.writes or not _SELECT.match(statement):
             return statement
-        return f"SELECT * FROM ({statement}) AS airflow_stress_rows WHERE public.airflow_stress_stop()"
+        condition = "(SELECT public.airflow_stress_stop(airflow_stress_rows IS NULL))"
+        return f"SELECT * FROM ({statement}) AS airflow_stress_rows WHERE {condition}"
 
 
 def rest_of(touch: Touch) -> Touch:
