@@ -4,11 +4,13 @@
     python random_programs.py MODE STATEMENTS
 
 MODE is `rows` for stops between the rows of a statement, or `statements`. STATEMENTS is JSON: a list of programs, each
-a list of two lists of statements. Prints a JSON object a program: its statements, the outcomes of both searches, and each kind of schedule that came to
-more than one outcome. An outcome is what every statement returned and what the tables contain in the end. Which
-transaction a deadlock ends is the server's choice, so all schedules with a deadlock count as one outcome.
+a list of two lists of statements. Prints a JSON object a program: its statements, the outcomes of both searches, and
+each kind of schedule that came to more than one outcome. An outcome is what every statement returned and what the
+tables contain in the end. Which transaction a deadlock ends is the server's choice, so all schedules with a deadlock
+count as one outcome.
 """
 
+# ruff: noqa: S608 - the statements are made of our own numbers
 from __future__ import annotations
 
 import json

@@ -87,7 +87,8 @@ def test_the_pruned_search_comes_to_the_outcomes_of_the_whole_one(mode: str) -> 
     assert len(found) == PROGRAMS[mode]
     for one in found:
         pruned, whole = one["pruned"], one["whole"]
-        assert pruned["exhausted"] and whole["exhausted"]
+        assert pruned["exhausted"]
+        assert whole["exhausted"]
         assert pruned["outcomes"] == whole["outcomes"], (SEED, one["programs"])
         assert pruned["tried"] <= pruned["played"] <= whole["played"]
 

@@ -21,7 +21,7 @@ class FakeDatabase:
     def __init__(self) -> None:
         self.sent: list[str] = []
 
-    def query(self, statement: str, parameters: Any = None) -> list[Any]:
+    def query(self, statement: str) -> list[Any]:
         self.sent.append(" ".join(statement.split()))
         return []
 

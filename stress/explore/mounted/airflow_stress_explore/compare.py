@@ -16,9 +16,9 @@ _VOLATILE = frozenset({"duration", "context_carrier", "span_status"})
 def comparable(rows: Iterable[Mapping[str, Any]], fixed: frozenset[str]) -> list[str]:
     """A table's rows as texts that are the same for two runs that did the same.
 
-    Times become `T`, ids that the starting state (`fixed`) doesn't have become `new`; numbers that a sequence gave,
-    durations, and the trigger's number in the history of task instances are left out. The last is a copy: no foreign key
-    refers to that trigger, no code reads it, and the trigger may be gone.
+    Times become `T`, ids that the starting state (`fixed`) doesn't have become `new`. Left out are numbers that a
+    sequence gave, durations, and the trigger's number in the history of task instances. The last is a copy: no foreign
+    key refers to that trigger, no code reads it, and the trigger may be gone.
     """
     texts = []
     for row in rows:

@@ -36,7 +36,9 @@ _LOCKING = re.compile(
 _FROM = re.compile(r"\b(?:from|join)\s+\"?(\w+)\"?(?:\s+(?:as\s+)?\"?(\w+))?")
 _STRING = re.compile(r"'(?:[^']|'')*'")
 
-_VERBS = frozenset("select insert update delete with values truncate savepoint release show".split())
+_VERBS = frozenset(
+    ("select", "insert", "update", "delete", "with", "values", "truncate", "savepoint", "release", "show")
+)
 """First words of statements that the expressions above can read. `lock table` and `set` are two more."""
 
 _CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\"?\s*\(")
@@ -71,9 +73,7 @@ class Footprint:
 
     def with_(self, other: Footprint) -> Footprint:
         """What one transaction holds after both."""
-        return Footprint(
-            frozenset(), self.locks | other.locks, self.shares | other.shares, self.writes | other.writes
-        )
+        return Footprint(frozenset(), self.locks | other.locks, self.shares | other.shares, self.writes | other.writes)
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ class Schema:
     """Functions that may write, by their names."""
 
     @classmethod
-    def of(
-        cls, tables: Iterable[str], foreign_keys: Iterable[tuple[str, str]], volatile: Iterable[str] = ()
-    ) -> Schema:
+    def of(cls, tables: Iterable[str], foreign_keys: Iterable[tuple[str, str]], volatile: Iterable[str] = ()) -> Schema:
         """From names and pairs (child, parent)."""
         parents: dict[str, set[str]] = {}
         children: dict[str, set[str]] = {}

@@ -117,7 +117,7 @@ class RowStops:
         if not self.stops(touch) or footprint.writes or not _SELECT.match(statement):
             return statement
         condition = "(SELECT public.airflow_stress_stop(airflow_stress_rows IS NULL))"
-        return f"SELECT * FROM ({statement}) AS airflow_stress_rows WHERE {condition}"
+        return f"SELECT * FROM ({statement}) AS airflow_stress_rows WHERE {condition}"  # noqa: S608 - Airflow's own
 
 
 def rest_of(touch: Touch) -> Touch:
