@@ -237,7 +237,7 @@ class Engine:
             actor.phase = Phase.RUNS
             self.rows.resume(actor.backend)
         else:
-            if self._may_stop(step):
+            if self.rows is not None and self.rows.stops(step.touch):
                 self.rows.close_gate(actor.backend)
             actor.let_go()
         self._settle()

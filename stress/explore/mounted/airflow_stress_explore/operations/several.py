@@ -85,11 +85,7 @@ def _create(world: World, dag: Any, state: str) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import select, update
 
-    try:
-        from uuid6 import uuid7
-    except ImportError as error:
-        raise UnknownInternals("there is no uuid6.uuid7, which gives task instances their ids") from error
-
+    uuid7 = find("uuid6", "uuid7")  # which gives task instances their ids
     hostname, pid = WORKER
     create_run(world, dag, "running", hostname=hostname, pid=pid, unixname="worker", try_number=1)
     for task in BY_ID:
