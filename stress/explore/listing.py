@@ -59,6 +59,9 @@ def _cell(step: dict[str, Any], width: int) -> list[str]:
 def shorten(statement: str) -> str:
     """A statement without what doesn't matter here: its columns, its parameters' names."""
     text = " ".join(statement.split())
+    rest = re.match(r"at row (\d+) of: (\S+)", text)
+    if rest is not None:
+        return f"(the rest of the {rest[2]}, at row {rest[1]})"
     text = re.sub(r"^SELECT (?:DISTINCT )?.*? FROM ", "SELECT ... FROM ", text)
     text = re.sub(r"^(INSERT INTO \S+) .*$", r"\1 ...", text)
     text = re.sub(r"%\((\w+?)(?:_\d+)?\)s(?:::\w+)?", r":\1", text)

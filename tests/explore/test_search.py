@@ -63,6 +63,15 @@ def test_on_fixed_no_pair_of_the_database_has_a_schedule_that_fails(
     assert tried == set(pairs)
 
 
+def test_a_deadlock_inside_single_statements_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both statements insert the same two rows, each process in an order of its own."""
+    pair = "one_asset_update+one_asset_update"
+    assert explore(pair, "--airflow", "3.3.2", "--preemptions", "1") == 1
+    assert "  deadlock: " in capsys.readouterr().out
+    assert explore(pair, "--airflow", "3.3.2", "--preemptions", "1", "--fixes", "fixed") == 0
+    assert "came to something else" not in capsys.readouterr().out
+
+
 def test_a_budget_that_ends_first_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["trigger_assignment+trigger_assignment", "--fixes", "fixed", "--preemptions", "5", "--no-pruning"]
     assert explore(*words, "--budget", "0.1s") == 2

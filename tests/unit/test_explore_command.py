@@ -271,6 +271,7 @@ def test_a_statement_is_shortened_to_what_matters() -> None:
         shorten("SELECT a, b FROM t WHERE x = %(x_1)s::UUID FOR UPDATE") == "SELECT ... FROM t WHERE x = :x FOR UPDATE"
     )
     assert shorten("INSERT INTO log (a, b) VALUES (1)") == "INSERT INTO log ..."
+    assert shorten("at row 2 of: UPDATE log SET a = 1") == "(the rest of the UPDATE, at row 2)"
     long = "SELECT a FROM t WHERE " + "x = 1 AND " * 40 + "y = 2 FOR UPDATE OF t SKIP LOCKED"
     assert len(shorten(long)) <= 150
     assert shorten(long).endswith("FOR UPDATE OF t SKIP LOCKED")

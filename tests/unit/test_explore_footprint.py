@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_stress_explore.footprint import ADVISORY, Footprint, Schema, Touch, dependent, footprint
+from airflow_stress_explore.footprint import ADVISORY, UNKNOWN, Footprint, Schema, Touch, dependent, footprint
 
 SCHEMA = Schema.of(
     ["dag", "dag_run", "task_instance", "xcom", "log"],
     [("task_instance", "dag_run"), ("xcom", "task_instance"), ("dag_run", "dag")],
+    ["store", "random", "pg_try_advisory_xact_lock"],
 )
 
 
@@ -62,6 +63,45 @@ def test_a_value_is_no_table() -> None:
 
 def test_advisory_locks_are_locked() -> None:
     assert ADVISORY in of("SELECT pg_try_advisory_xact_lock(1)").locks
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "MERGE INTO log USING xcom ON a = b WHEN MATCHED THEN UPDATE SET a = 1",
+        "WITH moved AS (MERGE INTO log USING xcom ON a = b WHEN MATCHED THEN DELETE RETURNING a) SELECT a FROM moved",
+        "CALL store(1)",
+        "SELECT store(1)",
+        "SELECT a FROM log WHERE public.store (a) > 1",
+        "SELECT a INTO other FROM log",
+        "ROLLBACK TO SAVEPOINT sa_savepoint_1",
+        "DO 'BEGIN END'",
+        "COPY log FROM STDIN",
+        "ALTER TABLE log ADD COLUMN b int",
+        "FETCH ALL FROM c",
+    ],
+)
+def test_a_statement_that_cannot_be_read_conflicts_with_everything(statement: str) -> None:
+    found = Touch(of(statement))
+    assert found.footprint.locks >= {*SCHEMA.tables, ADVISORY, UNKNOWN}
+    others = ("SELECT pg_try_advisory_xact_lock(1)", "UPDATE log SET a = 1", "SELECT a FROM dag", statement)
+    assert all(dependent(found, Touch(of(other))) for other in others)
+    assert dependent(Touch(found.footprint, ends=True), Touch(of("SELECT a FROM log")))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SAVEPOINT sa_savepoint_1",
+        "RELEASE SAVEPOINT sa_savepoint_1",
+        "SET LOCAL lock_timeout = 100",
+        "SHOW transaction_isolation",
+        "SELECT random(), lower('store(1)'), count(*) FROM log",
+        "SELECT a FROM log WHERE a IN (1) AND store = 1",
+    ],
+)
+def test_a_statement_that_locks_nothing_is_read(statement: str) -> None:
+    assert of(statement).locks == frozenset()
 
 
 READ = Touch(of("SELECT a FROM task_instance"))

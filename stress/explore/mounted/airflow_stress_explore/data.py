@@ -56,10 +56,11 @@ def write_dag(dag_id: str, extra: str = "", **options: Any) -> Any:
 
     task_options = options.pop("task_options", {})
     tasks = options.pop("tasks", TASKS)
+    names = options.pop("names", None) or [f"task_{number}" for number in range(tasks)]
     chained = options.pop("chained", False)
     start = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
     with DAG(dag_id, **{"schedule": None, "start_date": start, "doc_md": extra, **options}) as dag:
-        made = [EmptyOperator(task_id=f"task_{number}", **task_options) for number in range(tasks)]
+        made = [EmptyOperator(task_id=name, **task_options) for name in names]
         if chained:
             for one, following in itertools.pairwise(made):
                 one >> following
@@ -75,7 +76,7 @@ def write_dag(dag_id: str, extra: str = "", **options: Any) -> Any:
         return DBDagBag().get_latest_version_of_dag(dag_id, session=session)
 
 
-def _create_run(world: World, dag: Any, state: str | None, **columns: Any) -> None:
+def create_run(world: World, dag: Any, state: str | None, **columns: Any) -> None:
     from airflow.models.dag import DagModel
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
@@ -110,25 +111,25 @@ def _create_run(world: World, dag: Any, state: str | None, **columns: Any) -> No
 def running_run(world: World) -> None:
     """A running run whose two task instances run on a worker."""
     hostname, pid = WORKER
-    _create_run(world, write_dag(world.dag_id), "running", hostname=hostname, pid=pid, unixname="worker", try_number=1)
+    create_run(world, write_dag(world.dag_id), "running", hostname=hostname, pid=pid, unixname="worker", try_number=1)
 
 
 @ingredient
 def queued_run(world: World) -> None:
     """A running run whose two task instances are queued."""
-    _create_run(world, write_dag(world.dag_id), "queued", queued_dttm=NOW, try_number=1)
+    create_run(world, write_dag(world.dag_id), "queued", queued_dttm=NOW, try_number=1)
 
 
 @ingredient
 def fresh_run(world: World) -> None:
     """A running run whose two task instances have no state yet."""
-    _create_run(world, write_dag(world.dag_id), None)
+    create_run(world, write_dag(world.dag_id), None)
 
 
 @ingredient
 def finished_run(world: World) -> None:
     """A run, not closed yet, whose two task instances have succeeded."""
-    _create_run(world, write_dag(world.dag_id), "success", end_date=NOW, try_number=1)
+    create_run(world, write_dag(world.dag_id), "success", end_date=NOW, try_number=1)
 
 
 @ingredient
@@ -136,7 +137,7 @@ def fail_fast_run(world: World) -> None:
     """As `running_run`, of a DAG that fails as a whole when one task fails."""
     hostname, pid = WORKER
     dag = write_dag(world.dag_id, fail_fast=True)
-    _create_run(world, dag, "running", hostname=hostname, pid=pid, unixname="worker", try_number=1)
+    create_run(world, dag, "running", hostname=hostname, pid=pid, unixname="worker", try_number=1)
 
 
 @ingredient
@@ -145,7 +146,7 @@ def half_failed_run(world: World) -> None:
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
-    _create_run(world, write_dag(world.dag_id, chained=True), None)
+    create_run(world, write_dag(world.dag_id, chained=True), None)
     with create_session() as session:
         session.get(TaskInstance, world.instances[1]).state = "failed"
 

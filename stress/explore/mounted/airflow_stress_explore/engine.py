@@ -7,6 +7,9 @@ statement (or commit) that it stands before, then Python up to the next one.
     actor      ----[stand]------statement----Python----[stand]---commit---...
     engine             ^ choose, let go                    ^ choose, let go
 
+If a pair wants that, a statement also stops after each row that it locks (`rows.py`), and the rest of it is a step of
+its own.
+
 **Who is blocked is asked of the server**, over a connection of our own (`pg_blocking_pids`): an actor is blocked if it
 is inside a statement and every backend that it waits for belongs to an actor that stands or is blocked. Its step then
 ends without having ended; when another actor's step lets it go on, it runs up to its own next stand before anything
@@ -35,6 +38,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from airflow_stress_explore.footprint import Footprint, Schema, Touch, dependent, footprint
+from airflow_stress_explore.rows import RowStops, rest_of
 
 WAIT_S = 20.0
 """How long a step may take at most, lock waits that others must end not counted."""
@@ -47,6 +51,8 @@ statement wants, by its tables: later), and how often then."""
 
 COMMIT = "COMMIT"
 ROLLBACK = "ROLLBACK"
+AFTER_ROW = " of: "
+"""Between the number of a row and the statement's text, in a step that is the rest of a statement."""
 
 
 class Stuck(Exception):  # noqa: N818 - it says what happened
@@ -74,6 +80,9 @@ class Step:
 
     touch: Touch
     parameters: Any = None
+    row: int = 0
+    """The step is the rest of a statement that has locked this many rows; 0 for a whole statement."""
+
     outcome: str = ""
     waited_for: str | None = None
     locks: list[str] = field(default_factory=list)
@@ -115,6 +124,9 @@ class Actor:
         self.in_statement = False
         self.held = Footprint()
         """What its open transaction has locked and written."""
+
+        self.touched = Footprint()
+        """What all its transactions have locked and written."""
 
         self._work = work
         self._engine = engine
@@ -180,11 +192,16 @@ class Engine:
         control: Control,
         schema: Schema,
         watch: Callable[[Engine, Step], None] | None = None,
+        rows: RowStops | None = None,
     ) -> None:
-        """`work`: the actors' names to operation and function. `watch` is called after each step, for the witness."""
+        """`work`: the actors' names to operation and function. `watch` is called after each step, for the witness.
+
+        `rows`: stops between the rows of a statement, if there are to be any.
+        """
         self.reports: queue.SimpleQueue[tuple[Actor, Phase]] = queue.SimpleQueue()
         self.schema = schema
         self.control = control
+        self.rows = rows
         self.steps: list[Step] = []
         self.errors: list[DatabaseError] = []
         self.written: set[str] = set()
@@ -215,7 +232,14 @@ class Engine:
         assert step is not None
         self.steps.append(step)
         self._account(actor, step)
-        actor.let_go()
+        if step.row:
+            assert self.rows is not None
+            actor.phase = Phase.RUNS
+            self.rows.resume(actor.backend)
+        else:
+            if self.rows is not None and self.rows.stops(step.touch):
+                self.rows.close_gate(actor.backend)
+            actor.let_go()
         self._settle()
         if self._watch is not None:
             self._watch(self, step)
@@ -226,10 +250,8 @@ class Engine:
         if step.touch.ends:
             actor.held = Footprint()
         else:
-            held = actor.held
-            actor.held = Footprint(
-                frozenset(), held.locks | mine.locks, held.shares | mine.shares, held.writes | mine.writes
-            )
+            actor.held = actor.held.with_(mine)
+            actor.touched = actor.touched.with_(mine)
             self.written |= mine.writes
 
     def _settle(self) -> None:
@@ -253,8 +275,13 @@ class Engine:
             if time.monotonic() > deadline:
                 raise Stuck(f"no step ended within {WAIT_S:.0f} s: {self._describe()}")
 
+    def _may_stop(self, step: Step) -> bool:
+        return self.rows is not None and self.rows.stops(step.touch)
+
     def _may_block(self) -> bool:
-        """Whether somebody who goes on now wants something that another one holds."""
+        """Whether somebody who goes on now wants something that another one holds, or stops between two rows."""
+        if self.rows is not None and any(a.pending and self._may_stop(a.pending) for a in self._in(Phase.RUNS)):
+            return True
         return any(actor.phase is Phase.BLOCKED for actor in self.actors) or any(
             actor.pending is not None
             and other is not actor
@@ -292,6 +319,9 @@ class Engine:
             if actor.phase is Phase.BLOCKED and all(actor is not other for other, _, _ in still):
                 actor.phase = Phase.RUNS
         for actor, blockers, pending in still:
+            if self.rows is not None and self.rows.holder in blockers:
+                self._stand_between_rows(actor, pending)
+                continue
             others = [self.owners.get(backend) for backend in blockers]
             # One that still runs may let it go at any moment, unless it waits, too. A backend of nobody's may, too.
             if all(
@@ -301,6 +331,22 @@ class Engine:
                 actor.phase = Phase.BLOCKED
                 if pending is not None and pending.waited_for is None:
                     pending.waited_for = ", ".join(sorted({other.name for other in others if other is not None}))
+
+    def _stand_between_rows(self, actor: Actor, pending: Step | None) -> None:
+        """Its statement has locked a row, and is held before the next one."""
+        assert pending is not None
+        row = pending.row + 1
+        statement = pending.what.partition(AFTER_ROW)[2] if pending.row else pending.what
+        pending.outcome = pending.outcome or "stops"
+        actor.pending = Step(
+            actor.name,
+            actor.operation,
+            f"at row {row}{AFTER_ROW}{statement}",
+            rest_of(pending.touch),
+            pending.parameters,
+            row,
+        )
+        actor.phase = Phase.STANDS
 
     def _describe(self) -> str:
         frames = sys._current_frames()
@@ -319,12 +365,15 @@ def listen(sqlalchemy_engine: Any) -> None:
     """Hook an engine's statements, once a process."""
     from sqlalchemy import event
 
-    def before(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def before(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
         actor = actors_by_thread.get(threading.get_ident())
         if actor is not None:
             touch = Touch(footprint(statement, actor._engine.schema))
             step = Step(actor.name, actor.operation, statement, touch, parameters)
             actor.stand(step, cursor.connection.info.backend_pid)
+            if actor._engine.rows is not None:
+                statement = actor._engine.rows.rewritten(statement, touch)
+        return statement, parameters
 
     def after(_connection: Any, cursor: Any, *_: Any) -> None:
         actor = actors_by_thread.get(threading.get_ident())
@@ -359,7 +408,7 @@ def listen(sqlalchemy_engine: Any) -> None:
         said = [line for line in text.splitlines() if line and (line == text.splitlines()[0] or "CONTEXT" in line)]
         actor.passed(f"{sqlstate or type(original).__name__}: {'; '.join(said)}")
 
-    event.listen(sqlalchemy_engine, "before_cursor_execute", before)
+    event.listen(sqlalchemy_engine, "before_cursor_execute", before, retval=True)
     event.listen(sqlalchemy_engine, "after_cursor_execute", after)
     event.listen(sqlalchemy_engine, "commit", ending(COMMIT))
     event.listen(sqlalchemy_engine, "rollback", ending(ROLLBACK))

@@ -13,6 +13,9 @@ What PostgreSQL's READ COMMITTED, which Airflow uses, allows to be said:
 - A write to a table makes the server look at the rows that its foreign keys point to (`FOR KEY SHARE`): two of those go
   together, one and a lock or write of that table don't. A DELETE writes every table that points to it, and so on.
 - An advisory lock counts as a table that is locked.
+- A statement that this module cannot read conflicts with every other one: another verb (MERGE, CALL, DO, COPY, DDL),
+  ROLLBACK TO SAVEPOINT, which releases locks, SELECT INTO, and a call of a function that may write. PostgreSQL says
+  which may: a function that is not declared VOLATILE cannot.
 """
 
 from __future__ import annotations
@@ -33,7 +36,23 @@ _LOCKING = re.compile(
 _FROM = re.compile(r"\b(?:from|join)\s+\"?(\w+)\"?(?:\s+(?:as\s+)?\"?(\w+))?")
 _STRING = re.compile(r"'(?:[^']|'')*'")
 
+_VERBS = frozenset(
+    ("select", "insert", "update", "delete", "with", "values", "truncate", "savepoint", "release", "show")
+)
+"""First words of statements that the expressions above can read. `lock table` and `set` are two more."""
+
+_CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\"?\s*\(")
+_HARMLESS = frozenset(
+    {
+        *("clock_timestamp", "random", "gen_random_uuid", "timeofday", "pg_backend_pid", "currval", "lastval"),
+        "nextval",  # not undone by a rollback, and no other transaction waits for it
+    }
+)
+"""Volatile functions that write no row and take no lock that another transaction could wait for."""
+
 ADVISORY = "(advisory)"
+UNKNOWN = "(unknown)"
+"""Locked by each statement that could not be read, so that two of them conflict, too."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +71,10 @@ class Footprint:
     writes: frozenset[str] = frozenset()
     """The part of `locks` that others can see after the commit."""
 
+    def with_(self, other: Footprint) -> Footprint:
+        """What one transaction holds after both."""
+        return Footprint(frozenset(), self.locks | other.locks, self.shares | other.shares, self.writes | other.writes)
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -60,9 +83,11 @@ class Schema:
     tables: frozenset[str]
     parents: Mapping[str, frozenset[str]]
     children: Mapping[str, frozenset[str]]
+    volatile: frozenset[str] = frozenset()
+    """Functions that may write, by their names."""
 
     @classmethod
-    def of(cls, tables: Iterable[str], foreign_keys: Iterable[tuple[str, str]]) -> Schema:
+    def of(cls, tables: Iterable[str], foreign_keys: Iterable[tuple[str, str]], volatile: Iterable[str] = ()) -> Schema:
         """From names and pairs (child, parent)."""
         parents: dict[str, set[str]] = {}
         children: dict[str, set[str]] = {}
@@ -73,6 +98,7 @@ class Schema:
             frozenset(tables),
             {name: frozenset(found) for name, found in parents.items()},
             {name: frozenset(found) for name, found in children.items()},
+            frozenset(volatile),
         )
 
     def below(self, table: str) -> frozenset[str]:
@@ -109,6 +135,9 @@ class _Keep:
 def _footprint(statement: str, keep: _Keep) -> Footprint:
     schema = keep.schema
     text = " ".join(_STRING.sub("''", statement).lower().split())
+    if not _readable(text, schema):
+        everything = schema.tables | {ADVISORY, UNKNOWN}
+        return Footprint(locks=everything, writes=everything)
     named = frozenset(_WORD.findall(text)) & schema.tables
     writes: set[str] = set()
     for verb, table in _WRITE.findall(text):
@@ -130,6 +159,20 @@ def _footprint(statement: str, keep: _Keep) -> Footprint:
     return Footprint(named - locks, frozenset(locks), frozenset(shares), frozenset(writes))
 
 
+def _readable(text: str, schema: Schema) -> bool:
+    """Whether the expressions of this module find all that a statement touches. `text`: in lower case."""
+    words = text.lstrip("( ").split(None, 2)
+    verb, following = (words[0], words[1].rstrip(";")) if len(words) > 1 else (text.strip("(; "), "")
+    if verb not in _VERBS and (verb, following) != ("lock", "table") and verb != "set":
+        return False
+    if verb == "select" and re.search(r"\binto\b", text):
+        return False
+    if "merge into" in text:
+        return False
+    called = frozenset(_CALL.findall(text)) & schema.volatile
+    return all(name in _HARMLESS or "advisory" in name for name in called)
+
+
 @dataclass(frozen=True)
 class Touch:
     """A step as far as order matters: a statement's footprint, or the end of a transaction with what it held."""
@@ -142,6 +185,8 @@ class Touch:
 def dependent(one: Touch, other: Touch) -> bool:
     """Whether the order of two steps of two actors could matter. Asked thousands of times a schedule."""
     a, b = one.footprint, other.footprint
+    if UNKNOWN in a.locks or UNKNOWN in b.locks:
+        return True
     if one.ends:
         if other.ends:
             return not a.writes.isdisjoint(b.writes)

@@ -17,6 +17,8 @@ class Pair:
     state: tuple[str, ...]
     note: str = ""
     variant: str = ""
+    row_steps: bool = False
+    """Whether the search also stops between the rows of one statement (`rows.py`): many more schedules."""
 
     @property
     def name(self) -> str:
@@ -124,4 +126,30 @@ _PAIRS = (
     Pair(("executor_events", "state_update"), ("running_run", "two_schedulers"), "a worker's exit is heard as it ends"),
 )
 
-PAIRS: dict[str, Pair] = {pair.name: pair for pair in _PAIRS}
+_ASSETS = ("two_runs", "asset_consumers")
+_SWEEPS = ("trigger_cleanup", "timeout_sweep")
+_SEVERAL = {
+    "run_marking": "somebody marks a run",
+    "clearing_all": "somebody clears a run's tasks",
+    "marking_all": "somebody marks a run's tasks",
+    "failure": "a task of a fail_fast DAG fails",
+}
+"""Operations that lock several task instances of a run, and say what in a pair's note."""
+
+
+def _several(operation: str, sweep: str, *, moved: bool) -> Pair:
+    """An operation against one of the sweeps, which lock several task instances and no run."""
+    tasks = "failed_tasks" if sweep == "trigger_cleanup" else "deferred_tasks"
+    during = "a clean-up of triggers" if sweep == "trigger_cleanup" else "a time-out of triggers"
+    state = (f"fail_fast_{tasks}" if operation == "failure" else tasks, *(("moved_rows",) if moved else ()))
+    order = "whose rows were updated in another order" if moved else "in the order of their ids"
+    note = f"{_SEVERAL[operation]} during {during}; three rows, {order}"
+    return Pair((operation, sweep), state, note, variant="moved" if moved else "", row_steps=True)
+
+
+_ROW_PAIRS = (
+    *(_several(one, sweep, moved=moved) for one in _SEVERAL for sweep in _SWEEPS for moved in (False, True)),
+    Pair(("one_asset_update", "one_asset_update"), _ASSETS, "two tasks with one outlet, two DAGs", row_steps=True),
+)
+
+PAIRS: dict[str, Pair] = {pair.name: pair for pair in (*_PAIRS, *_ROW_PAIRS)}

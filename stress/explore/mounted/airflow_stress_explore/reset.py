@@ -36,6 +36,8 @@ JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
 WHERE k.contype = 'f'
 """
 
+_VOLATILE = "SELECT DISTINCT proname FROM pg_proc WHERE provolatile = 'v' AND prokind IN ('f', 'p')"
+
 _COLUMNS = """
 SELECT c.relname, array_agg(quote_ident(a.attname) ORDER BY a.attnum)
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -59,10 +61,12 @@ class Database:
     def __init__(self, dsn: str) -> None:
         self._connection = psycopg2.connect(dsn)
         self._connection.autocommit = True
+        self.backend: int = self._connection.info.backend_pid
         self._cursor = self._connection.cursor()
         # Nothing of ours waits for an actor: if it does, an actor has left a transaction open.
         self._cursor.execute("SET statement_timeout = '30s'")
-        self.schema = Schema.of((row[0] for row in self.query(_TABLES)), self.query(_FOREIGN_KEYS))
+        volatile = [row[0] for row in self.query(_VOLATILE)]
+        self.schema = Schema.of((row[0] for row in self.query(_TABLES)), self.query(_FOREIGN_KEYS), volatile)
         self._columns = {table: ", ".join(columns) for table, columns in self.query(_COLUMNS)}
         self._sequences: dict[str, list[str]] = {}
         for table, sequence in self.query(_SEQUENCES):
@@ -120,9 +124,22 @@ class Database:
             "; ".join(["SET session_replication_role = replica", *statements, "SET session_replication_role = origin"])
         )
 
-    def restore(self, written: Iterable[str]) -> None:
-        """Bring the tables back to the kept state."""
+    def restore(self, written: Iterable[str], in_place: Iterable[str] = ()) -> None:
+        """Bring the tables back to the kept state; the rows of those `in_place` to the same places of the file, too."""
         tables = sorted(set(written) & self._back.keys())
+        placed = sorted(set(tables) & set(in_place))
+        if placed:
+            self.query(
+                "; ".join(
+                    [
+                        "SET session_replication_role = replica",
+                        *(f'DELETE FROM public."{table}"' for table in placed),
+                        "SET session_replication_role = origin",
+                    ]
+                )
+            )
+            for table in placed:
+                self.query(f'VACUUM public."{table}"')  # not in a transaction of several statements
         self._resets += 1
         self._written_since |= set(tables)
         if tables:

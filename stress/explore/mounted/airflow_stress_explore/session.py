@@ -13,10 +13,12 @@ from typing import Any
 from airflow_stress_explore import data, invariants
 from airflow_stress_explore.compare import comparable, ids
 from airflow_stress_explore.engine import COMMIT, Engine, Policy, Step, listen
+from airflow_stress_explore.footprint import Footprint
 from airflow_stress_explore.invariants import Failure, Outcome
 from airflow_stress_explore.pairs import Pair
 from airflow_stress_explore.policies import InOrder
 from airflow_stress_explore.reset import Database
+from airflow_stress_explore.rows import RowStops, overlap
 from airflow_stress_explore.world import OPERATIONS, UnknownInternals, World
 
 _STRANGE = (AttributeError, ImportError, NameError, TypeError, UnknownInternals)
@@ -51,6 +53,7 @@ class Session:
         import airflow_stress_explore.operations  # noqa: F401 - registers them
 
         prepare_process()
+        _forget_row_stops()
         self.pair = pair
         self.operations = [OPERATIONS[name] for name in pair.operations]
         self.database = database
@@ -66,15 +69,18 @@ class Session:
         self._touched: set[str] = set()
         self._moves: list[tuple[str, str, str]] = []
         self._states: dict[str, str] = {}
+        self._rows: RowStops | None = None
         for number, operation in enumerate(self.operations):
             try:
                 operation.make(self.world, number)
             except UnknownInternals as unknown:
                 raise UnknownInternals(f"{operation.name}: {unknown}") from unknown
+        if pair.row_steps:
+            self._rows = self._install_row_stops()
 
     def play(self, policy: Policy, watch: Callable[[Engine, Step], None] | None = None) -> Engine:
         """Run the pair from its starting state under a policy."""
-        self.database.restore(self._written)
+        self.database.restore(self._written, self._rows.tables if self._rows is not None else ())
         self._written = set()
         self._moves = []
         self._states = dict(self._starting_states)
@@ -94,7 +100,7 @@ class Session:
             if watch is not None:
                 watch(engine, step)
 
-        engine = Engine(work, self.database, self.database.schema, each_step)
+        engine = Engine(work, self.database, self.database.schema, each_step, self._rows)
         engine.run(policy)
         self._written |= engine.written
         self._touched |= engine.written
@@ -112,10 +118,24 @@ class Session:
         # Whoever comes again has time to do what it left undone.
         return invariants.lost_update(self._later(engine), [outcomes.later for outcomes in one_by_one])
 
+    def _install_row_stops(self) -> RowStops:
+        """Between the rows of the tables on which the operations meet, in any order one after the other."""
+        touched = [Footprint() for _ in self.operations]
+        for order in self._orders():
+            engine = self.play(InOrder(order))
+            touched = [one.with_(actor.touched) for one, actor in zip(touched, engine.actors, strict=True)]
+        rows = RowStops(self.database, overlap(touched) & self.database.schema.tables)
+        _installed.append(rows)
+        self._written |= rows.tables  # so that their rows lie where they will lie in each schedule
+        return rows
+
+    def _orders(self) -> Iterable[tuple[str, ...]]:
+        return itertools.permutations(actor_name(number) for number in range(len(self.operations)))
+
     def outcomes_one_by_one(self) -> list[Outcomes]:
         """The outcomes of the actors one after the other, in each order."""
         found: list[Outcomes] = []
-        for order in itertools.permutations(actor_name(number) for number in range(len(self.operations))):
+        for order in self._orders():
             engine = self.play(InOrder(order))
             for actor in engine.actors:
                 if isinstance(actor.error, _STRANGE):
@@ -146,6 +166,15 @@ class Session:
             if before != state:
                 self._moves.append((instance, before, state))
         self._states = now
+
+
+_installed: list[RowStops] = []
+"""Those of the pair that this process played last, if it has any."""
+
+
+def _forget_row_stops() -> None:
+    while _installed:
+        _installed.pop().remove()
 
 
 def _where(error: BaseException) -> str:

@@ -186,3 +186,34 @@ def _key_class() -> Any:
 @operation("same_asset_update", "a worker reports success of a task with one outlet, x", [("running", "success")])
 def same_asset_update(world: World, number: int) -> Callable[[], Told]:
     return _success(world.instances[number % len(world.instances)], ("x",))
+
+
+@operation(
+    "one_asset_update",
+    "a worker reports success of a task with one outlet, x, that two DAGs wait for",
+    [("running", "success")],
+)
+def one_asset_update(world: World, number: int) -> Callable[[], Told]:
+    """As `asset_update`: each process has its own order of a set of DAGs, which are hashed by their addresses."""
+    update = _success(world.instances[number % len(world.instances)], ("x",))
+    _hash_dags_by_process()
+    consumers = ("consumer_1", "consumer_2")
+    order = consumers if number % 2 == 0 else consumers[::-1]
+
+    def work() -> Told:
+        _process.dag_order = order
+        return update()
+
+    return work
+
+
+@functools.cache
+def _hash_dags_by_process() -> None:
+    model = find("airflow.models.dag", "DagModel")
+
+    def hash_of(dag: Any) -> int:
+        order: tuple[str, ...] = getattr(_process, "dag_order", ())
+        dag_id = vars(dag).get("dag_id")
+        return order.index(dag_id) + 1 if dag_id in order else object.__hash__(dag)
+
+    model.__hash__ = hash_of

@@ -22,7 +22,7 @@ _USER = SimpleNamespace(get_id=lambda: "somebody", get_name=lambda: "somebody")
 """Who asks; the routes look only for a note's author."""
 
 
-def _ask(route: Callable[..., Any], world: World, **arguments: Any) -> Callable[[], Told]:
+def ask(route: Callable[..., Any], world: World, **arguments: Any) -> Callable[[], Told]:
     """Call a route's function. It reads the DAG anew each time, so that a bag of its own costs it no statement."""
     bag = find("airflow.api_fastapi.common.dagbag", "create_dag_bag")()
 
@@ -37,7 +37,7 @@ def clearing(world: World, number: int) -> Callable[[], Told]:
     """As the page of a task instance does it: this task alone, whatever its state, and its run goes on."""
     make_body = find(f"{DATAMODELS}.task_instances", "ClearTaskInstancesBody")
     body = supply(make_body, dry_run=False, only_failed=False, dag_run_id=world.run_id, task_ids=[TASK])
-    return _ask(find(f"{ROUTES}.task_instances", "post_clear_task_instances"), world, body=body)
+    return ask(find(f"{ROUTES}.task_instances", "post_clear_task_instances"), world, body=body)
 
 
 @operation("marking", "somebody marks the first task failed", [("*", "failed"), ("*", "skipped")])
@@ -46,11 +46,11 @@ def marking(world: World, number: int) -> Callable[[], Told]:
     route = find(f"{ROUTES}.task_instances", "patch_task_instance")
     # Without a server a default that is the framework's is an object of the framework's.
     arguments: dict[str, Any] = {"map_index": None, "update_mask": None}
-    return _ask(route, world, dag_run_id=world.run_id, task_id=TASK, body=body, **arguments)
+    return ask(route, world, dag_run_id=world.run_id, task_id=TASK, body=body, **arguments)
 
 
 @operation("run_marking", "somebody marks the run failed", [("*", "failed"), ("*", "skipped")])
 def run_marking(world: World, number: int) -> Callable[[], Told]:
     body = supply(find(f"{DATAMODELS}.dag_run", "DAGRunPatchBody"), state="failed")
     route = find(f"{ROUTES}.dag_run", "patch_dag_run")
-    return _ask(route, world, dag_run_id=world.run_id, patch_body=body, update_mask=None)
+    return ask(route, world, dag_run_id=world.run_id, patch_body=body, update_mask=None)

@@ -1,0 +1,134 @@
+"""Requests that write several task instances of one run, and runs in which the order of the rows is known.
+
+PostgreSQL locks the rows of a statement in the order of its plan. The runs here have three tasks,
+`extract >> transform >> load`, whose rows have different orders:
+
+    by key (task id)              extract, load, transform
+    by id                         transform, load, extract
+    by place in the table's file  transform, load, extract; with `moved_rows`: load, extract, transform
+
+Each order begins with another row, because two statements that begin with the same row exclude each other. An id is
+given when a task instance is created, and anew when it is cleared. Rows move when they are updated: PostgreSQL stores a
+new version of the row behind the others.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from airflow_stress_explore.data import NOW, WORKER, create_run, ingredient, write_dag
+from airflow_stress_explore.operations.people import DATAMODELS, ROUTES, ask
+from airflow_stress_explore.world import Told, UnknownInternals, World, find, operation, supply
+
+TASKS = ("extract", "transform", "load")
+BY_ID = ("transform", "load", "extract")
+MOVED = ("load", "extract", "transform")
+FAILING = "check"
+"""A task that still runs, in a DAG with `fail_fast`; it is the first one by its key."""
+
+
+@operation("clearing_all", "somebody clears all tasks of a run", [("running", "restarting"), ("*", "none")])
+def clearing_all(world: World, number: int) -> Callable[[], Told]:
+    make_body = find(f"{DATAMODELS}.task_instances", "ClearTaskInstancesBody")
+    body = supply(make_body, dry_run=False, only_failed=False, dag_run_id=world.run_id, task_ids=list(TASKS))
+    return ask(find(f"{ROUTES}.task_instances", "post_clear_task_instances"), world, body=body)
+
+
+@operation("marking_all", "somebody marks the first task and all behind it successful", [("*", "success")])
+def marking_all(world: World, number: int) -> Callable[[], Told]:
+    make_body = find(f"{DATAMODELS}.task_instances", "PatchTaskInstanceBody")
+    body = supply(make_body, new_state="success", include_downstream=True)
+    route = find(f"{ROUTES}.task_instances", "patch_task_instance")
+    # Without a server a default that is the framework's is an object of the framework's.
+    arguments: dict[str, Any] = {"map_index": None, "update_mask": None}
+    return ask(route, world, dag_run_id=world.run_id, task_id=TASKS[0], body=body, **arguments)
+
+
+@ingredient
+def deferred_tasks(world: World) -> None:
+    """A running run of three tasks that are all deferred, and whose triggers took too long."""
+    dag = write_dag(world.dag_id, names=TASKS, chained=True)
+    _create(world, dag, "deferred")
+
+
+@ingredient
+def failed_tasks(world: World) -> None:
+    """A running run of three tasks that were marked failed when they were deferred: they still have their triggers."""
+    dag = write_dag(world.dag_id, names=TASKS, chained=True)
+    _create(world, dag, "failed")
+
+
+@ingredient
+def fail_fast_deferred_tasks(world: World) -> None:
+    """As `deferred_tasks`, of a DAG that fails as a whole, with a fourth task that runs on a worker."""
+    _create(world, write_dag(world.dag_id, names=(FAILING, *TASKS), fail_fast=True), "deferred")
+
+
+@ingredient
+def fail_fast_failed_tasks(world: World) -> None:
+    """As `failed_tasks`, of a DAG that fails as a whole, with a fourth task that runs on a worker."""
+    _create(world, write_dag(world.dag_id, names=(FAILING, *TASKS), fail_fast=True), "failed")
+
+
+@ingredient
+def moved_rows(world: World) -> None:
+    """Each task instance is updated once more, in an order that is neither that of the keys nor that of the ids."""
+    _touch(world, MOVED)
+    _check_places(world, MOVED)
+
+
+def _create(world: World, dag: Any, state: str) -> None:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import Trigger
+    from airflow.utils.session import create_session
+    from sqlalchemy import select, update
+
+    uuid7 = find("uuid6", "uuid7")  # which gives task instances their ids
+    hostname, pid = WORKER
+    create_run(world, dag, "running", hostname=hostname, pid=pid, unixname="worker", try_number=1)
+    for task in BY_ID:
+        with create_session() as session:
+            trigger = Trigger(classpath="airflow_stress_explore.callbacks.Trigger", kwargs={})
+            session.add(trigger)
+            session.flush()
+            # A new id, as clearing gives one: the ids have the order of this loop.
+            values = {
+                "id": uuid7(),
+                "state": state,
+                "trigger_id": trigger.id,
+                "trigger_timeout": NOW - datetime.timedelta(minutes=1),
+                "next_method": "execute_complete",
+                "next_kwargs": {},
+                "end_date": NOW if state == "failed" else None,
+            }
+            instances = update(TaskInstance).where(TaskInstance.dag_id == world.dag_id, TaskInstance.task_id == task)
+            session.execute(instances.values(**values))
+            world.triggers.append(trigger.id)
+    _check_places(world, BY_ID)
+    with create_session() as session:
+        instances = select(TaskInstance.id).where(TaskInstance.dag_id == world.dag_id).order_by(TaskInstance.task_id)
+        world.instances = list(session.scalars(instances))
+
+
+def _touch(world: World, tasks: Sequence[str]) -> None:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    for task in tasks:
+        with create_session() as session:
+            instances = update(TaskInstance).where(TaskInstance.dag_id == world.dag_id, TaskInstance.task_id == task)
+            session.execute(instances.values(queued_dttm=NOW))
+
+
+def _check_places(world: World, expected: Sequence[str]) -> None:
+    from airflow.utils.session import create_session
+    from sqlalchemy import text
+
+    statement = text("SELECT task_id FROM task_instance WHERE dag_id = :dag_id ORDER BY ctid")
+    with create_session() as session:
+        found = [task for task in session.scalars(statement, {"dag_id": world.dag_id}) if task in expected]
+    if found != list(expected):
+        raise UnknownInternals(f"the rows lie in the order {', '.join(found)}, not {', '.join(expected)}")

@@ -1,0 +1,114 @@
+"""Pruning leaves out no outcome: random programs, searched with and without it, on a real PostgreSQL.
+
+`EXPLORE_SEED=N` draws other programs.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stress.arms.environments import environment_for
+from stress.arms.releases import DEFAULT_RELEASE, check
+from stress.cluster.guard import RunGuard
+from stress.explore import lab
+from stress.explore.catalogue import MOUNTED
+
+PROGRAMS = {"statements": 30, "rows": 10}
+SEED = int(os.environ.get("EXPLORE_SEED", "9"))
+TIMEOUT_S = 300
+SCRIPT = Path(__file__).with_name("random_programs.py")
+
+
+ROWS_UP = "SELECT id FROM parent ORDER BY id FOR NO KEY UPDATE"
+ROWS_DOWN = "SELECT id FROM parent ORDER BY id DESC FOR NO KEY UPDATE"
+ROWS_AS_THEY_LIE = "UPDATE parent SET v = v + 1"
+"""In the order 2, 3, 1."""
+
+CHILDREN = "INSERT INTO child VALUES {} ON CONFLICT DO NOTHING"
+OPPOSITE = {
+    "locks against locks": (ROWS_UP, ROWS_DOWN),
+    "locks against writes": (ROWS_UP, ROWS_AS_THEY_LIE),
+    "inserts": (CHILDREN.format("(8, 1, 0), (9, 1, 0)"), CHILDREN.format("(9, 1, 0), (8, 1, 0)")),
+    "deletes against locks": ("DELETE FROM parent", ROWS_UP),
+}
+"""Pairs of single statements that lock the same rows in different orders."""
+
+
+@functools.cache
+def searched(mode: str) -> list[dict[str, Any]]:
+    """What both searches of each random program came to."""
+    return run(mode, str(SEED), str(PROGRAMS[mode]))
+
+
+@functools.cache
+def opposite(mode: str) -> dict[str, list[str]]:
+    """The outcomes of the pairs of statements."""
+    found = run(mode, json.dumps([[[one], [other]] for one, other in OPPOSITE.values()]))
+    return {name: one["pruned"]["outcomes"] for name, one in zip(OPPOSITE, found, strict=True)}
+
+
+def run(*arguments: str) -> list[dict[str, Any]]:
+    """What the script prints."""
+    release = check(DEFAULT_RELEASE)
+    environment = environment_for(release, progress=print)
+    guard = RunGuard()
+    server = lab.LabServer(guard.directory / "postgres", guard.label, lab.kept_directory(release, print))
+    try:
+        server.start()
+        done = subprocess.run(
+            [str(environment.python), str(SCRIPT), *arguments],
+            env={
+                **lab.airflow_variables(environment, guard.directory / "home", server),
+                "PYTHONPATH": str(MOUNTED),
+            },
+            cwd=guard.label.anchor,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    finally:
+        server.stop()
+        guard.close()
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("mode", PROGRAMS)
+def test_the_pruned_search_comes_to_the_outcomes_of_the_whole_one(mode: str) -> None:
+    found = searched(mode)
+    assert len(found) == PROGRAMS[mode]
+    for one in found:
+        pruned, whole = one["pruned"], one["whole"]
+        assert pruned["exhausted"]
+        assert whole["exhausted"]
+        assert pruned["outcomes"] == whole["outcomes"], (SEED, one["programs"])
+        assert pruned["tried"] <= pruned["played"] <= whole["played"]
+
+
+@pytest.mark.parametrize("mode", PROGRAMS)
+def test_schedules_of_one_kind_come_to_one_outcome(mode: str) -> None:
+    for one in searched(mode):
+        assert one["whole"]["ambiguous"] == [], (SEED, one["programs"])
+        assert one["pruned"]["surprises"] == [], (SEED, one["programs"])
+
+
+@pytest.mark.parametrize("mode", PROGRAMS)
+def test_the_programs_race_and_most_of_their_schedules_are_left_out(mode: str) -> None:
+    """Programs that never come to two outcomes, or of which nothing is left out, would show nothing."""
+    found = searched(mode)
+    assert sum(len(one["whole"]["outcomes"]) > 1 for one in found) > len(found) / 3
+    assert sum(one["pruned"]["played"] for one in found) < sum(one["whole"]["played"] for one in found) * 0.8
+
+
+@pytest.mark.parametrize("pair", OPPOSITE)
+def test_a_deadlock_of_two_single_statements_needs_stops_between_their_rows(pair: str) -> None:
+    assert "deadlock" not in opposite("statements")[pair]
+    assert "deadlock" in opposite("rows")[pair]
