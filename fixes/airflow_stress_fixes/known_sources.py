@@ -20,12 +20,13 @@ RELEASES = (
 
 
 def spread(span: str, value: T) -> dict[str, T]:
-    """A value for each release of a span: ``a..b``, ``a``, or nothing for no release."""
-    if not span:
-        return {}
-    first, _, last = span.partition("..")
-    begin, end = RELEASES.index(first), RELEASES.index(last or first)
-    return dict.fromkeys(RELEASES[begin : end + 1], value)
+    """A value for each release of spans: ``a..b`` or ``a``, several with blanks between them, or none."""
+    found: dict[str, T] = {}
+    for part in span.split():
+        first, _, last = part.partition("..")
+        begin, end = RELEASES.index(first), RELEASES.index(last or first)
+        found.update(dict.fromkeys(RELEASES[begin : end + 1], value))
+    return found
 
 
 KNOWN: Mapping[str, Mapping[str, str]] = {
@@ -59,6 +60,15 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "1b352f1672f6110ed58fc84e1a6b2767ed0a734c0677dad9e7f4198379a43ec1": "3.1.0..3.1.8",
         "b44627f18fb2e6a151cbbf590c937259790f068d1deb33a8829cd1818dda30ae": "3.2.0..3.2.1",
         "673624f43e78edd40d91e30e591d81197aeec47f6b6a0f48fef6ba648c5b0177": "3.2.2..3.3.2",
+    },
+    "airflow.api_fastapi.core_api.routes.public.task_instances:post_clear_task_instances": {
+        "2890e6c30ae70936f0895143ed1d121cb2214d8186315c2a34293b793997c454": "3.1.0",
+        "71fe4c0783b2e3305d525a85c90beafd60bca83776acc48debeb8f53a9bc493d": "3.1.1..3.1.3 3.1.5..3.1.8",
+        "ccaa8cb13d10b5385ac273acd18ea0a09f7cd5a72e9a30baecb052b8414d915d": "3.1.4",
+        "b51d90633cc80f0b70a3245c02ad4a947cfb17cdd1e7e10e89cc3386a625d0a5": "3.2.0..3.2.2",
+        "b2bfb2f4582840e3fc66a33eeaab11c716cb9f98d4dc8fbe437fa864568fffdc": "3.3.0",
+        "30cea8f1c987de6787f800825cdabfa316143d517c2350f5dba222e99aacfc35": "3.3.1",
+        "314f1c7e6799d99070407a3b5725e9ade190abb5eda80b3d1b2d365e98e61337": "3.3.2",
     },
     "airflow.api_fastapi.execution_api.routes.task_instances:_create_ti_state_update_query_and_update_state": {
         "d08ed34c859621c6e55f1cf08b89ae31fc86be17a781a6ef7c023ac929f58a6f": "3.1.0",
@@ -128,6 +138,10 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "58e6e2c6fe9ff073c821926f48e9d65f934c6d08a041fc090efc43aa5e4ce77e": "3.2.0..3.2.2",
         "d363a9107b7ad1fe25e275b6ec586a84a0ff0e673b60888e6c78b0842b1e78e9": "3.3.0..3.3.2",
     },
+    "airflow.models.dagrun:DagRun.get_running_dag_runs_to_examine": {
+        "3aaacec7d3d753648e7ad099ad244fcf749ca54df13fa7ad214eeb57f25f9ed5": "3.1.0..3.1.8",
+        "1d149c5efc7b0a0569ab0fbb6acfe44b4afa4b6d2c5ec36b0fd1a655c0f9812e": "3.2.0..3.3.2",
+    },
     "airflow.models.deadline:Deadline.handle_miss": {
         "e279e130d605dfc8592028a014f3564183cb44ab30ed5316a8f32574c55fefcd": "3.1.0..3.1.8",
         "f0cb45e50a5b1f71f1b30e03726fa10430121b2818665409423f3e83e54f048e": "3.2.0..3.2.2",
@@ -164,6 +178,12 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "b7f2f3c1d9721a1174b998e492a222b52cc32b947b14cffffc6f6753ad67bbb8": "3.2.2",
         "a2ebdb0a156400fc32e80e15ba5f559eabce66779a53df0302179c6acceddcb3": "3.3.0..3.3.1",
         "089dceafa74fdcce18fc69f26c59a467c04780a4fd2698e30226eb44fb5fafbb": "3.3.2",
+    },
+    "airflow.models.taskinstancehistory:TaskInstanceHistory.record_ti": {
+        "3738163be028779dd9df9470a0825c808ee7fb2f2df5045d07f069f2227ee1e7": "3.1.0..3.1.8",
+        "4449f4aaa7de55f102d6b5da703f729c7ed51d1697d41e7946c19de249e611f2": "3.2.0..3.2.2",
+        "df298b704be970822a83ea205e1506095232169d26f312014c6af59959a3eb7c": "3.3.0",
+        "b5a938b6fb5123d5f5722382d773f993128f78264e607dd24aba7b9a0a757ebf": "3.3.1..3.3.2",
     },
     "airflow.models.trigger:Trigger.assign_unassigned": {
         "672af245f76a231cd880281b3494d6d8d145068adf4db33e5b8e9d7dd1b8ec62": "3.1.0..3.1.8",
