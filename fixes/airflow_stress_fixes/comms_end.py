@@ -79,4 +79,5 @@ FIX = Fix(
     ),
     releases={**spread("3.1.0..3.2.1", Fit.NOT_NEEDED), **spread("3.2.2..3.3.2", Fit.APPLIES)},
     apply=apply,
+    databases=(),
 )

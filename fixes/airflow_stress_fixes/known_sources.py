@@ -97,6 +97,12 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "997228492664f58d8779e93c35b2362592f71551af6ff7231835528c673a433a": "3.3.0",
         "0aa0dac088b0b362a575cf32f9e6b969c25f950a4f8cbabc52881a3126554744": "3.3.1..3.3.2",
     },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._do_scheduling": {
+        "5a958c59120ce51435f592131d285d9f3559e4bfbf3805ea2df19b85cc2a3dfe": "3.1.0..3.1.8",
+        "8617d7e3e0e588af67afde01dd578f904d32306a39260caaf64458a1276896f1": "3.2.0..3.2.2",
+        "c3fc46bf673126196375df1fbc7bd74e111717629d55848128e65478ea086275": "3.3.0..3.3.1",
+        "b0d3f6cbd88e06796f4f7fe38f97f410c61acf3a728163a3cff9898711bc1ef3": "3.3.2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._enqueue_executor_callbacks": {
         "": "3.1.0..3.1.8",  # not there yet
         "69f7795dcc13d89f9cebed2663f86adc4995acfce2f51b8cca157d011824a081": "3.2.0..3.3.2",
@@ -108,10 +114,19 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "e11068a6c7c8fc4df97eeb85404674e4f8ac8e17ee666f92158794ca007fd053": "3.3.0..3.3.1",
         "177ac85bb5fcf122879768de3337b8d6169fb7b9434955236cb0d750221ee7b8": "3.3.2",
     },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._schedule_all_dag_runs": {
+        "8d79fef67d6a4e6ad489f428c993badaf2636cf39328c7e900a94a185fc30d1d": "3.1.0..3.1.8",
+        "7032fc79977be6fc7cbf8ba55a4e89da697c42df4fb3efebb24ff17ea3f6e7ec": "3.2.0..3.3.2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._verify_integrity_if_dag_changed": {
         "702d0214634610aba3cd80a76f1af083df931246f62fbd3c2ada3237e4fd7d85": "3.1.0..3.1.8",
         "3fc705215af9ae8499b0f6f2378e6e6911d6db9325a84f12183f001ebae6dffd": "3.2.0..3.2.2",
         "e3697494d7b048a049bd9fe41b8679e91d299de9185cda5475a95d8424712333": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner.check_trigger_timeouts": {
+        "95bf3dbe8ed49a71dab2f5924d64ef6ecc29927caecbc36ddf515e5cc62cb127": "3.1.0..3.1.8",
+        "2872a6629d2c97aefbd4029b5248b2494479658c73a3929bb79592665adad33b": "3.2.0..3.2.2",
+        "5853d1521586da20e726b450924d5cdad578d8c45dedb191916cdcebce64504c": "3.3.0..3.3.2",
     },
     "airflow.jobs.triggerer_job_runner:TriggerCommsDecoder": {
         "b12d14e55c11fe57ba8c5ec92d71eb4eb1ea4c8756a7e03982a2faccec46ad4d": "3.1.0..3.1.8",
@@ -132,6 +147,27 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
     "airflow.jobs.triggerer_job_runner:TriggerRunner.init_comms": {
         "234aa680ea38d0bc927cba756b8088cf88808a58782dc6fcc5ee648d0d634786": "3.1.0..3.2.1",
         "d37217a4ee5f8eba382e6b88443233624d50381d46f84e5ec10e8bd866adefa7": "3.2.2..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.clean_unused": {
+        "dc6a2449b908ab18a417fb1d58ce76347d8ce1b778fba8393a1dd70dbb7fe7f2": "3.1.0..3.1.8",
+        "5b974c6f385d290d5498fc4fe382322aeed768aa332a286f3eed08a9fc3a2a88": "3.2.0..3.2.2",
+        "13b0f4a7658eca8a193c0436b98c2015bf16e02cb18da3481f8c23e315ee0cc0": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.handle_events": {
+        "8a0559d55cfe1e4ea44920023de26563a196ad6c23d9a66891ba2a3dd55d545f": "3.1.0..3.1.8",
+        "a82e1d3752d30a1f2d1d877b51ddc5d8f3dbc489aa18a420ce6f7ece80fd41be": "3.2.0..3.2.2",
+        "7f248c8878b8c357ba57feeeea48a52e62cb061ea8756388cfb844a0c33b8201": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.handle_failed_triggers": {
+        "3809cca8f26728f2f7f991f05cb54fad08f272492a23a4d11e6a3c247f1425c5": "3.1.0..3.1.8",
+        "587efb07a9667a8c280de39da861f163d344d3a5d753e5862841958347456b04": "3.2.0..3.2.2",
+        "7e1a2ec26949755131d6a608074f44ef6205026dab4433371ba843582af1669b": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.update_triggers": {
+        "8b0c32b6206ef36062a0c28db80b174616494c61c7c969208259e6ea578ede11": "3.1.0..3.1.1",
+        "d0657db64853296f883864becbf331dd1c627928732db6acdf027522be7dc067": "3.1.2..3.1.8",
+        "fae651fb997e4c315a561ac4d8a186893e4e170e6e67621bf854a24e5ab3b830": "3.2.0..3.2.2",
+        "6369681d642c1d36687baf744b0b020f5e610d85812640d557f734fa7392e842": "3.3.0..3.3.2",
     },
     "airflow.models.dagrun:DagRun.fetch_task_instances": {
         "f1fdd975e31958914e21b776f0d8a438fcda1e17a7bf49194ed14b7c160d57a3": "3.1.0..3.1.8",
@@ -190,6 +226,12 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "aed6cc52e67d93871c801ca951cfa21f07b9138013f08f45f9d0232dda6ac584": "3.2.0..3.2.2",
         "d01cfa3255e6a653dbf058a1f1042839f3ada233be009dd77af9a59eb4b8603b": "3.3.0..3.3.2",
     },
+    "airflow.models.trigger:Trigger.clean_unused": {
+        "10a916adcc97950a87397ad8f02d33ae160a070ab84940d50a09190922667cb7": "3.1.0..3.1.8",
+        "26420870d5a42515651f2485fdc692733518277c92ff511f7736b46a07896bc8": "3.2.0..3.2.2",
+        "2151f25b3112ea592b1f7fca3bc8d13ae1271262fb7c01b87c482dcde58708ee": "3.3.0",
+        "27a4dfb1fcfa50382bec2f7e00309a70627f04d63d6db43dce3759f6bd25d1ad": "3.3.1..3.3.2",
+    },
     "airflow.models.trigger:Trigger.get_sorted_triggers": {
         "58d21bf38b7dad98f54a3cb5912551423507587847266911d17a60cc2641a7f7": "3.1.0..3.1.8",
         "0918c074faa26e0266ccf7b0a7d54d94965b53c9109f6fa48778b394df5bc1df": "3.2.0..3.2.1",
@@ -218,6 +260,14 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "a94de48a1e1f1de2518c2c73b152f0d9c47767fbbfba6a10a39f90fb89f2b788": "3.1.0..3.2.1",
         "b18df62408c2b31769ce73493ef2925c4afb3ed5ae73e62d10fb3980fddf23ae": "3.2.2",
         "89fd076a746db1fd2fafa4f1c32eec08bb13477bc9548429917bf4fcbacb6913": "3.3.0..3.3.2",
+    },
+    "airflow.utils.retries:retry_db_transaction": {
+        "4f3cc76dcad45ecf35eee4af8158905c5e06c59ca7fc02e0a60a50664be55697": "3.1.0..3.2.1",
+        "35809f855c3f39739533b7ebdc94e31c44d4c57564ab943a1c9c0563582645d0": "3.2.2..3.3.2",
+    },
+    "airflow.utils.retries:run_with_db_retries": {
+        "6e9a9e77c82551fa7682acd9c8946c033afed8e82a10943b4ba608d076928034": "3.1.0..3.2.1",
+        "9bd86dcc80ec5ed5419051d864f87ad330dcc9a246c5065d38501745047af946": "3.2.2..3.3.2",
     },
     "airflow.utils.sqlalchemy:with_row_locks": {
         "90646c1dccf4cc2fcac9f607c8b31e619fc831332fb0dff5ae72880c38286bbb": "3.1.0..3.1.8",

@@ -165,4 +165,5 @@ FIX = Fix(
     releases={**spread("3.1.0..3.2.1", Fit.APPLIES), **spread("3.2.2..3.3.2", Fit.NOT_NEEDED)},
     apply=apply,
     excludes=("proposed_thread_lock",),
+    databases=(),
 )
