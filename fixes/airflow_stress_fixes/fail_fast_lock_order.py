@@ -142,6 +142,7 @@ FIX = Fix(
         Target(_MODULE, "ti_update_state"),
         Target(_MODULE, "_handle_fail_fast_for_dag"),
         Target("airflow.models.taskinstance", _STOP),
+        Target("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine"),
         Target("airflow.models.taskinstance", "TaskInstance.error"),
         Target("airflow.models.taskinstance", "TaskInstance.set_state"),
         Target("airflow.models.dagrun", "DagRun.fetch_task_instances"),

@@ -61,6 +61,18 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "b44627f18fb2e6a151cbbf590c937259790f068d1deb33a8829cd1818dda30ae": "3.2.0..3.2.1",
         "673624f43e78edd40d91e30e591d81197aeec47f6b6a0f48fef6ba648c5b0177": "3.2.2..3.3.2",
     },
+    "airflow.api_fastapi.core_api.routes.public.dag_run:patch_dag_run": {
+        "75fa3769baa72d0f86784ee1ff6a66b7ed4350d1acc13cfb077671b9f90d778c": "3.1.0..3.1.8",
+        "f1d64b6fa20e3d1cd54f9de34fbdf600631b3970483d0e35b4645a8485014d0a": "3.2.0..3.2.1",
+        "40b3afc4add1a1db1cd3ae3dcab37d5f47652b29bfc7bfaa22f4c2543fe1810f": "3.2.2",
+        "b2c144fbd13656416cbc5a63ef416a2f7602090123930f3d589f6ff5f2f8ebfc": "3.3.0",
+        "1936ea274e736ac45839a6296d3b344fab0de2eaef44ff363e49953bb1568d43": "3.3.1..3.3.2",
+    },
+    "airflow.api_fastapi.core_api.routes.public.task_instances:patch_task_instance": {
+        "9e8034da6f69177fdee6de698c48d2de866b199812b36963c0a1e0315c6d039e": "3.1.0..3.1.1",
+        "1e432ed85b64ad671a2eb7535f8042dc48d8c18b02e949e2bfae86252d340841": "3.1.2..3.3.0",
+        "655e8c123647c1ce0950f53618f11254fdf992646dd78b96e1c6cef635195535": "3.3.1..3.3.2",
+    },
     "airflow.api_fastapi.core_api.routes.public.task_instances:post_clear_task_instances": {
         "2890e6c30ae70936f0895143ed1d121cb2214d8186315c2a34293b793997c454": "3.1.0",
         "71fe4c0783b2e3305d525a85c90beafd60bca83776acc48debeb8f53a9bc493d": "3.1.1..3.1.3 3.1.5..3.1.8",
@@ -69,6 +81,11 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "b2bfb2f4582840e3fc66a33eeaab11c716cb9f98d4dc8fbe437fa864568fffdc": "3.3.0",
         "30cea8f1c987de6787f800825cdabfa316143d517c2350f5dba222e99aacfc35": "3.3.1",
         "314f1c7e6799d99070407a3b5725e9ade190abb5eda80b3d1b2d365e98e61337": "3.3.2",
+    },
+    "airflow.api_fastapi.core_api.services.public.dag_run:patch_dag_run_state": {
+        "": "3.1.0..3.2.2",  # not there yet
+        "8682394b9525420a50ac93d00c0ad00efbcab433a1ad44c868241e6cca0890aa": "3.3.0",
+        "830f0095b427ed70ad63128b8d99827026d0aec60ed698636f9411ef07e4d028": "3.3.1..3.3.2",
     },
     "airflow.api_fastapi.execution_api.routes.task_instances:_create_ti_state_update_query_and_update_state": {
         "d08ed34c859621c6e55f1cf08b89ae31fc86be17a781a6ef7c023ac929f58a6f": "3.1.0",
@@ -148,6 +165,11 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "234aa680ea38d0bc927cba756b8088cf88808a58782dc6fcc5ee648d0d634786": "3.1.0..3.2.1",
         "d37217a4ee5f8eba382e6b88443233624d50381d46f84e5ec10e8bd866adefa7": "3.2.2..3.3.2",
     },
+    "airflow.jobs.triggerer_job_runner:TriggerRunner.sync_state_to_supervisor": {
+        "2cc7ca2991bca55f75c76bc467c045d61f3dfb697ff82d630f46c88d20bf97ab": "3.1.0..3.1.6",
+        "208cba9fdd003313402e86a0c57f9207c1e64bbca9b02a16dbb547f69e11facb": "3.1.7..3.2.2",
+        "2a9be6c09fb782b3b1a667c4c8d0250f07b58f415f48d81c6aef3f1a9b07f226": "3.3.0..3.3.2",
+    },
     "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.clean_unused": {
         "dc6a2449b908ab18a417fb1d58ce76347d8ce1b778fba8393a1dd70dbb7fe7f2": "3.1.0..3.1.8",
         "5b974c6f385d290d5498fc4fe382322aeed768aa332a286f3eed08a9fc3a2a88": "3.2.0..3.2.2",
@@ -162,6 +184,11 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "3809cca8f26728f2f7f991f05cb54fad08f272492a23a4d11e6a3c247f1425c5": "3.1.0..3.1.8",
         "587efb07a9667a8c280de39da861f163d344d3a5d753e5862841958347456b04": "3.2.0..3.2.2",
         "7e1a2ec26949755131d6a608074f44ef6205026dab4433371ba843582af1669b": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.load_triggers": {
+        "5d7ff89f5671dba61023f0cf6a130bf328a1b6cdc16b56813955584232b34358": "3.1.0..3.1.8",
+        "df162634cfc50179c9965dd8156e61968b24a88093545f3bbaf85b72d74c8065": "3.2.0..3.2.2",
+        "43f30855d7a9d3a198ff2e9c05cf324a0a645e1919abaeb40d7f2c75ecea2047": "3.3.0..3.3.2",
     },
     "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.update_triggers": {
         "8b0c32b6206ef36062a0c28db80b174616494c61c7c969208259e6ea578ede11": "3.1.0..3.1.1",
@@ -238,6 +265,11 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "4a114b31ee4133b4a1056aa83ee6fe66716b445987f95840d0ddc7ce2990be87": "3.2.2",
         "fee5e7d6f6fd88c0a282fedf58b719acd48be36ce19ae99c3dc04991fe281631": "3.3.0..3.3.2",
     },
+    "airflow.models.trigger:Trigger.ids_for_triggerer": {
+        "cf6c05db3f7c57c9c9897e10f812f868baebd08ae203ef42bea18567b70b11be": "3.1.0..3.1.8",
+        "d5cb5c7084df364b944219b1c08d256a570069bd19c8efd761c2b76888c227e3": "3.2.0..3.2.2",
+        "8a4d09c4e4aa105635438378cda3e852423bd2544c6aba4c5c8b347c7b61d642": "3.3.0..3.3.2",
+    },
     "airflow.models.trigger:Trigger.submit_event": {
         "3d86999c5051cbf1e45f5ae38be2daaebf8327859a4b70a2b8a6c4a8343fe730": "3.1.0..3.1.8",
         "4585cc1a3c5a02d9ef709edd0b78417f7096cf6f8cd06d15b3047665d9ed65c3": "3.2.0..3.2.2",
@@ -260,6 +292,14 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "a94de48a1e1f1de2518c2c73b152f0d9c47767fbbfba6a10a39f90fb89f2b788": "3.1.0..3.2.1",
         "b18df62408c2b31769ce73493ef2925c4afb3ed5ae73e62d10fb3980fddf23ae": "3.2.2",
         "89fd076a746db1fd2fafa4f1c32eec08bb13477bc9548429917bf4fcbacb6913": "3.3.0..3.3.2",
+    },
+    "airflow.serialization.definitions.dag:SerializedDAG.set_task_instance_state": {
+        "": "3.1.0..3.1.8",  # not there yet
+        "e51d8f7299787ed0f61f93e9d52e7fe4efcb7dfc39892945585b6598ebe40a55": "3.2.0..3.3.2",
+    },
+    "airflow.serialization.serialized_objects:SerializedDAG.set_task_instance_state": {
+        "e51d8f7299787ed0f61f93e9d52e7fe4efcb7dfc39892945585b6598ebe40a55": "3.1.0..3.1.8",
+        "": "3.2.0..3.3.2",  # not there yet
     },
     "airflow.utils.retries:retry_db_transaction": {
         "4f3cc76dcad45ecf35eee4af8158905c5e06c59ca7fc02e0a60a50664be55697": "3.1.0..3.2.1",

@@ -88,6 +88,12 @@ FIX = Fix(
     targets=(
         Target(_MODULE, _FUNCTION),
         Target(_MODULE, "get_run_ids"),
+        # What is done in the same transaction, before and after: 3.1, since 3.2.
+        Target("airflow.api_fastapi.core_api.routes.public.task_instances", "patch_task_instance"),
+        Target("airflow.serialization.serialized_objects", "SerializedDAG.set_task_instance_state"),
+        Target("airflow.serialization.definitions.dag", "SerializedDAG.set_task_instance_state"),
+        Target("airflow.models.taskinstance", "clear_task_instances"),
+        Target("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
     releases=spread("3.1.0..3.3.2", Fit.APPLIES),

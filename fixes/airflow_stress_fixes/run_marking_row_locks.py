@@ -124,6 +124,12 @@ FIX = Fix(
         *(Target(_MODULE, name) for name in _FUNCTIONS),
         Target(_MODULE, "_set_dag_run_state"),
         Target(_MODULE, "_set_dag_run_terminal_state"),
+        Target(_MODULE, "set_state"),
+        # Its caller, until 3.2 and since 3.3; and with what it must not deadlock.
+        Target("airflow.api_fastapi.core_api.routes.public.dag_run", "patch_dag_run"),
+        Target("airflow.api_fastapi.core_api.services.public.dag_run", "patch_dag_run_state"),
+        Target("airflow.models.trigger", "Trigger.clean_unused"),
+        Target("airflow.models.taskinstance", "TaskInstance.set_state"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
     releases=spread("3.1.0..3.3.2", Fit.APPLIES),

@@ -27,8 +27,7 @@ How
 What it leaves: what an attempt has done outside the database (metrics, listeners told of a run's end) it does again,
 as on stock. The other functions with ``retry_db_transaction`` take their locks inside it.
 
-Its tests: ``stress repro scheduling_retry`` (``tests/explore/test_twins.py``),
-``tests/airflow/test_scheduling_retry_locks.py``.
+Its tests: ``tests/airflow/test_scheduling_retry_locks.py``.
 """
 
 from __future__ import annotations

@@ -159,6 +159,8 @@ FIX = Fix(
     targets=(
         Target(_RUNNER, "TriggerCommsDecoder"),
         Target(_RUNNER, "TriggerRunner.init_comms"),
+        Target(_RUNNER, "TriggerRunner.arun"),
+        Target(_RUNNER, "TriggerRunner.sync_state_to_supervisor"),
         Target(_COMMS, "_RequestFrame"),
         Target(_COMMS, "CommsDecoder._from_frame"),
     ),
