@@ -27,8 +27,8 @@ How
 What it leaves: the list of live triggerers is read with the statement's snapshot, also when PostgreSQL checks the
 condition again. A triggerer whose job row was committed after that snapshot, and which has taken a trigger before this
 one locks it, is not in the list, and its trigger is taken from it: a hole of one statement, at a triggerer's start, as
-it is on stock for the triggers of tasks. A triggerer that is paused past its health threshold is taken for dead, and its callback
-runs again.
+it is on stock for the triggers of tasks. A triggerer that is paused past its health threshold is taken for dead, and
+its callback runs again.
 
 Its test: ``tests/airflow/test_callback_trigger_owner.py``.
 """

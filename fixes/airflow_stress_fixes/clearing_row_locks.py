@@ -39,8 +39,8 @@ How
     id; one that is gone is left out), and lets stock code clear them in a savepoint. Before the first flush in it,
     the rows are locked and compared with what was read: state, try, trigger, and who has them. If anybody has changed
     one, the savepoint is rolled back (which gives the rows' locks back, too), and all of it is done anew. A commit of
-    upstream's would have the comparison in the UPDATE (``WHERE id = :id AND state = :seen``, and read again if no row was
-    found). After three tries that somebody else was faster in, the rows are locked before they are read, so that a
+    upstream's would have the comparison in the UPDATE (``WHERE id = :id AND state = :seen``, and read again if no row
+    was found). After three tries that somebody else was faster in, the rows are locked before they are read, so that a
     busy run can be cleared, too.
 
 What it leaves: which task instances are to be cleared (``only_failed``, ``only_running``) is chosen before that,
@@ -74,10 +74,10 @@ _BATCH = 1000
 """Rows that one statement names at most."""
 
 _SEEN = ("state", "try_number", "trigger_id", "external_executor_id", "hostname", "pid")
-"""What a task instance's attempt is told by. Not ``updated_at``: a heartbeat changes it, and nothing that matters here."""
+"""What a task instance's attempt is told by. Not ``updated_at``, which heartbeats change."""
 
 
-class ChangedMeanwhile(Exception):
+class ChangedMeanwhileError(Exception):
     """Another transaction has changed a task instance between its read and its lock."""
 
 
@@ -140,7 +140,7 @@ def checked_at_first_flush(instance: Any, tis: list[Any], session: Any) -> Itera
             read = dict(seen)
             seen.clear()
             if lock(instance, read, session) != read:
-                raise ChangedMeanwhile
+                raise ChangedMeanwhileError
 
     event.listen(session, "before_flush", check)
     try:
@@ -170,7 +170,7 @@ def apply(module: ModuleType) -> None:
                         tis[:] = read_again(instance, tis, session)
                     with checked_at_first_flush(instance, tis, session):
                         return stock(tis, session, *args, **kwargs)
-            except ChangedMeanwhile:
+            except ChangedMeanwhileError:
                 if not tries_left:
                     raise
         raise AssertionError("not reached: the last try returns or raises")

@@ -26,9 +26,10 @@ How
     instances it marks, which are those of the schedule's dates: the clearing behind it takes all runs from this
     logical date on, or up to it, also those that a person triggered, and would lock these out of order.
 
-What it leaves: with ``future`` or ``past`` it locks runs in which nothing will turn out to be cleared. On 3.2.0 and 3.2.1 a state update locks the task instance before the run, and so is in a cycle
-with this one, as with the scheduler: ``state_update_lock_scope`` belongs to it. Somebody who marks a whole run has
-changed task instances before (``_set_dag_run_terminal_state``).
+What it leaves: with ``future`` or ``past`` it locks runs in which nothing will turn out to be cleared. On
+3.2.0 and 3.2.1 a state update locks the task instance before the run, and so is in a cycle with this one, as with the
+scheduler: ``state_update_lock_scope`` belongs to it. Somebody who marks a whole run has changed task instances before
+(``_set_dag_run_terminal_state``).
 
 Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``), ``tests/airflow/test_marking_run_lock.py``.
 """

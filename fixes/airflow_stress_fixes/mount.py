@@ -162,7 +162,7 @@ def _failed(fix: Fix, error: Exception) -> None:
 
 
 def _foreign_release() -> str | None:
-    """Why this release is refused; None if it was examined. A vendor's suffix (``+...``) is left to the fingerprints."""
+    """Why this release is refused; None if it was examined. A suffix (``+...``) is left to the fingerprints."""
     found = _release()
     if found.partition("+")[0] in RELEASES:
         return None

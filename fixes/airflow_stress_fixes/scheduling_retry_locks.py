@@ -90,7 +90,7 @@ FIX = Fix(
     name="scheduling_retry_locks",
     race="scheduling_retry",
     thread=0,
-    summary="a scheduler that tries again after a database error locks its runs again, and leaves out those it can't have",
+    summary="a scheduler that retries after a database error locks its runs again, and leaves out those it can't have",
     components=("scheduler",),
     targets=(
         Target(_MODULE, f"SchedulerJobRunner.{_FUNCTION}"),

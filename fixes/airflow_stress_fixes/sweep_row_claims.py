@@ -1,13 +1,13 @@
 """Fix ``sweep_row_claims``: two sweeps over task instances wait for no row, and can be retried (3.1.0 to 3.3.2).
 
 The defect
-    ``Trigger.clean_unused`` (each triggerer, about once a second) and ``check_trigger_timeouts`` (each scheduler) update
-    task instances of any run in one statement. It waits for rows that others hold, while it holds those before them,
-    in the order of its scan, which is nobody else's order: with any transaction that writes two of these rows in
-    another order it deadlocks. For such errors both statements are wrapped in ``run_with_db_retries``, which
-    repeats the statement and rolls nothing back. On PostgreSQL a transaction that had an error accepts no statement but
-    ``ROLLBACK``: each retry fails with ``InFailedSqlTransaction``, after a wait of seconds, and that error leaves the
-    triggerer's or the scheduler's loop, which ends the process. No retry can succeed, after any database error.
+    ``Trigger.clean_unused`` (each triggerer, about once a second) and ``check_trigger_timeouts`` (each scheduler)
+    update task instances of any run in one statement. It waits for rows that others hold, while it holds those before
+    them, in the order of its scan, which is nobody else's order: with any transaction that writes two of these rows
+    in another order it deadlocks. For such errors both statements are wrapped in ``run_with_db_retries``, which
+    repeats the statement and rolls nothing back. On PostgreSQL a transaction that had an error accepts no statement
+    but ``ROLLBACK``: each retry fails with ``InFailedSqlTransaction``, after a wait of seconds, and that error leaves
+    the triggerer's or the scheduler's loop, which ends the process. No retry can succeed, after any database error.
 
 The invariant
     A sweep updates only rows that it could lock at once, and it waits for no row lock while it holds one. An attempt

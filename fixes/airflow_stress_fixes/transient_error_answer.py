@@ -29,8 +29,8 @@ How
 A statement that always times out
     57014 is also what a statement gets whose ``statement_timeout`` is too short for it, every time. It is answered 503
     all the same: the error doesn't tell which kind it is, and a success that is stored as failed can't be taken back.
-    The retries have an end. It is the worker's: its client gives up after ``workers.execution_api_retries`` attempts (5),
-    the worker's process ends, and the scheduler ends the task when its heartbeats have been missing for
+    The retries have an end. It is the worker's: its client gives up after ``workers.execution_api_retries`` attempts
+    (5), the worker's process ends, and the scheduler ends the task when its heartbeats have been missing for
     ``scheduler.task_instance_heartbeat_timeout``. So the outcome is a failure or a retry of the task, as on stock, a
     few minutes later, and without a false answer to the worker.
 

@@ -24,11 +24,11 @@ Why the obvious repair is wrong
     opposite order to the scheduler's: that is the deadlock of #66734.
 
 How
-    The two methods' first query gets ``ORDER BY id FOR NO KEY UPDATE OF task_instance``. PostgreSQL checks the condition
-    again on what the other transaction has left (READ COMMITTED). It is the lock that their own UPDATE takes just
-    afterwards, and the order in which the flush writes; an event that ends its task goes the same way.
-    All else stays stock code, and so do the trigger's assets and callback: they are told of the event
-    whatever became of the tasks.
+    The two methods' first query gets ``ORDER BY id FOR NO KEY UPDATE OF task_instance``. PostgreSQL checks the
+    condition again on what the other transaction has left (READ COMMITTED). It is the lock that their own UPDATE
+    takes just afterwards, and the order in which the flush writes; an event that ends its task goes the same way. All
+    else stays stock code, and so do the trigger's assets and callback: they are told of the event whatever became of
+    the tasks.
 
     In the supervisor's loop (``handle_events``, ``handle_failed_triggers``) the query has ``NOWAIT``. An event whose
     rows are locked goes back to the front of the queue, in order, and is handed in again in the next round, about a

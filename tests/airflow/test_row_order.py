@@ -61,7 +61,7 @@ def test_clearing_locks_in_the_order_of_its_own_flush(database: Any, mounted: An
 
 @pytest.mark.parametrize("fixes", [(), ("clearing_row_locks",), ("clearing_row_locks", SWEEPS)])
 def test_an_order_that_no_request_has(database: Any, mounted: Any, fixes: tuple[str, ...]) -> None:
-    """Rows that have moved in the file: only a sweep that waits for no row has no deadlock with those who lock by id."""
+    """Rows that have moved in the file: only a sweep that waits for no row has no deadlock here."""
     run = rows(database, "raced", "deferred", by_id=BY_KEY, by_place=REVERSED)
     with mounted(*fixes):
         assert deadlock(database, run, sweep, clear_all) is (SWEEPS not in fixes)

@@ -335,7 +335,8 @@ def test_the_supervisor_does_not_wait_and_loses_nothing(database: Any, mounted: 
     assert states(database) == ["scheduled", "scheduled"]
 
 
-def test_several_tasks_are_locked_in_the_order_of_their_ids(database: Any, mounted: Any) -> None:
+@pytest.mark.usefixtures("database")
+def test_several_tasks_are_locked_in_the_order_of_their_ids(mounted: Any) -> None:
     trigger, _ = deferred(tasks=3)
     with mounted(FIX):
         triggerer = Party("triggerer", lambda: hand_in(trigger)).start()
