@@ -145,6 +145,10 @@ FIX = Fix(
     targets=(
         Target(_MODULE, "TaskInstance.register_asset_changes_in_db"),
         Target(_MANAGER, "AssetManager"),
+        Target(
+            "airflow.api_fastapi.execution_api.routes.task_instances",
+            "_create_ti_state_update_query_and_update_state",
+        ),
     ),
     releases=spread("3.1.0..3.3.2", Fit.APPLIES),
     apply=apply,

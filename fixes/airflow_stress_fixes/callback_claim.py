@@ -14,7 +14,10 @@ The invariant
 
 Why the obvious repair is wrong
     Updating the state with a condition after the callback was put into the queue comes too late: the executor's
-    queue is in memory, and knows no rollback. The claim has to come first.
+    queue is in memory, and knows no rollback. The claim has to come first. A transaction that is rolled back after
+    that leaves the callback in this queue and free for other schedulers at once, with the claim, too. It does not run
+    twice only because nothing catches the error between this function and the scheduler's end: its executor's queue
+    ends with it, before the next heartbeat of the executor starts what is in it.
 
 How
     ``_enqueue_executor_callbacks`` gets a session that adds the row lock to its SELECT of callbacks. The

@@ -10,7 +10,7 @@ The defect
 
 The invariant
     A triggerer is only offered triggers that no live triggerer owns. With the row lock that the query takes,
-    and the assignment in the same transaction, a trigger has at most one live owner at any time: a trigger
+    and the assignment in the same transaction, a trigger has at most one live owner: a trigger
     that another triggerer has just taken is locked, and skipped, or its new version is checked against the
     condition again.
 
@@ -24,8 +24,11 @@ How
     teams, capacity, row locks) stays stock code, so one patch fits all releases, with their different
     signatures.
 
-What it can't do: a triggerer that is paused past its health threshold is taken for dead, and its callback
-runs again.
+What it leaves: the list of live triggerers is read with the statement's snapshot, also when PostgreSQL checks the
+condition again. A triggerer whose job row was committed after that snapshot, and which has taken a trigger before this
+one locks it, is not in the list, and its trigger is taken from it: a hole of one statement, at a triggerer's start, as
+it is on stock for the triggers of tasks. A triggerer that is paused past its health threshold is taken for dead, and
+its callback runs again.
 
 Its test: ``tests/airflow/test_callback_trigger_owner.py``.
 """
@@ -85,6 +88,8 @@ FIX = Fix(
     targets=(
         Target("airflow.models.trigger", "Trigger.get_sorted_triggers"),
         Target("airflow.models.trigger", "Trigger.assign_unassigned"),
+        Target("airflow.models.trigger", "Trigger.ids_for_triggerer"),
+        Target("airflow.jobs.triggerer_job_runner", "TriggerRunnerSupervisor.load_triggers"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
     releases=spread("3.1.0..3.3.2", Fit.APPLIES),

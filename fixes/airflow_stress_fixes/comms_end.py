@@ -76,7 +76,10 @@ FIX = Fix(
         Target(_RUNNER, "TriggerCommsDecoder"),
         Target(_RUNNER, "TriggerRunner.arun"),
         Target(_RUNNER, "TriggerRunner.asend"),
+        Target(_RUNNER, "TriggerRunner.init_comms"),
+        Target(_RUNNER, "TriggerRunner.sync_state_to_supervisor"),
     ),
     releases={**spread("3.1.0..3.2.1", Fit.NOT_NEEDED), **spread("3.2.2..3.3.2", Fit.APPLIES)},
     apply=apply,
+    databases=(),
 )

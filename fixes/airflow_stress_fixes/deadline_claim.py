@@ -27,6 +27,10 @@ Why the obvious repair is wrong
     ``callback_trigger_owner``). Checking ``self.missed`` again is wrong: it reads the stale object.
     ``session.refresh(self)`` reads the row without claiming it.
 
+What it leaves: the triggers of callbacks are still taken by every triggerer (``callback_trigger_owner``), and only
+PostgreSQL checks the condition again on a row's new version. On MariaDB ``with_row_locks`` adds no lock, so that the
+claim would claim nothing: the mount refuses that database.
+
 Its test: ``tests/airflow/test_deadline_claim.py``.
 """
 
@@ -71,6 +75,8 @@ FIX = Fix(
     targets=(
         Target("airflow.models.deadline", "Deadline.handle_miss"),
         Target("airflow.jobs.scheduler_job_runner", "SchedulerJobRunner._run_scheduler_loop"),
+        # Whose callbacks the claim lets through once.
+        Target("airflow.models.trigger", "Trigger.assign_unassigned"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
     releases={**spread("3.1.0..3.2.2", Fit.APPLIES), **spread("3.3.0..3.3.2", Fit.NOT_NEEDED)},

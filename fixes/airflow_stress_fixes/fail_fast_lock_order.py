@@ -14,7 +14,9 @@ The invariant
     All that a failure ends was unfinished under its row's lock, and all of it, with the failure itself, is one
     transaction. The locks are taken in the order in which Airflow's scheduler takes them, the dag run before
     its task instances, and the task instances in the order of their ids, as SQLAlchemy writes them; nothing is
-    locked while the run is waited for.
+    locked while the run is waited for. Only rows that will be written are locked, with ``FOR NO KEY UPDATE``: no
+    key changes, so that the run's other workers can store XComs and rendered fields meanwhile, and task instances
+    that have finished are left alone, however many there are.
 
 Why the obvious repair is wrong
     Reading the others with ``FOR UPDATE`` stops the overwriting, and makes the deadlock certain: the own row is
@@ -28,7 +30,9 @@ How
     in its middle becomes a flush. If it doesn't, the report came second: the route is asked again, under these
     locks, and its answer is the answer. That has to get past the route's error handler, which would store
     "failed": what the handler does first with the request's session (``rollback`` since 3.3.1, ``get`` before)
-    raises it.
+    raises it. Upstream would need none of this: the route can lock the run before its task instance if the DAG is
+    ``fail_fast``, and end the others by an UPDATE of those that have not finished. From outside, a route function
+    can't be replaced: the web framework holds it.
 
 What it leaves
     A scheduler that handles a failure of its own (a worker that died, say) ends the others by the same code, in a
@@ -54,22 +58,29 @@ _MODULE = "airflow.api_fastapi.execution_api.routes.task_instances"
 _UPDATE = "_create_ti_state_update_query_and_update_state"
 _STOP = "_stop_remaining_tasks"
 
+_LEFT_ALONE = ("success", "failed", "skipped")
+"""States that stock code does not end, or that it would set again."""
 
-def lock_run(session: Any, dag_id: str, run_id: str) -> dict[Any, str | None]:
-    """Lock a dag run and all its task instances, in this order; the states by id, as they are under the locks."""
+
+def lock_run(session: Any, dag_id: str, run_id: str, own: Any) -> str | None:
+    """Lock a dag run, then the own task instance and those that a failure ends; the own state under the lock."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import select
+    from sqlalchemy import or_, select
 
     run = select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
     # FOR NO KEY UPDATE: rows that point to the run may still be added.
     session.execute(run.with_for_update(key_share=True))
+    # By SQLAlchemy's attributes, which the type checker takes for their values.
+    instance: Any = TaskInstance
+    ended = or_(instance.id == own, instance.state.is_(None), instance.state.not_in(_LEFT_ALONE))
     instances = (
-        select(TaskInstance.id, TaskInstance.state)
-        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
-        .order_by(TaskInstance.id)
+        select(instance.id, instance.state)
+        .where(instance.dag_id == dag_id, instance.run_id == run_id, ended)
+        .order_by(instance.id)
+        .with_for_update(of=instance, key_share=True)
     )
-    return {row.id: row.state for row in session.execute(instances.with_for_update(of=TaskInstance))}
+    return {row.id: row.state for row in session.execute(instances)}.get(own)
 
 
 def answer_in_handler(session: Any, answer: Callable[[], Any]) -> None:
@@ -96,7 +107,7 @@ def apply(module: ModuleType) -> None:
     def stop_remaining_tasks(*, task_instance: Any, session: Any, **arguments: Any) -> None:
         own, dag_id, run_id = task_instance.id, task_instance.dag_id, task_instance.run_id
         session.rollback()
-        state = lock_run(session, dag_id, run_id).get(own)
+        state = lock_run(session, dag_id, run_id, own)
         if state != "running":
             detail = {"reason": "invalid_state", "message": "The task no longer runs", "previous_state": state}
             raise no_longer_runs(409, detail)
@@ -131,6 +142,7 @@ FIX = Fix(
         Target(_MODULE, "ti_update_state"),
         Target(_MODULE, "_handle_fail_fast_for_dag"),
         Target("airflow.models.taskinstance", _STOP),
+        Target("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine"),
         Target("airflow.models.taskinstance", "TaskInstance.error"),
         Target("airflow.models.taskinstance", "TaskInstance.set_state"),
         Target("airflow.models.dagrun", "DagRun.fetch_task_instances"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 
 from airflow_stress_fixes.known_sources import KNOWN, spread
@@ -82,7 +82,8 @@ class Fix:
     """The roles whose processes must load it; others may."""
 
     targets: tuple[Target, ...]
-    """What must have known source. The first one's module is the one that is patched."""
+    """What must have known source: what is replaced, and each function whose behaviour the reasoning depends on,
+    callers included. The first one's module is the one that is patched."""
 
     releases: Mapping[str, Fit]
     apply: Callable[[ModuleType], None]
@@ -93,6 +94,12 @@ class Fix:
 
     excludes: tuple[str, ...] = ()
     """Names of fixes that replace the same thing, so that one process can't have both."""
+
+    databases: tuple[str, ...] = ("postgresql",)
+    """Backends that its reasoning about locks holds for; empty if it does not depend on a database."""
+
+    also: Mapping[str, Callable[[ModuleType], None]] = field(default_factory=dict)
+    """Further modules to patch, each just after it was executed, once the fix itself is applied."""
 
     @property
     def module(self) -> str:

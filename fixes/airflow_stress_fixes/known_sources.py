@@ -20,12 +20,13 @@ RELEASES = (
 
 
 def spread(span: str, value: T) -> dict[str, T]:
-    """A value for each release of a span: ``a..b``, ``a``, or nothing for no release."""
-    if not span:
-        return {}
-    first, _, last = span.partition("..")
-    begin, end = RELEASES.index(first), RELEASES.index(last or first)
-    return dict.fromkeys(RELEASES[begin : end + 1], value)
+    """A value for each release of spans: ``a..b`` or ``a``, several with blanks between them, or none."""
+    found: dict[str, T] = {}
+    for part in span.split():
+        first, _, last = part.partition("..")
+        begin, end = RELEASES.index(first), RELEASES.index(last or first)
+        found.update(dict.fromkeys(RELEASES[begin : end + 1], value))
+    return found
 
 
 KNOWN: Mapping[str, Mapping[str, str]] = {
@@ -60,6 +61,32 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "b44627f18fb2e6a151cbbf590c937259790f068d1deb33a8829cd1818dda30ae": "3.2.0..3.2.1",
         "673624f43e78edd40d91e30e591d81197aeec47f6b6a0f48fef6ba648c5b0177": "3.2.2..3.3.2",
     },
+    "airflow.api_fastapi.core_api.routes.public.dag_run:patch_dag_run": {
+        "75fa3769baa72d0f86784ee1ff6a66b7ed4350d1acc13cfb077671b9f90d778c": "3.1.0..3.1.8",
+        "f1d64b6fa20e3d1cd54f9de34fbdf600631b3970483d0e35b4645a8485014d0a": "3.2.0..3.2.1",
+        "40b3afc4add1a1db1cd3ae3dcab37d5f47652b29bfc7bfaa22f4c2543fe1810f": "3.2.2",
+        "b2c144fbd13656416cbc5a63ef416a2f7602090123930f3d589f6ff5f2f8ebfc": "3.3.0",
+        "1936ea274e736ac45839a6296d3b344fab0de2eaef44ff363e49953bb1568d43": "3.3.1..3.3.2",
+    },
+    "airflow.api_fastapi.core_api.routes.public.task_instances:patch_task_instance": {
+        "9e8034da6f69177fdee6de698c48d2de866b199812b36963c0a1e0315c6d039e": "3.1.0..3.1.1",
+        "1e432ed85b64ad671a2eb7535f8042dc48d8c18b02e949e2bfae86252d340841": "3.1.2..3.3.0",
+        "655e8c123647c1ce0950f53618f11254fdf992646dd78b96e1c6cef635195535": "3.3.1..3.3.2",
+    },
+    "airflow.api_fastapi.core_api.routes.public.task_instances:post_clear_task_instances": {
+        "2890e6c30ae70936f0895143ed1d121cb2214d8186315c2a34293b793997c454": "3.1.0",
+        "71fe4c0783b2e3305d525a85c90beafd60bca83776acc48debeb8f53a9bc493d": "3.1.1..3.1.3 3.1.5..3.1.8",
+        "ccaa8cb13d10b5385ac273acd18ea0a09f7cd5a72e9a30baecb052b8414d915d": "3.1.4",
+        "b51d90633cc80f0b70a3245c02ad4a947cfb17cdd1e7e10e89cc3386a625d0a5": "3.2.0..3.2.2",
+        "b2bfb2f4582840e3fc66a33eeaab11c716cb9f98d4dc8fbe437fa864568fffdc": "3.3.0",
+        "30cea8f1c987de6787f800825cdabfa316143d517c2350f5dba222e99aacfc35": "3.3.1",
+        "314f1c7e6799d99070407a3b5725e9ade190abb5eda80b3d1b2d365e98e61337": "3.3.2",
+    },
+    "airflow.api_fastapi.core_api.services.public.dag_run:patch_dag_run_state": {
+        "": "3.1.0..3.2.2",  # not there yet
+        "8682394b9525420a50ac93d00c0ad00efbcab433a1ad44c868241e6cca0890aa": "3.3.0",
+        "830f0095b427ed70ad63128b8d99827026d0aec60ed698636f9411ef07e4d028": "3.3.1..3.3.2",
+    },
     "airflow.api_fastapi.execution_api.routes.task_instances:_create_ti_state_update_query_and_update_state": {
         "d08ed34c859621c6e55f1cf08b89ae31fc86be17a781a6ef7c023ac929f58a6f": "3.1.0",
         "1f498b99ab6f5286ccb42aaa54d336f4717dea554f590f049f8a5313b2d5fd2b": "3.1.1..3.1.8",
@@ -87,6 +114,12 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "997228492664f58d8779e93c35b2362592f71551af6ff7231835528c673a433a": "3.3.0",
         "0aa0dac088b0b362a575cf32f9e6b969c25f950a4f8cbabc52881a3126554744": "3.3.1..3.3.2",
     },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._do_scheduling": {
+        "5a958c59120ce51435f592131d285d9f3559e4bfbf3805ea2df19b85cc2a3dfe": "3.1.0..3.1.8",
+        "8617d7e3e0e588af67afde01dd578f904d32306a39260caaf64458a1276896f1": "3.2.0..3.2.2",
+        "c3fc46bf673126196375df1fbc7bd74e111717629d55848128e65478ea086275": "3.3.0..3.3.1",
+        "b0d3f6cbd88e06796f4f7fe38f97f410c61acf3a728163a3cff9898711bc1ef3": "3.3.2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._enqueue_executor_callbacks": {
         "": "3.1.0..3.1.8",  # not there yet
         "69f7795dcc13d89f9cebed2663f86adc4995acfce2f51b8cca157d011824a081": "3.2.0..3.3.2",
@@ -98,10 +131,19 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "e11068a6c7c8fc4df97eeb85404674e4f8ac8e17ee666f92158794ca007fd053": "3.3.0..3.3.1",
         "177ac85bb5fcf122879768de3337b8d6169fb7b9434955236cb0d750221ee7b8": "3.3.2",
     },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._schedule_all_dag_runs": {
+        "8d79fef67d6a4e6ad489f428c993badaf2636cf39328c7e900a94a185fc30d1d": "3.1.0..3.1.8",
+        "7032fc79977be6fc7cbf8ba55a4e89da697c42df4fb3efebb24ff17ea3f6e7ec": "3.2.0..3.3.2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._verify_integrity_if_dag_changed": {
         "702d0214634610aba3cd80a76f1af083df931246f62fbd3c2ada3237e4fd7d85": "3.1.0..3.1.8",
         "3fc705215af9ae8499b0f6f2378e6e6911d6db9325a84f12183f001ebae6dffd": "3.2.0..3.2.2",
         "e3697494d7b048a049bd9fe41b8679e91d299de9185cda5475a95d8424712333": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner.check_trigger_timeouts": {
+        "95bf3dbe8ed49a71dab2f5924d64ef6ecc29927caecbc36ddf515e5cc62cb127": "3.1.0..3.1.8",
+        "2872a6629d2c97aefbd4029b5248b2494479658c73a3929bb79592665adad33b": "3.2.0..3.2.2",
+        "5853d1521586da20e726b450924d5cdad578d8c45dedb191916cdcebce64504c": "3.3.0..3.3.2",
     },
     "airflow.jobs.triggerer_job_runner:TriggerCommsDecoder": {
         "b12d14e55c11fe57ba8c5ec92d71eb4eb1ea4c8756a7e03982a2faccec46ad4d": "3.1.0..3.1.8",
@@ -123,10 +165,45 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "234aa680ea38d0bc927cba756b8088cf88808a58782dc6fcc5ee648d0d634786": "3.1.0..3.2.1",
         "d37217a4ee5f8eba382e6b88443233624d50381d46f84e5ec10e8bd866adefa7": "3.2.2..3.3.2",
     },
+    "airflow.jobs.triggerer_job_runner:TriggerRunner.sync_state_to_supervisor": {
+        "2cc7ca2991bca55f75c76bc467c045d61f3dfb697ff82d630f46c88d20bf97ab": "3.1.0..3.1.6",
+        "208cba9fdd003313402e86a0c57f9207c1e64bbca9b02a16dbb547f69e11facb": "3.1.7..3.2.2",
+        "2a9be6c09fb782b3b1a667c4c8d0250f07b58f415f48d81c6aef3f1a9b07f226": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.clean_unused": {
+        "dc6a2449b908ab18a417fb1d58ce76347d8ce1b778fba8393a1dd70dbb7fe7f2": "3.1.0..3.1.8",
+        "5b974c6f385d290d5498fc4fe382322aeed768aa332a286f3eed08a9fc3a2a88": "3.2.0..3.2.2",
+        "13b0f4a7658eca8a193c0436b98c2015bf16e02cb18da3481f8c23e315ee0cc0": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.handle_events": {
+        "8a0559d55cfe1e4ea44920023de26563a196ad6c23d9a66891ba2a3dd55d545f": "3.1.0..3.1.8",
+        "a82e1d3752d30a1f2d1d877b51ddc5d8f3dbc489aa18a420ce6f7ece80fd41be": "3.2.0..3.2.2",
+        "7f248c8878b8c357ba57feeeea48a52e62cb061ea8756388cfb844a0c33b8201": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.handle_failed_triggers": {
+        "3809cca8f26728f2f7f991f05cb54fad08f272492a23a4d11e6a3c247f1425c5": "3.1.0..3.1.8",
+        "587efb07a9667a8c280de39da861f163d344d3a5d753e5862841958347456b04": "3.2.0..3.2.2",
+        "7e1a2ec26949755131d6a608074f44ef6205026dab4433371ba843582af1669b": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.load_triggers": {
+        "5d7ff89f5671dba61023f0cf6a130bf328a1b6cdc16b56813955584232b34358": "3.1.0..3.1.8",
+        "df162634cfc50179c9965dd8156e61968b24a88093545f3bbaf85b72d74c8065": "3.2.0..3.2.2",
+        "43f30855d7a9d3a198ff2e9c05cf324a0a645e1919abaeb40d7f2c75ecea2047": "3.3.0..3.3.2",
+    },
+    "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.update_triggers": {
+        "8b0c32b6206ef36062a0c28db80b174616494c61c7c969208259e6ea578ede11": "3.1.0..3.1.1",
+        "d0657db64853296f883864becbf331dd1c627928732db6acdf027522be7dc067": "3.1.2..3.1.8",
+        "fae651fb997e4c315a561ac4d8a186893e4e170e6e67621bf854a24e5ab3b830": "3.2.0..3.2.2",
+        "6369681d642c1d36687baf744b0b020f5e610d85812640d557f734fa7392e842": "3.3.0..3.3.2",
+    },
     "airflow.models.dagrun:DagRun.fetch_task_instances": {
         "f1fdd975e31958914e21b776f0d8a438fcda1e17a7bf49194ed14b7c160d57a3": "3.1.0..3.1.8",
         "58e6e2c6fe9ff073c821926f48e9d65f934c6d08a041fc090efc43aa5e4ce77e": "3.2.0..3.2.2",
         "d363a9107b7ad1fe25e275b6ec586a84a0ff0e673b60888e6c78b0842b1e78e9": "3.3.0..3.3.2",
+    },
+    "airflow.models.dagrun:DagRun.get_running_dag_runs_to_examine": {
+        "3aaacec7d3d753648e7ad099ad244fcf749ca54df13fa7ad214eeb57f25f9ed5": "3.1.0..3.1.8",
+        "1d149c5efc7b0a0569ab0fbb6acfe44b4afa4b6d2c5ec36b0fd1a655c0f9812e": "3.2.0..3.3.2",
     },
     "airflow.models.deadline:Deadline.handle_miss": {
         "e279e130d605dfc8592028a014f3564183cb44ab30ed5316a8f32574c55fefcd": "3.1.0..3.1.8",
@@ -165,16 +242,33 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "a2ebdb0a156400fc32e80e15ba5f559eabce66779a53df0302179c6acceddcb3": "3.3.0..3.3.1",
         "089dceafa74fdcce18fc69f26c59a467c04780a4fd2698e30226eb44fb5fafbb": "3.3.2",
     },
+    "airflow.models.taskinstancehistory:TaskInstanceHistory.record_ti": {
+        "3738163be028779dd9df9470a0825c808ee7fb2f2df5045d07f069f2227ee1e7": "3.1.0..3.1.8",
+        "4449f4aaa7de55f102d6b5da703f729c7ed51d1697d41e7946c19de249e611f2": "3.2.0..3.2.2",
+        "df298b704be970822a83ea205e1506095232169d26f312014c6af59959a3eb7c": "3.3.0",
+        "b5a938b6fb5123d5f5722382d773f993128f78264e607dd24aba7b9a0a757ebf": "3.3.1..3.3.2",
+    },
     "airflow.models.trigger:Trigger.assign_unassigned": {
         "672af245f76a231cd880281b3494d6d8d145068adf4db33e5b8e9d7dd1b8ec62": "3.1.0..3.1.8",
         "aed6cc52e67d93871c801ca951cfa21f07b9138013f08f45f9d0232dda6ac584": "3.2.0..3.2.2",
         "d01cfa3255e6a653dbf058a1f1042839f3ada233be009dd77af9a59eb4b8603b": "3.3.0..3.3.2",
+    },
+    "airflow.models.trigger:Trigger.clean_unused": {
+        "10a916adcc97950a87397ad8f02d33ae160a070ab84940d50a09190922667cb7": "3.1.0..3.1.8",
+        "26420870d5a42515651f2485fdc692733518277c92ff511f7736b46a07896bc8": "3.2.0..3.2.2",
+        "2151f25b3112ea592b1f7fca3bc8d13ae1271262fb7c01b87c482dcde58708ee": "3.3.0",
+        "27a4dfb1fcfa50382bec2f7e00309a70627f04d63d6db43dce3759f6bd25d1ad": "3.3.1..3.3.2",
     },
     "airflow.models.trigger:Trigger.get_sorted_triggers": {
         "58d21bf38b7dad98f54a3cb5912551423507587847266911d17a60cc2641a7f7": "3.1.0..3.1.8",
         "0918c074faa26e0266ccf7b0a7d54d94965b53c9109f6fa48778b394df5bc1df": "3.2.0..3.2.1",
         "4a114b31ee4133b4a1056aa83ee6fe66716b445987f95840d0ddc7ce2990be87": "3.2.2",
         "fee5e7d6f6fd88c0a282fedf58b719acd48be36ce19ae99c3dc04991fe281631": "3.3.0..3.3.2",
+    },
+    "airflow.models.trigger:Trigger.ids_for_triggerer": {
+        "cf6c05db3f7c57c9c9897e10f812f868baebd08ae203ef42bea18567b70b11be": "3.1.0..3.1.8",
+        "d5cb5c7084df364b944219b1c08d256a570069bd19c8efd761c2b76888c227e3": "3.2.0..3.2.2",
+        "8a4d09c4e4aa105635438378cda3e852423bd2544c6aba4c5c8b347c7b61d642": "3.3.0..3.3.2",
     },
     "airflow.models.trigger:Trigger.submit_event": {
         "3d86999c5051cbf1e45f5ae38be2daaebf8327859a4b70a2b8a6c4a8343fe730": "3.1.0..3.1.8",
@@ -198,6 +292,22 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "a94de48a1e1f1de2518c2c73b152f0d9c47767fbbfba6a10a39f90fb89f2b788": "3.1.0..3.2.1",
         "b18df62408c2b31769ce73493ef2925c4afb3ed5ae73e62d10fb3980fddf23ae": "3.2.2",
         "89fd076a746db1fd2fafa4f1c32eec08bb13477bc9548429917bf4fcbacb6913": "3.3.0..3.3.2",
+    },
+    "airflow.serialization.definitions.dag:SerializedDAG.set_task_instance_state": {
+        "": "3.1.0..3.1.8",  # not there yet
+        "e51d8f7299787ed0f61f93e9d52e7fe4efcb7dfc39892945585b6598ebe40a55": "3.2.0..3.3.2",
+    },
+    "airflow.serialization.serialized_objects:SerializedDAG.set_task_instance_state": {
+        "e51d8f7299787ed0f61f93e9d52e7fe4efcb7dfc39892945585b6598ebe40a55": "3.1.0..3.1.8",
+        "": "3.2.0..3.3.2",  # not there yet
+    },
+    "airflow.utils.retries:retry_db_transaction": {
+        "4f3cc76dcad45ecf35eee4af8158905c5e06c59ca7fc02e0a60a50664be55697": "3.1.0..3.2.1",
+        "35809f855c3f39739533b7ebdc94e31c44d4c57564ab943a1c9c0563582645d0": "3.2.2..3.3.2",
+    },
+    "airflow.utils.retries:run_with_db_retries": {
+        "6e9a9e77c82551fa7682acd9c8946c033afed8e82a10943b4ba608d076928034": "3.1.0..3.2.1",
+        "9bd86dcc80ec5ed5419051d864f87ad330dcc9a246c5065d38501745047af946": "3.2.2..3.3.2",
     },
     "airflow.utils.sqlalchemy:with_row_locks": {
         "90646c1dccf4cc2fcac9f607c8b31e619fc831332fb0dff5ae72880c38286bbb": "3.1.0..3.1.8",

@@ -21,12 +21,15 @@ Why the obvious repair is wrong
     state that was read before.
 
 How
-    ``set_state`` locks the runs that it is going to touch, in the order of their ids, before it does anything.
-    It is looked up by its name in each call.
+    ``set_state`` locks the runs that it is going to touch, in the order of (dag_id, run_id), before it does anything.
+    It is looked up by its name in each call. With ``future`` or ``past`` these are not only the runs whose task
+    instances it marks, which are those of the schedule's dates: the clearing behind it takes all runs from this
+    logical date on, or up to it, also those that a person triggered, and would lock these out of order.
 
-What it leaves: on 3.2.0 and 3.2.1 a state update locks the task instance before the run, and so is in a cycle
-with this one, as with the scheduler: ``state_update_lock_scope`` belongs to it. Somebody who marks a whole run has
-changed task instances before (``_set_dag_run_terminal_state``).
+What it leaves: with ``future`` or ``past`` it locks runs in which nothing will turn out to be cleared. On
+3.2.0 and 3.2.1 a state update locks the task instance before the run, and so is in a cycle with this one, as with the
+scheduler: ``state_update_lock_scope`` belongs to it. Somebody who marks a whole run has changed task instances before
+(``_set_dag_run_terminal_state``).
 
 Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``), ``tests/airflow/test_marking_run_lock.py``.
 """
@@ -48,7 +51,7 @@ def apply(module: ModuleType) -> None:
     """Wrap the function that stores a mark."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.sqlalchemy import with_row_locks
-    from sqlalchemy import select
+    from sqlalchemy import false, or_, select
 
     stock = getattr(module, _FUNCTION)
 
@@ -61,7 +64,16 @@ def apply(module: ModuleType) -> None:
             dag = (first[0] if isinstance(first, tuple) else first).dag
             future, past = bool(options.get("future")), bool(options.get("past"))
             ids = module.get_run_ids(dag, run_id, future, past, session=session)
-            runs = select(DagRun.id).where(DagRun.dag_id == dag.dag_id, DagRun.run_id.in_(ids)).order_by(DagRun.id)
+            touched: Any = DagRun.run_id.in_(ids)
+            if future or past:
+                date = session.scalar(
+                    select(DagRun.logical_date).where(DagRun.dag_id == dag.dag_id, DagRun.run_id == run_id)
+                )
+                if date is not None:
+                    touched = or_(touched, DagRun.logical_date >= date if future else false())
+                    touched = or_(touched, DagRun.logical_date <= date if past else false())
+            runs = select(DagRun.id).where(DagRun.dag_id == dag.dag_id, touched)
+            runs = runs.order_by(DagRun.dag_id, DagRun.run_id)
             session.execute(with_row_locks(runs, session=session, of=DagRun)).all()
         return stock(tasks=tasks, run_id=run_id, commit=commit, session=session, **options)
 
@@ -77,6 +89,12 @@ FIX = Fix(
     targets=(
         Target(_MODULE, _FUNCTION),
         Target(_MODULE, "get_run_ids"),
+        # What is done in the same transaction, before and after: 3.1, since 3.2.
+        Target("airflow.api_fastapi.core_api.routes.public.task_instances", "patch_task_instance"),
+        Target("airflow.serialization.serialized_objects", "SerializedDAG.set_task_instance_state"),
+        Target("airflow.serialization.definitions.dag", "SerializedDAG.set_task_instance_state"),
+        Target("airflow.models.taskinstance", "clear_task_instances"),
+        Target("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
     releases=spread("3.1.0..3.3.2", Fit.APPLIES),

@@ -29,16 +29,22 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from airflow_stress_fixes import catalogue, source
 from airflow_stress_fixes.fix import Fit, Fix, Target
+from airflow_stress_fixes.known_sources import RELEASES
 
 FIXES_VARIABLE = "AIRFLOW_STRESS_FIXES"
 REPORT_VARIABLE = "AIRFLOW_STRESS_FIX_REPORT_DIR"
 COMPONENT_VARIABLE = "AIRFLOW_STRESS_COMPONENT"
+
+Hook = Callable[[ModuleType], None]
+
+_loaded: set[str] = set()
+"""Names of the fixes that are applied in this process."""
 
 
 def install_from_environment() -> None:
@@ -65,8 +71,15 @@ def install(fixes: Sequence[Fix]) -> None:
     for fix in fixes:
         report(fix.name, "armed", fix.summary)
     waiting = [fix for fix in fixes if fix.module not in sys.modules]
-    if waiting:
-        sys.meta_path.insert(0, _Finder(waiting))
+    further = [(fix, name) for fix in fixes for name in fix.also]
+    hooks: dict[str, list[Hook]] = {}
+    for fix in waiting:
+        hooks.setdefault(fix.module, []).append(functools.partial(_mount, fix))
+    for fix, name in further:
+        if name not in sys.modules:
+            hooks.setdefault(name, []).append(functools.partial(_mount_further, fix, name))
+    if hooks:
+        sys.meta_path.insert(0, _Finder(hooks))
     for fix in fixes:
         if fix not in waiting:
             _mount(fix, sys.modules[fix.module])
@@ -75,13 +88,13 @@ def install(fixes: Sequence[Fix]) -> None:
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds nothing itself: asks the finders behind it, and hooks the loader of modules that have a fix."""
 
-    def __init__(self, fixes: Sequence[Fix]) -> None:
-        self.fixes = tuple(fixes)
+    def __init__(self, hooks: Mapping[str, Sequence[Hook]]) -> None:
+        self.hooks = hooks
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        mine = [fix for fix in self.fixes if fix.module == fullname]
+        mine = self.hooks.get(fullname)
         if not mine:
             return None
         for finder in sys.meta_path:
@@ -97,21 +110,31 @@ class _Finder(importlib.abc.MetaPathFinder):
         return None
 
 
-def _execute(execute: Callable[[ModuleType], None], fixes: Sequence[Fix], module: ModuleType) -> None:
+def _execute(execute: Callable[[ModuleType], None], hooks: Sequence[Hook], module: ModuleType) -> None:
     """Execute a module, then apply its fixes."""
     execute(module)
-    for fix in fixes:
-        _mount(fix, module)
+    for hook in hooks:
+        hook(module)
 
 
 def _mount(fix: Fix, module: ModuleType) -> None:
-    """Judge the source and patch; never raises."""
+    """Judge the release, the database and the source, and patch; never raises."""
     try:
+        reason = _foreign_release() or _foreign_database(fix)
+        if reason is not None:
+            message = f"REFUSED fix {fix.name}: {reason}; stock code stays"
+            _shout(message)
+            report(fix.name, "refused", message)
+            return
         files = {target: _file_of(target, module) for target in fix.targets}
         found = {target: source.fingerprint(path, target.name) for target, path in files.items()}
         verdict = fix.judge(found)
         if verdict.fit is Fit.APPLIES:
             fix.apply(module)
+            _loaded.add(fix.name)
+            for name in fix.also:
+                if name in sys.modules:
+                    fix.also[name](sys.modules[name])
             report(fix.name, "loaded", f"source as in {_list(verdict.releases)}")
         elif verdict.fit is Fit.NOT_NEEDED:
             report(fix.name, "not_needed", f"source as in {_list(verdict.releases)}")
@@ -120,9 +143,49 @@ def _mount(fix: Fix, module: ModuleType) -> None:
             _shout(message)
             report(fix.name, "refused", message)
     except Exception as error:
-        detail = "".join(traceback.format_exception(error))
-        _shout(f"fix {fix.name} failed to load, stock code stays:\n{detail}")
-        report(fix.name, "error", detail)
+        _failed(fix, error)
+
+
+def _mount_further(fix: Fix, name: str, module: ModuleType) -> None:
+    """Patch a further module of a fix that is applied; never raises."""
+    if fix.name in _loaded:
+        try:
+            fix.also[name](module)
+        except Exception as error:
+            _failed(fix, error)
+
+
+def _failed(fix: Fix, error: Exception) -> None:
+    detail = "".join(traceback.format_exception(error))
+    _shout(f"fix {fix.name} failed to load, stock code stays:\n{detail}")
+    report(fix.name, "error", detail)
+
+
+def _foreign_release() -> str | None:
+    """Why this release is refused; None if it was examined. A suffix (``+...``) is left to the fingerprints."""
+    found = _release()
+    if found.partition("+")[0] in RELEASES:
+        return None
+    return (
+        f"Airflow {found} was not examined. Its unchanged functions may have callers that have changed; "
+        f"examined are {RELEASES[0]} to {RELEASES[-1]} (fixes/README.md, Adding a release)"
+    )
+
+
+def _foreign_database(fix: Fix) -> str | None:
+    """Why this process's database is refused; None if the fix was reasoned and tested on it, or needs none."""
+    if not fix.databases:
+        return None
+    from airflow.configuration import conf
+
+    backend = conf.get("database", "sql_alchemy_conn").partition(":")[0].partition("+")[0]
+    # A process that must not use the database (a task's) is given an address that says so, and runs none of this.
+    if backend in (*fix.databases, "airflow-db-not-allowed"):
+        return None
+    return (
+        f"the database is {backend or 'unknown'}, and its reasoning about row locks holds for "
+        f"{' and '.join(fix.databases)} only"
+    )
 
 
 def _file_of(target: Target, module: ModuleType) -> Path | None:

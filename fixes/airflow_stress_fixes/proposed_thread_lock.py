@@ -70,4 +70,5 @@ FIX = Fix(
     apply=apply,
     proposed=True,
     excludes=("triggerer_comms",),
+    databases=(),
 )

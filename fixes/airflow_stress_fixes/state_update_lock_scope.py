@@ -76,7 +76,13 @@ FIX = Fix(
     thread=66734,
     summary="a task's state update locks its task instance and not the dag run joined to it",
     components=("api-server",),
-    targets=(Target(_MODULE, _FUNCTION), Target(_MODULE, "ti_update_state")),
+    targets=(
+        Target(_MODULE, _FUNCTION),
+        Target(_MODULE, "ti_update_state"),
+        # The other side: holds the run, and asks for its task instances.
+        Target("airflow.jobs.scheduler_job_runner", "SchedulerJobRunner._verify_integrity_if_dag_changed"),
+        Target("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine"),
+    ),
     releases={
         # Before 3.2 the state update locked columns of the task instance alone.
         **spread("3.1.0..3.1.8", Fit.NOT_NEEDED),

@@ -26,6 +26,14 @@ How
     It is wrapped: on a passing error the request's session gets a ``rollback`` that rolls back and then raises
     the answer. The handler's next step is to call it; raised inside the handler, nothing catches it there.
 
+A statement that always times out
+    57014 is also what a statement gets whose ``statement_timeout`` is too short for it, every time. It is answered 503
+    all the same: the error doesn't tell which kind it is, and a success that is stored as failed can't be taken back.
+    The retries have an end. It is the worker's: its client gives up after ``workers.execution_api_retries`` attempts
+    (5), the worker's process ends, and the scheduler ends the task when its heartbeats have been missing for
+    ``scheduler.task_instance_heartbeat_timeout``. So the outcome is a failure or a retry of the task, as on stock, a
+    few minutes later, and without a false answer to the worker.
+
 What it leaves: nothing is done about the deadlocks themselves, and an error at the commit was never stored wrongly.
 
 Its test: ``stress repro false_failed`` (``tests/explore/test_twins.py``).
@@ -94,7 +102,12 @@ FIX = Fix(
     thread=0,
     summary="a state update that meets a passing database error stores nothing and asks the worker to try again",
     components=("api-server",),
-    targets=(Target(_MODULE, _FUNCTION), Target(_MODULE, "ti_update_state")),
+    targets=(
+        Target(_MODULE, _FUNCTION),
+        Target(_MODULE, "ti_update_state"),
+        # Retried by the worker if it fails; before, it fails by itself.
+        Target("airflow.models.taskinstance", "TaskInstance.register_asset_changes_in_db"),
+    ),
     releases={
         # Before 3.3.1 the error handler did not get as far as storing anything.
         **spread("3.1.0..3.3.0", Fit.NOT_NEEDED),

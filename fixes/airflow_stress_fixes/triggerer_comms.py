@@ -159,10 +159,13 @@ FIX = Fix(
     targets=(
         Target(_RUNNER, "TriggerCommsDecoder"),
         Target(_RUNNER, "TriggerRunner.init_comms"),
+        Target(_RUNNER, "TriggerRunner.arun"),
+        Target(_RUNNER, "TriggerRunner.sync_state_to_supervisor"),
         Target(_COMMS, "_RequestFrame"),
         Target(_COMMS, "CommsDecoder._from_frame"),
     ),
     releases={**spread("3.1.0..3.2.1", Fit.APPLIES), **spread("3.2.2..3.3.2", Fit.NOT_NEEDED)},
     apply=apply,
     excludes=("proposed_thread_lock",),
+    databases=(),
 )

@@ -33,6 +33,9 @@ class Race:
     releases: tuple[str, ...]
     """The locked releases that are known to have it."""
 
+    fix: str
+    """The fix that removes it alone."""
+
 
 @dataclass(frozen=True)
 class Searchable:
@@ -50,6 +53,7 @@ COROUTINE_RACES = (
         "a caller is cancelled when its request is with the supervisor; then another one asks (#64620)",
         coroutines=True,
         releases=("3.1.8", "3.2.1"),
+        fix="triggerer_comms",
     ),
     Race(
         "out_of_order_frame_thread",
@@ -57,6 +61,7 @@ COROUTINE_RACES = (
         "a plain thread asks, with an event loop of its own, while a coroutine does",
         coroutines=True,
         releases=("3.1.8", "3.2.1"),
+        fix="triggerer_comms",
     ),
     Race(
         "orphaned_runner_loop",
@@ -64,6 +69,7 @@ COROUTINE_RACES = (
         "the supervisor ends between the runner's look at its reader and its next request",
         coroutines=True,
         releases=("3.3.2",),
+        fix="comms_end",
     ),
     Race(
         "orphaned_runner_trigger",
@@ -71,6 +77,7 @@ COROUTINE_RACES = (
         "the supervisor ends, the runner notices, and one of its triggers asks when it is cancelled",
         coroutines=True,
         releases=("3.3.2",),
+        fix="comms_end",
     ),
 )
 
@@ -91,7 +98,7 @@ COROUTINE_PAIRS = {
 RACES: Mapping[str, Race] = {
     race.name: race
     for race in (
-        *(Race(t.name, t.race, t.summary, False, t.releases) for t in database_twins.TWINS.values()),
+        *(Race(t.name, t.race, t.summary, False, t.releases, t.fix) for t in database_twins.TWINS.values()),
         *COROUTINE_RACES,
     )
 }

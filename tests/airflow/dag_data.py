@@ -25,7 +25,7 @@ class Run:
     id: int
 
 
-def write_dag(dag_id: str, tasks: int, extra: str = "") -> Any:
+def write_dag(dag_id: str, tasks: int, extra: str = "", schedule: str | None = None) -> Any:
     """Write a DAG as the DAG processor does, and read it; another ``extra`` makes another version."""
     from airflow.models.dag_version import DagVersion
     from airflow.models.dagbag import DBDagBag
@@ -41,7 +41,8 @@ def write_dag(dag_id: str, tasks: int, extra: str = "") -> Any:
     except ImportError:  # until 3.1
         from airflow.serialization.serialized_objects import SerializedDAG
 
-    with DAG(dag_id, schedule=None, start_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), doc_md=extra) as dag:
+    begin = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
+    with DAG(dag_id, schedule=schedule, start_date=begin, catchup=False, doc_md=extra) as dag:
         for number in range(tasks):
             EmptyOperator(task_id=f"task_{number}")
     lazy = LazyDeserializedDAG.from_dag(dag)
@@ -57,7 +58,7 @@ def write_dag(dag_id: str, tasks: int, extra: str = "") -> Any:
         return DBDagBag().get_latest_version_of_dag(dag_id, session=session)
 
 
-def running_run(dag_id: str = "raced", tasks: int = 2) -> Run:
+def running_run(dag_id: str = "raced", tasks: int = 2, schedule: str | None = None) -> Run:
     """A running run of a new DAG, whose task instances are running."""
     from airflow.models.dag import DagModel
     from airflow.models.taskinstance import TaskInstance
@@ -65,7 +66,7 @@ def running_run(dag_id: str = "raced", tasks: int = 2) -> Run:
     from airflow.utils.state import DagRunState, TaskInstanceState
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
-    dag = write_dag(dag_id, tasks)
+    dag = write_dag(dag_id, tasks, schedule=schedule)
     with create_session() as session:
         session.get(DagModel, dag_id).is_paused = False
         run = dag.create_dagrun(

@@ -19,7 +19,7 @@ from airflow_stress_fixes import catalogue, mount
 def mounted_fixes(*names: str) -> Iterator[dict[str, str]]:
     """Mount for the time of a block; gives each fix's last reported status."""
     fixes = catalogue.resolve(names)
-    modules = [importlib.import_module(fix.module) for fix in fixes]
+    modules = [importlib.import_module(name) for fix in fixes for name in (fix.module, *fix.also)]
     stock = [(owner, name, value) for module in modules for owner, name, value in _definitions(module)]
     with tempfile.TemporaryDirectory() as directory:
         os.environ[mount.REPORT_VARIABLE] = directory

@@ -69,7 +69,10 @@ class Party:
 
     def run_to_stop(self) -> Party:
         """Run, and wait until the stop is reached."""
-        self.start()
+        return self.start().wait_stopped()
+
+    def wait_stopped(self) -> Party:
+        """Wait until a stop is reached that was set after the start."""
         self._await(lambda: self._stopped.is_set() or self._done.is_set(), f"{self.name} to reach its stop")
         if not self._stopped.is_set():
             raise AssertionError(f"{self.name} ended without its stop: {self.error!r}") from self.error

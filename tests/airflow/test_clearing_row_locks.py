@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from dag_data import Run, running_run
+from dag_data import Run, running_run, task_instance_ids
 from parties import Party
 from sqlalchemy import select, update
+from state_updates import heartbeat
 
 FIX = "clearing_row_locks"
 WRITES_HISTORY = r"FROM task_instance_history"
@@ -148,18 +149,53 @@ def test_nobody_is_deadlocked_who_refers_to_the_row_and_then_writes_it(database:
     assert task_state(database, run) == "restarting"
 
 
-def test_several_runs_are_locked_in_the_order_of_their_ids_and_before_task_instances(
-    database: Any, mounted: Any
-) -> None:
+def test_rows_are_locked_in_one_order_and_task_instances_last(database: Any, mounted: Any) -> None:
     runs = (running_run("one"), running_run("two"))
     with mounted(FIX):
         first = Party("first", lambda: clear(*runs)).stop("before", WRITES_HISTORY).run_to_stop()
         second = Party("second", lambda: clear(*reversed(runs))).start().wait_blocked(database)
         first.resume().result()
         assert [dag_id for dag_id, _ in second.result()] == ["two", "one"]
-    locking = [" ".join(statement.split()) for statement in second.statements if " FOR " in statement]
-    assert [re.sub(r".* ORDER BY ", "", statement) for statement in locking] == [
-        "dag_run.id FOR NO KEY UPDATE OF dag_run",
-        "task_instance.dag_id, task_instance.run_id, task_instance.task_id, task_instance.map_index "
-        "FOR UPDATE OF task_instance",
+    statements = [" ".join(statement.split()) for statement in second.statements]
+    locking = [number for number, statement in enumerate(statements) if " FOR " in statement]
+    assert [re.sub(r".* ORDER BY ", "", statements[number]) for number in locking] == [
+        "dag_run.dag_id, dag_run.run_id FOR NO KEY UPDATE OF dag_run",
+        "task_instance.id FOR UPDATE OF task_instance",
     ]
+    after = [statement for statement in statements[locking[1] + 1 :] if not statement.startswith("RELEASE")]
+    assert all(re.match("INSERT|UPDATE", statement) for statement in after), "the flush is all that follows"
+
+
+def test_a_heartbeat_does_not_wait_for_what_clearing_prepares(database: Any, mounted: Any) -> None:
+    """The rows are not locked while each of them is prepared; and a heartbeat is no reason to prepare it again."""
+    run = running_run()
+    with mounted(FIX):
+        person = Party("person", lambda: clear(run)).stop("before", r"^DELETE FROM task_reschedule").run_to_stop()
+        beat = Party("worker", lambda: heartbeat(task_instance_ids(run)[0])).start().wait_blocked(database)
+        assert beat.ended
+        assert beat.error is None
+        person.resume().result()
+    assert task_state(database, run) == "restarting"
+    assert sum("DELETE FROM task_reschedule" in statement for statement in person.statements) == 1
+
+
+def test_a_task_that_always_changes_is_cleared_under_its_lock(
+    database: Any, mounted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is faster each time makes it try again, but not without end."""
+    from airflow.models.taskinstance import TaskInstance
+
+    run, states = running_run(), iter(["success", "running"] * 5)
+    stock = TaskInstance.prepare_db_for_next_try
+    tried: list[bool] = []
+
+    def change_first(instance: Any, session: Any) -> None:
+        worker = Party("worker", lambda: store(run, next(states))).start().wait_blocked(database)
+        tried.append(worker.ended)
+        stock(instance, session)
+
+    monkeypatch.setattr(TaskInstance, "prepare_db_for_next_try", change_first)
+    with mounted(FIX):
+        person = Party("person", lambda: clear(run)).start()
+        person.result()
+    assert tried == [True, True, True, False], "the fourth time the others wait"

@@ -89,3 +89,43 @@ def test_a_mark_that_is_only_tried_locks_nothing(mounted: Any) -> None:
         scheduler = Party("scheduler", lambda: examine(run)).stop("before", r"^UPDATE task_instance ").run_to_stop()
         assert Party("person", dry_run).start().result() == ["task_0"]
         scheduler.resume().result()
+
+
+@pytest.mark.parametrize(
+    ("options", "locked"),
+    [({"future": True}, ["a_later", "run"]), ({"past": True}, ["run", "z_earlier"]), ({}, ["run"])],
+)
+def test_manual_runs_that_clearing_will_need_are_locked_in_order(
+    database: Any, mounted: Any, options: dict[str, bool], locked: list[str]
+) -> None:
+    """The clearing behind a mark for all later runs takes those that a person triggered between two dates, too."""
+    from airflow.api.common import mark_tasks
+    from airflow.models.dagbag import DBDagBag
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+
+    run = running_run("raced", schedule="@daily")
+    copy = (
+        "INSERT INTO dag_run SELECT (jsonb_populate_record(r, jsonb_build_object('id', r.id + %s, 'run_id', %s::text, "
+    )
+    copy += "'logical_date', %s::text))).* FROM dag_run r WHERE run_id = 'run' RETURNING 1"
+    for number, (name, date) in enumerate((("a_later", "2030-01-03 05:00"), ("z_earlier", "2030-01-01 05:00")), 10):
+        database.query(copy, number, name, date)
+    database.query("UPDATE dag_run SET logical_date = '2030-01-02' WHERE run_id = 'run' RETURNING 1")
+
+    def mark() -> list[str]:
+        with create_session(scoped=False) as session:
+            dag = DBDagBag().get_latest_version_of_dag(run.dag_id, session=session)
+            task = dag.get_task("task_0")
+            task.dag = dag
+            state = TaskInstanceState.SUCCESS
+            mark_tasks.set_state(tasks=[task], run_id="run", state=state, commit=True, session=session, **options)
+            held = "WITH free AS (SELECT run_id FROM dag_run FOR UPDATE SKIP LOCKED) SELECT run_id FROM dag_run "
+            held += "WHERE run_id NOT IN (SELECT run_id FROM free) ORDER BY run_id"
+            return [row[0] for row in database.query(held)]
+
+    with mounted(FIX):
+        person = Party("person", mark).start()
+        assert person.result() == locked
+    statement = next(s for s in person.statements if "FOR NO KEY UPDATE OF dag_run" in s)
+    assert "ORDER BY dag_run.dag_id, dag_run.run_id" in " ".join(statement.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,13 +22,14 @@ TIMEOUT_S = 120
 
 
 def python(
-    code: str, reports: Path | None = None, path: tuple[Path, ...] = (), fixes: str | None = None
+    code: str, reports: Path | None = None, path: tuple[Path, ...] = (), fixes: str | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run code in a new interpreter with the mount on its path, as a component named ``scheduler``."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, (FIXES_DIRECTORY, *path, Path(__file__).parent))),
         "AIRFLOW_STRESS_COMPONENT": "scheduler",
+        **variables,
     }
     if fixes is not None:
         environment["AIRFLOW_STRESS_FIXES"] = fixes
@@ -45,7 +47,7 @@ def python(
 
 def test_every_fix_reports_what_the_release_needs(tmp_path: Path, release: str) -> None:
     ours = catalogue.resolve("all")
-    modules = ", ".join(sorted({fix.module for fix in ours}))
+    modules = ", ".join(sorted({module for fix in ours for module in (fix.module, *fix.also)}))
     process = python(f"import os, {modules}; print(os.getpid())", tmp_path, fixes="all")
     assert process.returncode == 0, process.stderr
     assert "airflow-stress fixes:" not in process.stderr
@@ -106,6 +108,37 @@ def test_changed_source_is_refused_loudly(tmp_path: Path, changed: bool, status:
         *fix.targets[0].known,
     ):
         assert (words in process.stderr) is changed, words
+
+
+def test_a_release_that_was_not_examined_is_refused_loudly(tmp_path: Path) -> None:
+    """Also if all its targets are unchanged: the functions that call them need not be."""
+    root = overlay(tmp_path, changed=False)
+    package = root / "airflow" / "__init__.py"
+    package.write_text(re.sub(r"(?m)^__version__ = .*", '__version__ = "3.99.0"', package.read_text()))
+    code = "from airflow.models.trigger import Trigger as t; print('__wrapped__' in dir(t.get_sorted_triggers))"
+    process = python(code, tmp_path / "reports", path=(root,), fixes="callback_trigger_owner")
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.split()[-1] == "False"
+    lines = read_report(tmp_path / "reports")
+    assert [line["status"] for line in lines] == ["armed", "refused"]
+    for text in (process.stderr, lines[-1]["detail"]):
+        assert "REFUSED fix callback_trigger_owner: Airflow 3.99.0 was not examined" in text
+        assert f"{RELEASES[0]} to {RELEASES[-1]}" in text
+
+
+def test_a_database_other_than_postgresql_is_refused_loudly(tmp_path: Path) -> None:
+    """By all fixes whose reasoning is about row locks; those of the triggerer's comms need no database."""
+    names = "callback_trigger_owner,comms_end,triggerer_comms"
+    code = "import airflow.jobs.triggerer_job_runner"
+    url = f"sqlite:///{tmp_path}/airflow.db"
+    process = python(code, tmp_path / "reports", fixes=names, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=url)
+    assert process.returncode == 0, process.stderr
+    last = {line["fix"]: line for line in read_report(tmp_path / "reports")}
+    assert last["callback_trigger_owner"]["status"] == "refused"
+    for text in (process.stderr, last["callback_trigger_owner"]["detail"]):
+        assert "REFUSED fix callback_trigger_owner: the database is sqlite" in text
+        assert "postgresql only" in text
+    assert sorted(last[name]["status"] for name in ("comms_end", "triggerer_comms")) == ["loaded", "not_needed"]
 
 
 def test_unknown_name_is_loud_and_reported(tmp_path: Path) -> None:

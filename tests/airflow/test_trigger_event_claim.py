@@ -280,3 +280,66 @@ def test_an_event_after_the_timeout_is_for_nobody(database: Any, mounted: Any) -
     with mounted(FIX):
         assert holding(database, sweep, hand_in, trigger, when, str(instance)).error is None
     assert stored(database) == ("scheduled", None, "__fail__", None)
+
+
+def supervisor(**queues: list[Any]) -> Any:
+    """A triggerer's supervisor without its processes, with these events and failures waiting."""
+    from collections import deque
+    from types import SimpleNamespace
+
+    from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor as Stock
+
+    entries = {name: deque(queues.get(name, ())) for name in ("events", "failed_triggers")}
+    found: Any = SimpleNamespace(**entries, team_name=None, persisted_event_seqs=deque())
+    for name in ("handle_events", "handle_failed_triggers", "on_trigger_event", "on_trigger_failure"):
+        if hasattr(Stock, name):
+            setattr(found, name, getattr(Stock, name).__get__(found))
+    return found
+
+
+def entry(trigger: int) -> Any:
+    """An event, as the supervisor's queue has it."""
+    from airflow.jobs import triggerer_job_runner
+    from airflow.triggers.base import TriggerEvent
+
+    event = TriggerEvent("it happened")
+    kind = getattr(triggerer_job_runner, "TriggerEventEntry", None)  # since 3.3
+    return (trigger, event) if kind is None else kind(trigger_id=trigger, event=event, persist_seq=None)
+
+
+@pytest.mark.parametrize("queue", ["events", "failed_triggers"])
+def test_the_supervisor_does_not_wait_and_loses_nothing(database: Any, mounted: Any, queue: str) -> None:
+    """Somebody clears many tasks; the triggerer hands in other events meanwhile, and this one in a later round."""
+    from airflow.models.trigger import Trigger
+    from airflow.utils.session import create_session
+
+    held, (first, second) = deferred(tasks=2)
+    with create_session() as session:
+        session.add(other := Trigger(classpath="callbacks.Trigger", kwargs={}))
+        session.flush()
+        free = other.id
+    database.query("UPDATE task_instance SET trigger_id = %s WHERE id = %s RETURNING 1", free, str(second))
+    waiting = [entry(id_) if queue == "events" else (id_, ["it broke"]) for id_ in (held, free)]
+    handle = {"events": "handle_events", "failed_triggers": "handle_failed_triggers"}[queue]
+    with mounted(FIX):
+        triggerer = supervisor(**{queue: waiting})
+        round_of = getattr(triggerer, handle)
+        with transaction(database, "UPDATE task_instance SET priority_weight = 7 WHERE id = %s", str(first)):
+            party = Party("triggerer", round_of).start().wait_blocked(database)
+            assert party.ended, "it waits for the row"
+            party.result()
+            assert list(getattr(triggerer, queue)) == waiting[:1], "its place in the queue keeps its trigger known"
+            assert states(database) == ["deferred", "scheduled"]
+        round_of()
+    assert not getattr(triggerer, queue)
+    assert states(database) == ["scheduled", "scheduled"]
+
+
+@pytest.mark.usefixtures("database")
+def test_several_tasks_are_locked_in_the_order_of_their_ids(mounted: Any) -> None:
+    trigger, _ = deferred(tasks=3)
+    with mounted(FIX):
+        triggerer = Party("triggerer", lambda: hand_in(trigger)).start()
+        triggerer.result()
+    (locking,) = [" ".join(statement.split()) for statement in triggerer.statements if " FOR " in statement]
+    assert locking.endswith("ORDER BY task_instance.id FOR NO KEY UPDATE OF task_instance")

@@ -67,6 +67,27 @@ def test_what_the_reports_propose(race: Race, version: str) -> None:
     assert occurrences(version, "proposed")[race.name] == expected
 
 
+@functools.cache
+def with_own_fix(version: str, fix: str) -> dict[str, int]:
+    """How often the twins that a fix removes occurred with it and no other, played by one command."""
+    names = [race.name for race in RACES.values() if race.fix == fix and version in race.releases]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        main(["repro", *names, "--airflow", version, "--fixes", fix, "--times", str(TIMES)])
+    return {
+        name: int(occurred) for name, _, _, occurred, times in PLAYED.findall(out.getvalue()) if times == str(TIMES)
+    }
+
+
+_OWN = [pytest.param(r, v, id=f"{r.name}-{v}") for r in RACES.values() for v in r.releases]
+
+
+@pytest.mark.parametrize(("race", "version"), _OWN)
+def test_its_own_fix_alone_removes_it(race: Race, version: str) -> None:
+    """All fixes together may remove what none of them does, because another race comes first."""
+    assert with_own_fix(version, race.fix)[race.name] == 0
+
+
 def test_a_false_failure_is_removed_without_the_deadlock_that_sets_it_off(capsys: pytest.CaptureFixture[str]) -> None:
     """With all fixes the deadlock that the twin needs is gone, too, and would hide a fix that does nothing."""
     words = ["repro", "false_failed", "--airflow", "3.3.2", "--times", str(TIMES), "--fixes", "transient_error_answer"]

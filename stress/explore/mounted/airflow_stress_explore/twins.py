@@ -33,6 +33,9 @@ class Twin:
     releases: tuple[str, ...]
     """The locked releases that have the race on stock."""
 
+    fix: str
+    """The fix that removes it alone."""
+
 
 _TWINS = (
     Twin(
@@ -49,6 +52,7 @@ _TWINS = (
         ),
         invariant="deadlock",
         releases=("3.2.1",),
+        fix="state_update_lock_scope",
     ),
     Twin(
         race="duplicate_callback",
@@ -59,6 +63,7 @@ _TWINS = (
         script=(Move("A", r"INSERT INTO trigger "), Move("B"), Move("A")),
         invariant="duplicate",
         releases=("3.1.8", "3.2.1"),
+        fix="deadline_claim",
     ),
     Twin(
         race="duplicate_callback",
@@ -69,6 +74,7 @@ _TWINS = (
         script=(Move("A"), Move("B")),
         invariant="duplicate",
         releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="callback_trigger_owner",
     ),
     Twin(
         race="duplicate_callback",
@@ -79,6 +85,7 @@ _TWINS = (
         script=(Move("A", r"FROM dag_run WHERE dag_run\.id ="), Move("B"), Move("A")),
         invariant="duplicate",
         releases=("3.3.2",),
+        fix="callback_claim",
     ),
     Twin(
         race="lost_clear",
@@ -89,6 +96,7 @@ _TWINS = (
         script=(Move("A", r"^UPDATE dag_run "), Move("B", "blocked"), Move("A"), Move("B")),
         invariant="lost_update",
         releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="clearing_row_locks",
     ),
     Twin(
         race="lost_clear",
@@ -99,6 +107,7 @@ _TWINS = (
         script=(Move("B", r"^DELETE FROM task_reschedule "), Move("A"), Move("B")),
         invariant="lost_update",
         releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="clearing_row_locks",
     ),
     Twin(
         race="lost_mark",
@@ -109,6 +118,7 @@ _TWINS = (
         script=(Move("A", r"^UPDATE task_instance "), Move("B"), Move("A"), Move("B")),
         invariant="illegal_transition",
         releases=("3.1.8",),
+        fix="marking_run_lock",
     ),
     Twin(
         race="lost_mark",
@@ -125,6 +135,7 @@ _TWINS = (
         ),
         invariant="deadlock",
         releases=("3.2.1", "3.3.2"),
+        fix="marking_run_lock",
     ),
     Twin(
         race="lost_mark",
@@ -140,6 +151,7 @@ _TWINS = (
         ),
         invariant="deadlock",
         releases=("3.3.2",),
+        fix="run_marking_row_locks",
     ),
     Twin(
         race="lost_mark",
@@ -150,6 +162,7 @@ _TWINS = (
         script=(Move("B", r"FROM task_instance .*FOR UPDATE"), Move("A"), Move("B")),
         invariant="lost_update",
         releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="run_marking_row_locks",
     ),
     Twin(
         race="false_failed",
@@ -166,6 +179,7 @@ _TWINS = (
         ),
         invariant="false_success",
         releases=("3.3.2",),
+        fix="transient_error_answer",
     ),
     Twin(
         race="stale_trigger_event",
@@ -176,6 +190,7 @@ _TWINS = (
         script=(Move("A", r"UPDATE task_instance SET"), Move("B"), Move("A")),
         invariant="illegal_transition",
         releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="trigger_event_claim",
     ),
     Twin(
         race="stale_trigger_event",
@@ -186,6 +201,7 @@ _TWINS = (
         script=(Move("A", r"UPDATE task_instance SET"), Move("B"), Move("A")),
         invariant="lost_update",
         releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="trigger_event_claim",
     ),
     Twin(
         race="stale_trigger_event",
@@ -196,6 +212,7 @@ _TWINS = (
         script=(Move("A", r"UPDATE task_instance SET"), Move("B"), Move("A")),
         invariant="error",
         releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="trigger_event_claim",
     ),
     Twin(
         race="asset_deadlock",
@@ -212,6 +229,7 @@ _TWINS = (
         ),
         invariant="deadlock",
         releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="asset_event_order",
     ),
     Twin(
         race="fail_fast",
@@ -222,6 +240,7 @@ _TWINS = (
         script=(Move("A", r"UPDATE task_instance"), Move("B"), Move("A")),
         invariant="false_success",
         releases=("3.1.8", "3.3.2"),
+        fix="fail_fast_lock_order",
     ),
     Twin(
         race="fail_fast",
@@ -232,6 +251,7 @@ _TWINS = (
         script=(Move("A", r"UPDATE task_instance"), Move("B", "blocked"), Move("A"), Move("B")),
         invariant="deadlock",
         releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="fail_fast_lock_order",
     ),
 )
 
