@@ -133,8 +133,10 @@ def _mount(fix: Fix, module: ModuleType) -> None:
             fix.apply(module)
             _loaded.add(fix.name)
             for name in fix.also:
-                if name in sys.modules:
-                    fix.also[name](sys.modules[name])
+                further = sys.modules.get(name)
+                # A module that is still being executed imported this one: its own hook patches it at its end.
+                if further is not None and not getattr(further.__spec__, "_initializing", False):
+                    fix.also[name](further)
             report(fix.name, "loaded", f"source as in {_list(verdict.releases)}")
         elif verdict.fit is Fit.NOT_NEEDED:
             report(fix.name, "not_needed", f"source as in {_list(verdict.releases)}")

@@ -45,10 +45,14 @@ def python(
     )
 
 
-def test_every_fix_reports_what_the_release_needs(tmp_path: Path, release: str) -> None:
+@pytest.mark.parametrize(
+    "first", ["", "airflow.jobs.scheduler_job_runner, ", "airflow.jobs.triggerer_job_runner, "], ids=str.strip
+)
+def test_every_fix_reports_what_the_release_needs(tmp_path: Path, release: str, first: str) -> None:
+    # A component imports its job runner first, which then is half executed while the modules of other fixes come in.
     ours = catalogue.resolve("all")
     modules = ", ".join(sorted({module for fix in ours for module in (fix.module, *fix.also)}))
-    process = python(f"import os, {modules}; print(os.getpid())", tmp_path, fixes="all")
+    process = python(f"import os, {first}{modules}; print(os.getpid())", tmp_path, fixes="all")
     assert process.returncode == 0, process.stderr
     assert "airflow-stress fixes:" not in process.stderr
 
