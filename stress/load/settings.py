@@ -12,7 +12,7 @@ import msgspec
 class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of the load. Times are seconds."""
 
-    seconds: float = 24.0
+    seconds: float = 16.0
     """How long a block's load lasts."""
     warm_up_s: float = 25.0
     """How long the load waits at most for both triggerers to answer triggers."""
@@ -29,7 +29,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     triggerer whose runner died runs no callbacks until it has started again, and early enough for the callbacks to end
     within the load."""
     deadline_batches: int = 1
-    deadline_batch_runs: int = 12
+    deadline_batch_runs: int = 5
     """Runs triggered together; each has the deadline DAG's number of alerts."""
     deadline_batch_period_s: float = 6.0
     cancel_runs: int = 8

@@ -30,6 +30,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,6 +99,41 @@ def import_all(modules: Sequence[str]) -> list[str]:
                 raise
             absent.append(name)
     return absent
+
+
+@dataclass(frozen=True)
+class Apps:
+    """The built applications: `in_process` is a triggerer's, `server_variables` is what making the api-server's own has
+    added to the environment, which no other component has."""
+
+    in_process: Any
+    server_variables: Mapping[str, str]
+
+
+def build_apps(*, api_server: bool) -> Apps:
+    """Build the applications of the Execution API, whose versions take seconds of CPU to generate at a first request.
+
+    An api-server finds its own where uvicorn imports it. Nothing of them is started: they have no event loop, no thread
+    and no connection. A release whose applications are made in another way
+    is left alone, and builds them at its first request, as a started process does.
+    """
+    from airflow.jobs import triggerer_job_runner
+
+    make = getattr(triggerer_job_runner, "in_process_api_server", None)
+    in_process = make() if make is not None else None
+    apps = [in_process.app] if in_process is not None else []
+    before = dict(os.environ)
+    if api_server:
+        from airflow.api_fastapi.main import app
+
+        apps += [route.app for route in app.routes if hasattr(route, "app")]
+    added = {name: value for name, value in os.environ.items() if name not in before}
+    for name in added:
+        del os.environ[name]
+    for each in apps:
+        if not getattr(each, "_cadwyn_initialized", True):
+            each._cadwyn_initialize()
+    return Apps(in_process, added)
 
 
 def check_fit(before: Mapping[str, str]) -> None:
@@ -235,9 +271,15 @@ def _renew() -> None:
     settings.configure_orm()
 
 
-def _run(arguments: Sequence[str], parent_reports: str | None) -> NoReturn:
+def _run(arguments: Sequence[str], parent_reports: str | None, apps: Apps) -> NoReturn:
     """In a child: be the component."""
     sys.argv = list(arguments)
+    if component() == "api-server":
+        os.environ.update(apps.server_variables)
+    if apps.in_process is not None:
+        from airflow.jobs import triggerer_job_runner
+
+        triggerer_job_runner.in_process_api_server = lambda: apps.in_process
     if parent_reports:
         repeat_fix_reports(Path(parent_reports))
     _renew()
@@ -250,7 +292,9 @@ def start() -> None:
     """Import, check, report readiness, and serve. `--api-server` also imports what only the api-server needs."""
     control = socket.socket(fileno=0)
     before = dict(os.environ)
-    absent = import_all([*_EVERY_COMPONENT, *(_API_SERVER if "--api-server" in sys.argv else ())])
+    api_server = "--api-server" in sys.argv
+    absent = import_all([*_EVERY_COMPONENT, *(_API_SERVER if api_server else ())])
+    apps = build_apps(api_server=api_server)
     check_fit(before)
     reports = os.environ.get("AIRFLOW_STRESS_FIX_REPORT_DIR")
     # The collector would write to every object that it looks at, and so copy every page that the children share.
@@ -259,7 +303,7 @@ def start() -> None:
     control.send(json.dumps({"ready": True, "absent": absent}).encode())
     request = Parent(control).serve()
     if request is not None:
-        _run(request["arguments"], reports)
+        _run(request["arguments"], reports, apps)
 
 
 if __name__ == "__main__":
