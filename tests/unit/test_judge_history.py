@@ -55,8 +55,8 @@ def test_a_race_that_stock_shows_and_fixed_does_not_is_removed() -> None:
 def test_the_counts_are_those_of_all_blocks_of_an_arm() -> None:
     verdict = judge_history(run(*decisive()), RunState.DONE).races["deadlock"]
     stock, fixed = verdict.arms["stock"], verdict.arms["fixed"]
-    assert (stock.incidents, stock.opportunities, stock.exposure_s) == (50, 5000, 300.0)
-    assert (fixed.incidents, fixed.opportunities, fixed.exposure_s) == (0, 4000, 240.0)
+    assert (stock.incidents, stock.opportunities, stock.exposure_s) == (50, 7500, 300.0)
+    assert (fixed.incidents, fixed.opportunities, fixed.exposure_s) == (0, 6000, 240.0)
 
 
 def test_the_same_history_has_the_same_results() -> None:
@@ -116,7 +116,7 @@ def test_a_blind_block_is_set_aside_and_named() -> None:
 
 def test_a_block_s_counts_are_in_its_summary() -> None:
     results = judge_history(run(*decisive(), races=("deadlock",)), RunState.DONE)
-    assert [block.counts["deadlock"] for block in results.blocks[:3]] == [(10, 1000), (0, 1000), (0, 1000)]
+    assert [block.counts["deadlock"] for block in results.blocks[:3]] == [(10, 1500), (0, 1500), (0, 1500)]
 
 
 def test_an_arm_that_loses_callbacks_has_traded_its_race() -> None:
