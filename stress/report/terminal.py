@@ -33,7 +33,7 @@ _TEXT_COLUMNS = 2  # race and verdict; all that follow are numbers, aligned to t
 
 
 def render(results: Results, *, colour: bool = False) -> str:
-    """Why the run was cut short, the tables, each reason of a race that was not removed, what was not seen, the verdict."""
+    """Why the run was cut short, the tables, why each race was not removed, what was not seen, the verdict."""
     errors = text.errors_of(results)
     cut = RunState.INTERRUPTED if results.state is RunState.INTERRUPTED else RunState.FAILED
     blocks = [f"{cut}: {text.printable(error)}" for error in errors]

@@ -41,7 +41,7 @@ def loaded(block: Block, *components: str, status: str = "loaded", second: float
 
 
 def decisive() -> list[Block]:
-    """Nine blocks, A B B A A B B A A, with deadlocks on stock only."""
+    """Nine blocks, 5 of stock and 4 of fixed, with deadlocks on stock only."""
     arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")
     return [(deadlocked(arm, n) if arm == "stock" else quiet(arm, n)).end(tasks=500) for n, arm in enumerate(arms)]
 
