@@ -44,7 +44,7 @@ def _again(run_dir: str, *, every: bool) -> int:
         if every:
             write_all(results, kept.facts(), directory)
         else:
-            (directory / "results.json").write_text(results_json.render(results))
+            (directory / "results.json").write_text(results_json.render(results, kept.facts()))
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         print(f"stress: {_why(directory, error)}", file=sys.stderr)
         return EXIT_USAGE if not (directory / "manifest.json").exists() else EXIT_FAILED

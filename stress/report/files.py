@@ -22,7 +22,7 @@ def write_all(results: Results, facts: RunFacts, directory: Path) -> tuple[Path,
         page.render(results, facts),
         junit.render(results, facts),
         summary.render(results, facts),
-        results_json.render(results),
+        results_json.render(results, facts),
     )
     return tuple(_write(directory / name, content) for name, content in zip(FILE_NAMES, contents, strict=True))
 

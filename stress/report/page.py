@@ -58,6 +58,7 @@ _GLYPHS = {
     "reduced": "↓",
     "traded": "⇄",
     "unknown": "?",
+    text.UNDECIDED: "?",
     "~": "",
 }
 _LONG_CELL = 72  # characters from which a cell is set in a smaller monospaced face
@@ -118,6 +119,8 @@ class RaceSection:
     about: str
     unit: str
     verdict: RaceVerdict
+    state: str
+    """The verdict's state, or `undecided`."""
     counts: tuple[ArmCount | None, ...]
     opportunity_change: str
     causes: tuple[CauseRow, ...]
@@ -156,6 +159,7 @@ def render(results: Results, facts: RunFacts) -> str:
         blind=results.blind[:MAX_SENTENCES],
         blind_left_out=max(0, len(results.blind) - MAX_SENTENCES),
         errors=text.errors_of(results),
+        why_ended=text.why_ended(results),
         notes=[note for note in results.notes if note not in text.errors_of(results)][:MAX_SENTENCES],
         blind_spots=blind_spots.of_run(facts.settings),
         order=" ".join(block.arm for block in sorted(results.blocks, key=lambda block: block.index)[:MAX_BLOCKS]),
@@ -175,6 +179,7 @@ def _section(results: Results, race: str) -> RaceSection:
         about=text.race_about(race),
         unit=opportunity_unit(race),
         verdict=verdict,
+        state=text.state_word(results, verdict),
         counts=counts,
         opportunity_change=_opportunity_change(verdict),
         causes=_causes(counts),

@@ -1,20 +1,34 @@
 """`results.json`, the contract with the outside: its keys, in their order, and null where a value is absent.
 
-`p_value` of a race is adjusted for all races asked for together. Beyond the contract: `config` of an arm; `p_raw`,
-`test`, `dispersion`, `blocks`, `set_aside`, `decided_after` and `more_minutes` of a race; `task_instances` and `load_s`
-of a throughput; the times and sizes of a block; `unit` and `reason` of a harm measure; `notes` of the run. In `blocks`
-a race's counts are its incidents and opportunities. Seconds are rounded to milliseconds, p-values are not rounded.
+`p_value` of a race is adjusted for all races asked for together. Beyond the contract: `config` and `code` of an arm
+(null for a release as it is); `p_raw`, `test`, `dispersion`, `blocks`, `set_aside`, `decided_after` and `more_minutes`
+of a race; `task_instances` and `load_s` of a throughput; the times and sizes of a block; `unit` and `reason` of a harm
+measure; `notes`, `instrument` and `command` of the run (the last two null where the manifest is not at hand). In
+`blocks` a race's counts are its incidents and opportunities. Seconds are rounded to milliseconds, p-values are not
+rounded.
 """
 
 from __future__ import annotations
 
 import json
 
-from stress.results import SCHEMA, ArmCount, ArmSummary, BlockSummary, HarmMeasure, RaceVerdict, Results, Throughput
+from stress.results import (
+    SCHEMA,
+    ArmCode,
+    ArmCount,
+    ArmSummary,
+    BlockSummary,
+    HarmMeasure,
+    Instrument,
+    RaceVerdict,
+    Results,
+    RunFacts,
+    Throughput,
+)
 
 
-def render(results: Results) -> str:
-    """The text of `results.json`, ending in a newline."""
+def render(results: Results, facts: RunFacts | None = None) -> str:
+    """The text of `results.json`, ending in a newline. `facts` are the manifest's."""
     document = {
         "schema": SCHEMA,
         "run_id": results.run_id,
@@ -29,12 +43,24 @@ def render(results: Results) -> str:
         "blind": list(results.blind),
         "errors": list(results.errors),
         "notes": list(results.notes),
+        "instrument": None if facts is None else _instrument(facts.instrument),
+        "command": None if facts is None else facts.command,
     }
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _arm(arm: ArmSummary) -> dict[str, object]:
-    return {"airflow": arm.airflow, "fixes": list(arm.fixes), "config": dict(arm.config)}
+    return {"airflow": arm.airflow, "fixes": list(arm.fixes), "config": dict(arm.config), "code": _code(arm.code)}
+
+
+def _code(code: ArmCode | None) -> dict[str, object] | None:
+    if code is None:
+        return None
+    return {"kind": code.kind, "name": code.name, "version": code.version, "revision": code.revision}
+
+
+def _instrument(instrument: Instrument) -> dict[str, object]:
+    return {"version": instrument.version, "commit": instrument.commit, "fixes": dict(instrument.fixes)}
 
 
 def _race(verdict: RaceVerdict) -> dict[str, object]:

@@ -32,7 +32,7 @@ def render(results: Results, facts: RunFacts) -> str:
 def _errors(results: Results) -> list[str]:
     """Why the run failed, before anything else: a reader of a failed CI job looks for that and nothing else."""
     errors = text.errors_of(results)
-    return ["## Why it failed", *(_fenced(error, "text") for error in errors)] if errors else []
+    return [f"## {text.why_ended(results)}", *(_fenced(error, "text") for error in errors)] if errors else []
 
 
 def _judged(results: Results) -> list[str]:
@@ -55,7 +55,7 @@ def _table(results: Results) -> str:
     header = ["race", "verdict", *(f"{arm}: incidents" for arm in arms), "p (joint)", "rate ratio, upper 95 %"]
     rows = []
     for race, verdict in results.races.items():
-        rows.append(_row(race, verdict, arms))
+        rows.append(_row(race, verdict, text.state_word(results, verdict), arms))
         for cause, counts in text.cause_counts([verdict.arms.get(arm) for arm in arms]):
             rows.append([f"{text.race_title(race)}: {cause}", "", *counts, "", ""])
     return _markdown_table(header, rows, text_columns=2)
@@ -98,13 +98,13 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], text_c
     return "\n".join("| " + " | ".join(_inline(cell) for cell in line) + " |" for line in lines)
 
 
-def _row(race: str, verdict: RaceVerdict, arms: list[str]) -> list[str]:
+def _row(race: str, verdict: RaceVerdict, state: str, arms: list[str]) -> list[str]:
     counts = [verdict.arms.get(arm) for arm in arms]
     unit = opportunity_unit(race)
     cells = [text.NONE if c is None else f"{text.out_of(c)} {unit} ({text.per_thousand(c)} per 1,000)" for c in counts]
     return [
         text.race_title(race),
-        str(verdict.verdict),
+        state,
         *cells,
         text.p_or_none(verdict.p_adjusted),
         text.bound(verdict.rate_ratio_upper95),

@@ -2,9 +2,9 @@
 
 ::
 
-    race                verdict  stock        fixed          p (Holm)  rate ratio
-    deadlock            removed  14 of 5,120  0 of 5,301      0.00014      < 0.23
-    duplicate callback  unknown  3 of 40      0 of 41            0.37       < 1.7
+    race                verdict        stock       fixed  p (joint)  rate ratio
+    deadlock            removed  14 of 5,120  0 of 5,301     0.0079      < 0.23
+    duplicate callback  unknown      3 of 40     0 of 41       0.37       < 1.7
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from stress.report import text
-from stress.results import RaceState, Results, Verdict
+from stress.results import RaceState, Results, RunState, Verdict
 
 _ANSI = MappingProxyType(
     {
@@ -22,6 +22,7 @@ _ANSI = MappingProxyType(
         str(RaceState.TRADED): "31",
         str(RaceState.REMAINS): "31",
         str(RaceState.UNKNOWN): "33",
+        text.UNDECIDED: "33",
         "worse": "31",
         "better": "32",
         str(Verdict.PASS): "32",
@@ -32,9 +33,10 @@ _TEXT_COLUMNS = 2  # race and verdict; all that follow are numbers, aligned to t
 
 
 def render(results: Results, *, colour: bool = False) -> str:
-    """Why the run failed, the tables, the reason of each race that was not removed, what was not seen, the verdict."""
+    """Why the run was cut short, the tables, why each race was not removed, what was not seen, the verdict."""
     errors = text.errors_of(results)
-    blocks = [f"failed: {text.printable(error)}" for error in errors]
+    cut = RunState.INTERRUPTED if results.state is RunState.INTERRUPTED else RunState.FAILED
+    blocks = [f"{cut}: {text.printable(error)}" for error in errors]
     blocks += [""] if errors else []
     if results.blocks:
         blocks += [*_races(results, colour), ""]
@@ -59,11 +61,11 @@ def _races(results: Results, colour: bool) -> list[str]:
     states = [""]
     for race, verdict in results.races.items():
         counts = [verdict.arms.get(arm) for arm in arms]
-        states.append(str(verdict.verdict))
+        states.append(text.state_word(results, verdict))
         rows.append(
             [
                 text.race_title(race),
-                str(verdict.verdict),
+                text.state_word(results, verdict),
                 *map(text.out_of, counts),
                 text.p_or_none(verdict.p_adjusted),
                 text.bound(verdict.rate_ratio_upper95),

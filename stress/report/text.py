@@ -19,6 +19,7 @@ from stress.results import (
     BlockSummary,
     HarmMeasure,
     RaceState,
+    RaceVerdict,
     Results,
     RunFacts,
     RunState,
@@ -26,6 +27,7 @@ from stress.results import (
 )
 
 NONE = "–"
+UNDECIDED = "undecided"
 
 _ABOUT = MappingProxyType(
     {
@@ -192,7 +194,7 @@ def sentence(words: str) -> str:
 
 
 def errors_of(results: Results) -> tuple[str, ...]:
-    """Why a run failed; a run that did not fail has no errors."""
+    """Why a run failed or was interrupted; any other run has no errors."""
     if results.errors or results.state is not RunState.FAILED:
         return results.errors
     return results.notes[:1]
@@ -206,6 +208,17 @@ def cut_short(results: Results) -> str:
         return ""
     first = next(iter(errors_of(results)), "").strip().partition("\n")[0].rstrip(":.; ")
     return f"The run failed: {first}. " if first else "The run failed. "
+
+
+def why_ended(results: Results) -> str:
+    """The title of the reasons that `errors_of` gives."""
+    return "Why the run was interrupted" if results.state is RunState.INTERRUPTED else "Why the run failed"
+
+
+def state_word(results: Results, verdict: RaceVerdict) -> str:
+    """A race's state, or `undecided` where a run that did not reach its end left it open."""
+    is_open = verdict.decided_after is None and verdict.verdict in (RaceState.UNKNOWN, RaceState.REMAINS)
+    return UNDECIDED if is_open and results.state is not RunState.DONE else str(verdict.verdict)
 
 
 def headline(results: Results) -> str:

@@ -11,6 +11,7 @@ import pytest
 from stress.checkers import CHECKERS
 from stress.layout import ROOT
 from stress.metrics import HEADLINES, PREFIX
+from stress.scenarios import SCENARIOS
 
 DASHBOARDS = ROOT / "dashboards"
 RULE = re.compile(
@@ -41,12 +42,19 @@ def test_the_overview_shows_every_race(race: str, kind: str) -> None:
     assert any(f'race="{race}"' in json.dumps(panel).replace('\\"', '"') for panel in shown)
 
 
-@pytest.mark.parametrize("alert", ["IncidentUnderTest", "ControlShowsNothing", "BlockJudgedBlind"])
+@pytest.mark.parametrize("alert", ["IncidentUnderTest", "BlockJudgedBlind"])
 def test_alerts_on_races_name_no_race_so_that_they_hold_for_all(alert: str) -> None:
     rules = (DASHBOARDS / "prometheus/rules/alerts.yml").read_text()
     expression = rules.partition(f"alert: {alert}\n")[2].partition("annotations:")[0]
     assert "airflow_stress_" in expression
     assert "race=" not in expression
+
+
+def test_a_silent_control_alerts_for_every_race_that_needs_no_fault_and_for_no_other() -> None:
+    rules = (DASHBOARDS / "prometheus/rules/alerts.yml").read_text()
+    expression = rules.partition("alert: ControlShowsNothing\n")[2].partition("annotations:")[0]
+    (excluded,) = re.findall(r'race!~"([^"]*)"', expression)
+    assert set(excluded.split("|")) == {race for scenario in SCENARIOS.values() for race in scenario.fault_races}
 
 
 def test_the_verdicts_panel_says_what_its_metric_says() -> None:

@@ -201,7 +201,7 @@ def test_a_killed_run_is_interrupted_and_unknown(
     assert {race["verdict"] for race in results["races"].values()} == {"unknown"}
     assert manifest.load(killed).state == "interrupted"
     told = capsys.readouterr().out
-    assert "error: the harness was killed" in told
+    assert "interrupted: the harness was killed\n" in told
     assert "is torn" in told
 
 
@@ -266,7 +266,7 @@ def test_two_runs_are_shown_side_by_side(removed: Path, killed: Path, capsys: py
     assert main(["compare", str(removed), str(killed)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["race", "arm", "20270115-080000-abcdef", "20270115-080000-abcdef"]
-    assert ["stock", "50", "of", "5,000", "(600/h)", "1", "of", "1,000", "(60/h)"] in lines
+    assert ["stock", "50", "of", "8,000", "(600/h)", "1", "of", "1,000", "(60/h)"] in lines
     assert ["task", "instances/s", "stock", "10.0", "0.0"] in lines
 
 

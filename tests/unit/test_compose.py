@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import stat
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,16 @@ def test_an_exit_by_a_signal_is_a_negative_code_as_on_the_local_runtime(code: st
 )  # fmt: skip
 def test_what_is_wrong_with_the_engine_is_said_so_that_it_can_be_mended(text: str, part: str) -> None:
     assert part in engine._why(DockerException(text))
+
+
+def test_an_engine_that_is_not_there_leaves_no_socket_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'docker.sock'}")
+    with pytest.raises(engine.EngineError, match="no Docker engine answers"):
+        engine.connect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(warning.message) for warning in caught if warning.category is ResourceWarning] == []
 
 
 class FakeImages:

@@ -41,7 +41,7 @@ def loaded(block: Block, *components: str, status: str = "loaded", second: float
 
 
 def decisive() -> list[Block]:
-    """Nine blocks, A B B A A B B A A, with deadlocks on stock only."""
+    """Nine blocks, 5 of stock and 4 of fixed, with deadlocks on stock only."""
     arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")
     return [(deadlocked(arm, n) if arm == "stock" else quiet(arm, n)).end(tasks=500) for n, arm in enumerate(arms)]
 
@@ -55,8 +55,8 @@ def test_a_race_that_stock_shows_and_fixed_does_not_is_removed() -> None:
 def test_the_counts_are_those_of_all_blocks_of_an_arm() -> None:
     verdict = judge_history(run(*decisive()), RunState.DONE).races["deadlock"]
     stock, fixed = verdict.arms["stock"], verdict.arms["fixed"]
-    assert (stock.incidents, stock.opportunities, stock.exposure_s) == (50, 5000, 300.0)
-    assert (fixed.incidents, fixed.opportunities, fixed.exposure_s) == (0, 4000, 240.0)
+    assert (stock.incidents, stock.opportunities, stock.exposure_s) == (50, 7500, 300.0)
+    assert (fixed.incidents, fixed.opportunities, fixed.exposure_s) == (0, 6000, 240.0)
 
 
 def test_the_same_history_has_the_same_results() -> None:
@@ -116,7 +116,7 @@ def test_a_blind_block_is_set_aside_and_named() -> None:
 
 def test_a_block_s_counts_are_in_its_summary() -> None:
     results = judge_history(run(*decisive(), races=("deadlock",)), RunState.DONE)
-    assert [block.counts["deadlock"] for block in results.blocks[:3]] == [(10, 1000), (0, 1000), (0, 1000)]
+    assert [block.counts["deadlock"] for block in results.blocks[:3]] == [(10, 1500), (0, 1500), (0, 1500)]
 
 
 def test_an_arm_that_loses_callbacks_has_traded_its_race() -> None:

@@ -34,7 +34,7 @@ FAKE = Path(__file__).with_name("fake_docker.py")
 
 
 def blocks(incidents_fixed: int = 0, incidents_stock: int = 10) -> History:
-    """Six blocks; by default deadlocks on stock only."""
+    """Nine blocks; by default deadlocks on stock only."""
     made = []
     for number, arm in enumerate(("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")):
         block = Block(arm, number)
@@ -158,8 +158,8 @@ def test_a_run_that_passes_is_green(stage: Stage) -> None:
     soak = stage.soak("passes")
     assert (soak.code, soak.bad, soak.is_removed) == (0, [], True)
     assert soak.headline.startswith("# Pass: ")
-    assert [case.get("name") for case in soak.junit.iter("testcase")] == ["deadlock", "soak"]
-    assert soak.junit.get("tests") == "2"
+    assert [case.get("name") for case in soak.junit.iter("testcase")] == ["deadlock", "harm", "soak"]
+    assert soak.junit.get("tests") == "3"
     assert soak.page == soak.summary
 
 
@@ -245,6 +245,21 @@ def test_an_exit_code_that_the_reports_contradict_is_not_green(stage: Stage, his
     soak = stage.soak("forged")
     assert (soak.code, soak.is_removed) == (3, True)
     assert "# Failed: the run ended with exit code 0, but" in soak.headline
+    assert soak.bad
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("harm", [{"measure": "throughput", "verdict": "worse"}], "but throughput is worse under test"),
+        ("errors", ["no space left"], "but it reports an error: no space left"),
+    ],
+)
+def test_harm_and_errors_beside_exit_code_0_are_not_green(stage: Stage, key: str, value: object, told: str) -> None:
+    results = ended(stage.run, blocks()) / "results.json"
+    results.write_text(json.dumps({**json.loads(results.read_text()), key: value}))
+    soak = stage.soak("forged")
+    assert (soak.code, soak.headline) == (3, f"# Failed: the run ended with exit code 0, {told}")
     assert soak.bad
 
 

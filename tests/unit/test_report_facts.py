@@ -50,7 +50,7 @@ def failed(tmp_path: Path) -> Results:
 def test_the_summary_of_a_failed_run_says_why_first_and_has_no_table(failed: Results) -> None:
     lines = [line for line in summary.render(failed, FACTS).splitlines() if line]
     assert lines[0].startswith("# Unknown: The run failed: \\`airflow db migrate\\` failed with exit code 1")
-    assert lines[1] == "## Why it failed"
+    assert lines[1] == "## Why the run failed"
     assert lines[3:5] == ERROR.splitlines()
     assert not any(line.startswith("|") for line in lines)
 
@@ -69,7 +69,7 @@ def test_a_failed_run_with_blocks_has_its_reason_before_its_races(tmp_path: Path
     manifest.save(manifest_of().with_state(RunState.FAILED, error=ERROR), directory)
     results = analyse(directory)[1]
     names = [case.get("name") for case in ET.fromstring(junit.render(results, FACTS)).iter("testcase")]
-    assert names == ["run", *results.races]
+    assert names == ["run", *results.races, "harm"]
     markdown = summary.render(results, FACTS)
     assert markdown.index("ModuleNotFoundError") < markdown.index("| race |")
 
@@ -88,9 +88,42 @@ def test_errors_of_the_results_come_before_notes() -> None:
     assert text.headline(results).startswith("The run failed: no space left.")
 
 
+def test_an_interrupted_run_says_that_it_was_interrupted_and_not_that_it_failed() -> None:
+    results = replace(example(state=RunState.INTERRUPTED), errors=("the harness was killed",))
+    assert terminal.render(results).startswith("interrupted: the harness was killed\n")
+    for report in (summary.render(results, FACTS), page.render(results, FACTS)):
+        assert "Why the run was interrupted" in report
+        assert "Why the run failed" not in report
+
+
+@pytest.mark.parametrize("open_state", [RaceState.UNKNOWN, RaceState.REMAINS])
+def test_what_a_run_left_open_is_undecided_unless_the_run_is_done(open_state: RaceState) -> None:
+    def rows(state: RunState, decided_after: int | None) -> list[str]:
+        """The state of the deadlock in the tables of the terminal, the summary and the page."""
+        made = example(state=state)
+        verdict = replace(made.races["deadlock"], verdict=open_state, decided_after=decided_after)
+        results = replace(made, races={**made.races, "deadlock": verdict}, verdict=Verdict.UNKNOWN)
+        html = page.render(results, FACTS)
+        table = html[html.index('id="races"') :]
+        shown = re.search(r'class="state (\w+)"', table)
+        markdown = re.search(r"^\| deadlock \| (\w+) \|", summary.render(results, FACTS), re.MULTILINE)
+        printed = re.search(r"^deadlock +(\w+) ", terminal.render(results), re.MULTILINE)
+        return [found[1] for found in (shown, markdown, printed) if found is not None]
+
+    for state in (RunState.INTERRUPTED, RunState.FAILED):
+        assert rows(state, None) == ["undecided"] * 3
+        assert rows(state, 9) == [str(open_state)] * 3
+    assert rows(RunState.DONE, None) == [str(open_state)] * 3
+
+
+def test_a_traded_race_is_undecided_in_no_run() -> None:
+    verdict = replace(example().races["deadlock"], verdict=RaceState.TRADED, decided_after=None)
+    assert text.state_word(example(state=RunState.FAILED), verdict) == "traded"
+
+
 def test_a_run_that_did_not_fail_has_no_reason_of_a_failure() -> None:
     assert text.errors_of(example()) == ()
-    assert "Why it failed" not in summary.render(example(), FACTS)
+    assert "Why the run" not in summary.render(example(), FACTS)
 
 
 # --- harm -------------------------------------------------------------------------------------------------------------
@@ -127,7 +160,7 @@ def test_a_traded_race_is_a_failure_and_is_named_with_what_it_cost() -> None:
     results = example()
     races = {**results.races, "deadlock": replace(results.races["deadlock"], verdict=RaceState.TRADED)}
     results = replace(results, races=races, verdict=Verdict.FAIL, harm=HARM)
-    assert text.headline(results) == "Deadlock is traded for harm (callbacks that ran)."
+    assert text.headline(results) == "Deadlock is gone on fixed, which is worse in callbacks that ran."
     root = ET.fromstring(junit.render(results, FACTS))
     assert [case.get("name") for case in root.iter("testcase") if case.find("failure") is not None] == [
         "deadlock",
@@ -142,7 +175,7 @@ def test_a_traded_race_is_a_failure_and_is_named_with_what_it_cost() -> None:
 def test_each_cause_is_a_row_of_the_races_table() -> None:
     rows = summary.render(example(), FACTS).splitlines()
     (row,) = [row for row in rows if row.startswith("| duplicate callback: two triggerers")]
-    assert re.search(r"\| 45 of \d+ \| 0 of \d+ \|", row)
+    assert re.search(r"\| 74 of \d+ \| 0 of \d+ \|", row)
     assert page.render(example(), FACTS).count('<tr class="cause">') == 4
 
 
@@ -151,7 +184,7 @@ def test_the_blocks_stand_in_their_order_with_their_counts() -> None:
     first = replace(results.blocks[0], counts={"deadlock": (11, 1741)}, blind=("receipts was blind for 3 s",))
     results = replace(results, blocks=(*results.blocks[1:], first))
     html = page.render(results, FACTS)
-    assert "<p>stock fixed fixed stock stock fixed</p>" in html
+    assert "<p>stock fixed fixed stock stock fixed fixed stock stock</p>" in html
     assert ">11 of 1,741</td>" in html
     assert "receipts was blind for 3 s" in html
     markdown = summary.render(results, FACTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -27,6 +28,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
 HARNESS = "stress"
 
+_DEFAULT_HOST = "unix:///var/run/docker.sock"
 _CONNECT_TIMEOUT_S = 2
 _COMMAND_TIMEOUT_S = 10
 _REQUEST_TIMEOUT_S = 60
@@ -39,12 +41,25 @@ class EngineError(ClusterError):
 def connect() -> docker.DockerClient:
     """A client of an engine that answers. Raises EngineError within about 2 s if there is none."""
     try:
+        _reach_socket()
         client = docker.from_env(timeout=_CONNECT_TIMEOUT_S)
         client.ping()
-    except (DockerException, requests.RequestException) as error:
+    except (DockerException, requests.RequestException, OSError) as error:
         raise EngineError(_why(error)) from error
     client.api.timeout = _REQUEST_TIMEOUT_S
     return client
+
+
+def _reach_socket() -> None:
+    """Raise OSError if the engine's Unix socket cannot be reached.
+
+    docker's client leaves its own socket open when it cannot connect, and nothing outside of it can close that socket.
+    """
+    host = os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_CONNECT_TIMEOUT_S)
+            probe.connect(host.removeprefix("unix://"))
 
 
 def _why(error: Exception) -> str:
