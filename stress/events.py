@@ -382,9 +382,14 @@ class TasksCounted(Event, frozen=True, kw_only=True, tag="tasks_counted"):
 
 
 class StaleVersionsCounted(Event, frozen=True, kw_only=True, tag="stale_versions_counted"):
-    """Unfinished task instances of running runs whose DAG version is not the newest, after the settling time."""
+    """Unfinished task instances of running runs whose DAG version is not the newest, after the settling time.
+
+    `behind_their_run` are those whose version is older than that of another unfinished task instance of their run: the
+    refresh of the run left them out, and will not come back for them. None: not counted.
+    """
 
     task_instances: int
+    behind_their_run: int | None = None
 
 
 class SuccessAcknowledged(Event, frozen=True, kw_only=True, tag="success_acknowledged"):

@@ -86,9 +86,11 @@ def component_exits(view: BlockView) -> Reading:
 
 
 def stale_versions(view: BlockView) -> Reading | None:
-    """Unfinished task instances that stay on an old DAG version, per 1,000 finished ones."""
+    """Unfinished task instances that the refresh of their run's DAG version left out, per 1,000 finished ones."""
     counted, finished = view.last(events.StaleVersionsCounted), _finished(view)
-    return (_THOUSAND * counted.task_instances, float(finished)) if counted is not None and finished else None
+    if counted is None or counted.behind_their_run is None or not finished:
+        return None
+    return _THOUSAND * counted.behind_their_run, float(finished)
 
 
 def wrong_replies(view: BlockView) -> Reading:

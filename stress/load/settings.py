@@ -12,7 +12,7 @@ import msgspec
 class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of the load. Times are seconds."""
 
-    seconds: float = 16.0
+    seconds: float = 15.0
     """How long a block's load lasts."""
     warm_up_s: float = 25.0
     """How long the load waits at most for both triggerers to answer triggers."""
@@ -35,7 +35,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     cancel_runs: int = 8
     """Runs of the endless deferrable DAG (five triggers each) that are ended together. They are more than one triggerer
     has the capacity for in the `trigger_cancel` scenario, so that both have some."""
-    cancel_first_s: float = 1.5
+    cancel_first_s: float = 1.0
     cancel_bursts: int = 1
     """How often in a block; the number is fixed, so that an arm whose triggerers survive gets no more of them."""
     cancel_period_s: float = 25.0
