@@ -8,12 +8,16 @@
     lost_update         what every actor was told, with what is stored, is what some order of the actors one after the
                         other gives: nothing that one did is overwritten by another that has not seen it
 
-The last is serializability, asked of the outcome. It compares all tables that were written, without times and without
+The last is serializability, asked of the outcome; of each row by itself where an operation of the pair decides each row
+by itself and may skip locked ones. It compares all tables that were written, without times and without
 numbers that depend on the order. Orders one after the other are the search's own first schedules.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -137,6 +141,27 @@ def lost_update(found: Outcome, one_by_one: Sequence[Outcome]) -> list[Failure]:
             "lost_update", "not as in any order one after the other: " + "; ".join(_differences(found, nearest)[:6])
         )
     ]
+
+
+def each_row_as_in_some_order(
+    found: Outcome, one_by_one: Sequence[Outcome], starting: Mapping[str, tuple[str, ...]]
+) -> bool:
+    """Whether each row and each answer is as in some order of the actors, not all of them as in the same.
+
+    For operations that decide each row by itself. A row that mixes what two actors stored is in no order, nor is a row
+    too many or too few. `starting`: the rows of tables that an outcome leaves out, because they are as they were.
+    """
+    if any(told not in {each.told[actor] for each in one_by_one} for actor, told in enumerate(found.told)):
+        return False
+    mine, orders = dict(found.tables), [dict(each.tables) for each in one_by_one]
+    for table in mine.keys() | {name for order in orders for name in order}:
+        rows = Counter(mine.get(table, starting[table]))
+        possible = [Counter(order.get(table, starting[table])) for order in orders]
+        sizes = [each.total() for each in possible]
+        most = functools.reduce(operator.or_, possible)
+        if not min(sizes) <= rows.total() <= max(sizes) or rows - most:
+            return False
+    return True
 
 
 def _differences(found: Outcome, expected: Outcome) -> list[str]:

@@ -152,8 +152,8 @@ class Database:
     # -- what it became ------------------------------------------------------------------------------------------
 
     def contents(self, tables: Iterable[str]) -> dict[str, list[Any]]:
-        """The rows of tables, as they are committed."""
-        wanted = sorted(tables)
+        """The rows of tables, as they are committed. Names that are no tables of the schema (locks, say) have no rows."""
+        wanted = sorted(set(tables) & self.schema.tables)
         if not wanted:
             return {}
         rows = "coalesce(jsonb_agg(to_jsonb(t) ORDER BY to_jsonb(t)::text), '[]')"

@@ -116,7 +116,12 @@ class Session:
         if found in [outcomes.at_once for outcomes in one_by_one]:
             return []
         # Whoever comes again has time to do what it left undone.
-        return invariants.lost_update(self._later(engine), [outcomes.later for outcomes in one_by_one])
+        later = [outcomes.later for outcomes in one_by_one]
+        found = self._later(engine)
+        by_row = any(operation.row_by_row for operation in self.operations)
+        if by_row and invariants.each_row_as_in_some_order(found, later, self._starting_rows):
+            return []
+        return invariants.lost_update(found, later)
 
     def _install_row_stops(self) -> RowStops:
         """Between the rows of the tables on which the operations meet, in any order one after the other."""

@@ -60,17 +60,26 @@ class Operation:
     comes_again: bool = False
     """Part of a loop: what it leaves undone because somebody else holds a row, it does next time."""
 
+    row_by_row: bool = False
+    """It decides each row by itself, and may skip rows that are locked: other operations may come before it in one row
+    and after it in another. Each row must still be as in some order."""
+
 
 OPERATIONS: dict[str, Operation] = {}
 
 
 def operation(
-    name: str, summary: str, moves: Iterable[tuple[str, str]] = (), *, comes_again: bool = False
+    name: str,
+    summary: str,
+    moves: Iterable[tuple[str, str]] = (),
+    *,
+    comes_again: bool = False,
+    row_by_row: bool = False,
 ) -> Callable[[Callable[[World, int], Callable[[], Told]]], Callable[[World, int], Callable[[], Told]]]:
     """Register an operation."""
 
     def register(make: Callable[[World, int], Callable[[], Told]]) -> Callable[[World, int], Callable[[], Told]]:
-        OPERATIONS[name] = Operation(name, summary, make, tuple(moves), comes_again)
+        OPERATIONS[name] = Operation(name, summary, make, tuple(moves), comes_again, row_by_row)
         return make
 
     return register

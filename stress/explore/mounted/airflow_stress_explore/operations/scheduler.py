@@ -115,6 +115,7 @@ def run_scheduling(world: World, number: int) -> Callable[[], Told]:
     "a scheduler wakes deferred tasks whose trigger took too long",
     [("deferred", "scheduled")],
     comes_again=True,
+    row_by_row=True,
 )
 def timeout_sweep(world: World, number: int) -> Callable[[], Told]:
     find(RUNNER, "SchedulerJobRunner.check_trigger_timeouts")

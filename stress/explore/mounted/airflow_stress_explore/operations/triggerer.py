@@ -71,7 +71,7 @@ def trigger_failure(world: World, number: int) -> Callable[[], Told]:
     return work
 
 
-@operation("trigger_cleanup", "a triggerer removes triggers that nothing refers to", comes_again=True)
+@operation("trigger_cleanup", "a triggerer removes triggers that nothing refers to", comes_again=True, row_by_row=True)
 def trigger_cleanup(world: World, number: int) -> Callable[[], Told]:
     trigger = find("airflow.models.trigger", "Trigger")
 
