@@ -22,7 +22,8 @@ from stress.observers.tail import SourceLost
 
 # As much of Airflow's tables as the observers ask about, with the columns of 3.2.
 TABLES = """
-CREATE TABLE task_instance (id int PRIMARY KEY, state text, dag_id text, run_id text, dag_version_id int);
+CREATE TABLE task_instance (id int PRIMARY KEY, state text, dag_id text, run_id text, dag_version_id int,
+    try_number int DEFAULT 0);
 CREATE TABLE dag_run (dag_id text, run_id text, state text, bundle_version text);
 CREATE TABLE dag_version (id int, dag_id text, version_number int);
 CREATE TABLE deadline (id int, missed boolean NOT NULL, deadline_time timestamptz);
@@ -237,7 +238,7 @@ def test_the_database_is_asked_for_what_is_counted_once(database: Database) -> N
     found = {type(event): event for event in database.finish()}
     assert found[events.DeadlinesMissed] == events.DeadlinesMissed(deadlines=["1"])
     assert found[events.TasksCounted] == events.TasksCounted(by_state={"success": 2, "queued": 1, "none": 1})
-    assert found[events.StaleVersionsCounted] == events.StaleVersionsCounted(task_instances=1)
+    assert found[events.StaleVersionsCounted] == events.StaleVersionsCounted(task_instances=1, behind_their_run=1)
 
 
 def test_triggers_are_told_when_their_owner_changes(database: Database, cluster: Sessions) -> None:

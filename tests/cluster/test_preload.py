@@ -121,7 +121,8 @@ def test_random_values_differ_between_children(fork: Start) -> None:
 
 
 def test_nothing_keeps_what_only_the_parent_was_told(fork: Start) -> None:
-    assert facts(fork("scheduler-1", "probe"))["stale"] == []
+    stale = facts(fork("scheduler-1", "probe"))["stale"]
+    assert not stale, "\n".join(stale)
 
 
 def test_the_probe_finds_a_value_that_is_left(fork: Start) -> None:

@@ -84,7 +84,7 @@ def run(tmp_path: Path) -> Iterator[StartedRun]:
         "--scenario",
         "version_churn",
     ]
-    command += ["--out", str(directory), "--budget", "60s", "--load", "12s", "--seed", "1"]
+    command += ["--out", str(directory), "--budget", "4m", "--load", "12s", "--seed", "1"]
     with output.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, text=True)
     started = StartedRun(process, directory, output)

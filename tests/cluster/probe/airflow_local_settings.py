@@ -90,7 +90,7 @@ def _stale() -> list[str]:
     gc.collect()
     found = set()
     for held in gc.get_objects():
-        if type(held) is not types.FrameType:
+        if type(held) is not types.FrameType and held is not globals():  # which hold the mark itself
             marked = [text for text in map(_text, gc.get_referents(held)) if MARK in text]
             found |= {f"{type(held).__name__} {text!r:.80}" for text in marked}
     return sorted(found)

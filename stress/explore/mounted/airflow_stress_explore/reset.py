@@ -152,7 +152,7 @@ class Database:
     # -- what it became ------------------------------------------------------------------------------------------
 
     def contents(self, tables: Iterable[str]) -> dict[str, list[Any]]:
-        """The rows of tables, as they are committed. Names that are no tables of the schema (locks, say) have no rows."""
+        """The rows of tables, as they are committed. Names that are no tables (locks, say) have no rows."""
         wanted = sorted(set(tables) & self.schema.tables)
         if not wanted:
             return {}
