@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -199,6 +200,9 @@ class PaperLoad:
 
     def exit_code(self) -> int | None:
         return self.code
+
+    def send_signal(self, _: signal.Signals) -> None:
+        self.code = 0
 
     def tree(self, _: object) -> set[int]:
         return set()

@@ -267,6 +267,10 @@ def _renew() -> None:
     if "airflow_stress_component" in sys.modules:
         importlib.reload(sys.modules["airflow_stress_component"])
     settings.configure_vars()
+    # The definitions of assets keep a copy of the address, to ask whether it is MySQL's.
+    assets: Any = sys.modules.get("airflow.sdk.definitions.asset")
+    if hasattr(assets, "SQL_ALCHEMY_CONN"):
+        assets.SQL_ALCHEMY_CONN = settings.SQL_ALCHEMY_CONN
     # The parent's engine has an address that leads nowhere, and has never connected.
     settings.configure_orm()
 

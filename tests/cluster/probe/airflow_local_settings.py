@@ -90,7 +90,10 @@ def _stale() -> list[str]:
     gc.collect()
     found = set()
     for held in gc.get_objects():
-        if type(held) is not types.FrameType and held is not globals():  # which hold the mark itself
+        # This module's globals hold the mark itself. attrs copies a module's globals for the methods that it generates,
+        # which use none of them.
+        of_attrs = isinstance(held, dict) and "NOTHING" in held and "_compat" in held
+        if type(held) is not types.FrameType and held is not globals() and not of_attrs:
             marked = [text for text in map(_text, gc.get_referents(held)) if MARK in text]
             found |= {f"{type(held).__name__} {text!r:.80}" for text in marked}
     return sorted(found)
