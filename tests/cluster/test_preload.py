@@ -122,6 +122,7 @@ def test_random_values_differ_between_children(fork: Start) -> None:
 
 def test_nothing_keeps_what_only_the_parent_was_told(fork: Start) -> None:
     stale = facts(fork("scheduler-1", "probe"))["stale"]
+    assert isinstance(stale, list)
     assert not stale, "\n".join(stale)
 
 
