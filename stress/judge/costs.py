@@ -22,7 +22,9 @@ _THOUSAND = 1000.0
 
 
 def _answers(view: BlockView) -> list[events.ApiAnswered]:
-    return [event for _, event in view.all(events.ApiAnswered)]
+    """Answers under load. Before it, workers may have started before the api-server."""
+    began = view.load_started_at
+    return [event for t, event in view.all(events.ApiAnswered) if began is not None and t >= began]
 
 
 def _finished(view: BlockView) -> int:

@@ -125,7 +125,8 @@ def test_dropped_callbacks_lower_their_share() -> None:
 
 def test_errors_with_a_deadlock_are_the_deadlock_s_and_others_are_not() -> None:
     side = events.DeadlockSide(pid=1, component="api-server", statement="", waits_for="", signature="")
-    block = Block().add(1, answered(204, 990), answered(500, 6), answered(0, 4))
+    block = Block(start=False).add(-5.0, events.BlockStarted(arm="stock"), answered(0, 20))  # no api-server yet
+    block.add(0.0, events.LoadStarted()).add(1, answered(204, 990), answered(500, 6), answered(0, 4))
     block.add(2, *[events.DeadlockSeen(at=1.0, victim="api-server", context="", sides=[side])] * 7)
     assert reading(block.end(), "errors_beyond_deadlocks") == (3000.0, 1000.0)
 
