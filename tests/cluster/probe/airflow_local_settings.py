@@ -92,7 +92,8 @@ def _stale() -> list[str]:
     for held in gc.get_objects():
         # This module's globals hold the mark itself. attrs copies a module's globals for the methods that it generates,
         # which use none of them.
-        of_attrs = isinstance(held, dict) and "NOTHING" in held and "_compat" in held
+        # Not isinstance, here and in `_text`: a lazy object imports what it stands for when it is asked for its class.
+        of_attrs = issubclass(type(held), dict) and "NOTHING" in held and "_compat" in held
         if type(held) is not types.FrameType and held is not globals() and not of_attrs:
             marked = [text for text in map(_text, gc.get_referents(held)) if MARK in text]
             found |= {f"{type(held).__name__} {text!r:.80}" for text in marked}
@@ -100,6 +101,5 @@ def _stale() -> list[str]:
 
 
 def _text(value: Any) -> str:
-    # Not isinstance: a lazy object would import what it stands for when it is asked for its class.
     kind = type(value)
     return value if issubclass(kind, str) else repr(value) if issubclass(kind, bytes) else ""
