@@ -16,7 +16,7 @@ from stress.cluster.guard import RunGuard
 from stress.cluster.local.cluster import LocalCluster, Seat, variables_of
 from stress.cluster.local.environment import base_environment, database_variables
 from stress.cluster.local.preload import Parents
-from stress.cluster.local.templates import migrate
+from stress.cluster.local.templates import make_template
 from stress.cluster.ports import free_port, is_free
 from stress.cluster.postgres import Postgres, PostgresSettings, server_version
 from stress.cluster.processes import Label
@@ -91,9 +91,11 @@ class LocalRuntime(Runtime):
             self._postgres.start()
         for key, environment in self._environments.items():
             if key not in self._templates:
-                progress(f"migrating a database for Airflow {environment.release}")
+                progress(f"making a database for Airflow {environment.release}")
                 database = f"template_{len(self._templates)}"
-                migrate(environment, self._postgres, database, self._guard.directory, self._secrets, self._guard.label)
+                make_template(
+                    environment, self._postgres, database, self._guard.directory, self._secrets, self._guard.label
+                )
                 self._templates[key] = database
 
     def facts(self) -> Mapping[str, str]:
