@@ -100,8 +100,11 @@ class LocalRuntime(Runtime):
 
     def facts(self) -> Mapping[str, str]:
         """What the runs of this runtime stand on."""
+        own = self._postgres_settings
+        durability = "on" if own.durable else "off"
         return {
-            "PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout 100 ms, fsync off",
+            "PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout {own.deadlock_timeout_ms} ms, "
+            f"fsync {durability}",
             "components": "each an own program" if self._cold_start else "forked from preloaded parents",
         }
 
