@@ -13,8 +13,15 @@ import msgspec
 
 from stress.results import ArmCode
 
-API_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""The upper bounds of `ApiAnswered.buckets`, in seconds, where an event does not name its own."""
+API_BOUNDS_S = (
+    *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75),
+    *(1.0, 2.5, 5.0, 10.0, 30.0),
+)
+"""The upper bounds of `ApiAnswered.buckets` that are recorded now, in seconds. Below 1 s they are narrow enough to show
+100 ms more; each event names its own, so that they can change."""
+
+_UNNAMED_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""The bounds of events from before they were named. Never to be changed."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -336,7 +343,7 @@ class ApiAnswered(Event, frozen=True, kw_only=True, tag="api_answered"):
     count: int
     seconds: float
     buckets: list[int]
-    bounds: list[float] = msgspec.field(default_factory=lambda: list(API_BOUNDS_S))
+    bounds: list[float] = msgspec.field(default_factory=lambda: list(_UNNAMED_BOUNDS_S))
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True, kw_only=True):
