@@ -392,11 +392,13 @@ class StaleVersionsCounted(Event, frozen=True, kw_only=True, tag="stale_versions
     """Unfinished task instances of running runs whose DAG version is not the newest, after the settling time.
 
     `behind_their_run` are those whose version is older than that of another unfinished task instance of their run: the
-    refresh of the run left them out, and will not come back for them. None: not counted.
+    refresh of the run left them out, and will not come back for them. `passed_over` are those that had a state before
+    that version existed, seen at any look during the block (`observers/versions.py`). None: not counted.
     """
 
     task_instances: int
     behind_their_run: int | None = None
+    passed_over: int | None = None
 
 
 class SuccessAcknowledged(Event, frozen=True, kw_only=True, tag="success_acknowledged"):

@@ -99,6 +99,14 @@ def stale_versions(view: BlockView) -> Reading | None:
     return _THOUSAND * counted.behind_their_run, float(finished)
 
 
+def passed_over(view: BlockView) -> Reading | None:
+    """Task instances that the refresh of their run's DAG version skipped although they had a state; none on stock."""
+    counted, finished = view.last(events.StaleVersionsCounted), _finished(view)
+    if counted is None or counted.passed_over is None or not finished:
+        return None
+    return _THOUSAND * counted.passed_over, float(finished)
+
+
 def wrong_replies(view: BlockView) -> Reading:
     """Triggers that got an answer to somebody else's request, a block."""
     return float(sum(1 for _ in view.all(events.ReplyMisrouted))), 1.0
@@ -174,6 +182,7 @@ _READERS: Mapping[Measure, Reader] = MappingProxyType(
         Measure("lock_timeouts", "per 1,000 task instances", margin=2.0): lock_timeouts,
         Measure("component_exits", "a block", margin=1.0): component_exits,
         Measure("failed_tasks", "of task instances", margin=0.05): lambda view: _state(view, "failed"),
+        Measure("passed_over_by_refresh", "per 1,000 task instances", margin=0.0): passed_over,
         Measure("stale_versions", "per 1,000 task instances", interest=300.0): stale_versions,
         Measure(
             "throughput", "task instances/s", worse_if_higher=False, margin=0.2, interest=0.05, relative=True

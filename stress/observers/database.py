@@ -17,6 +17,7 @@ from stress.cluster.base import Cluster
 from stress.observers.aftermath import Aftermath
 from stress.observers.base import Observer
 from stress.observers.connection import Away, Connection
+from stress.observers.versions import Versions
 
 SAMPLE_INTERVAL_S = 1.0
 
@@ -32,26 +33,6 @@ _TRIGGERS = """
 SELECT t.id, t.classpath LIKE '%allback%', j.hostname FROM trigger t LEFT JOIN job j ON j.id = t.triggerer_id
 """
 _TASKS = "SELECT coalesce(state, 'none'), count(*) FROM task_instance GROUP BY 1"
-# Unfinished task instances of running runs that a newer version of their DAG has left behind.
-_STALE = """
-SELECT count(*) FROM task_instance ti JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
-WHERE r.state = 'running' AND r.bundle_version IS NULL
-  AND (ti.state IS NULL OR ti.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed'))
-  AND ti.dag_version_id <> (SELECT v.id FROM dag_version v WHERE v.dag_id = ti.dag_id
-                            ORDER BY v.version_number DESC LIMIT 1)
-"""
-# The refresh of a run gives all its unfinished task instances the new version at once: one that is behind another of
-# its run was left out. A task instance that was cleared after the refresh is, too; it has a try more than others.
-_BEHIND = """
-SELECT count(*) FROM task_instance ti JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
-JOIN dag_version own ON own.id = ti.dag_version_id
-WHERE r.state = 'running' AND r.bundle_version IS NULL AND ti.try_number <= 1
-  AND (ti.state IS NULL OR ti.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed'))
-  AND EXISTS (SELECT 1 FROM task_instance other JOIN dag_version v ON v.id = other.dag_version_id
-              WHERE other.dag_id = ti.dag_id AND other.run_id = ti.run_id AND v.version_number > own.version_number
-                AND (other.state IS NULL
-                     OR other.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed')))
-"""
 # From 3.2 on a handled deadline is marked; before, its callback has a state.
 _MISSED = "SELECT id FROM deadline WHERE missed"
 _MISSED_3_1 = "SELECT id FROM deadline WHERE callback_state IS NOT NULL"
@@ -74,6 +55,7 @@ class Database(Observer):
         self._sampled_at = 0.0
         self._missed = _MISSED
         self._aftermath: Aftermath | None = None
+        self._versions = Versions(self._rows)
 
     def start(self) -> None:
         self._connection.open()
@@ -88,15 +70,14 @@ class Database(Observer):
         with contextlib.suppress(Away):
             yield from self._counters()
             yield from self._triggers()
+            self._versions.look()
 
     def finish(self) -> Iterator[events.AnyEvent]:
         with contextlib.suppress(Away):  # what comes next waits, and must not fail
             yield from self._counters()
         yield events.DeadlinesMissed(deadlines=[str(row[0]) for row in self._rows(self._missed)])
         yield events.TasksCounted(by_state=dict(self._rows(_TASKS)))
-        yield events.StaleVersionsCounted(
-            task_instances=self._rows(_STALE)[0][0], behind_their_run=self._rows(_BEHIND)[0][0]
-        )
+        yield self._versions.counted()
         if self._aftermath is not None:
             yield from self._aftermath.left()
 
