@@ -17,9 +17,10 @@ from psycopg import sql
 from stress import events
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.checkers import lost_callback, stuck_task
 from stress.cluster.local import LocalRuntime
 from stress.observers.database import Database
+from stress.races.lost_callback import checker as lost_callback
+from stress.races.stuck_task import checker as stuck_task
 
 RELEASES = ("3.1.8", "3.2.1", "3.3.2")
 NOW = datetime.now(UTC)

@@ -13,12 +13,11 @@ from clusters import PaperCluster
 
 from stress import layout
 from stress.block import cluster_settings, observers_of
-from stress.checkers import CAUSES
 from stress.load.settings import LoadSettings
 from stress.observers.aftermath import ENDLESS_DAGS
 from stress.plan import Options, check
-from stress.scenarios import SCENARIOS, races_of, scenario_of
-from stress.scenarios.base import Scenario
+from stress.races.registry import RACES, SCENARIOS, races_of
+from stress.races.scenario import Scenario
 
 ALL = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
 
@@ -72,21 +71,6 @@ def test_every_user_can_be_left_out() -> None:
 @ALL
 def test_the_dags_of_a_scenario_are_in_the_dags_folder(scenario: Scenario) -> None:
     assert set(scenario.dags) <= dag_ids()
-
-
-@ALL
-def test_a_scenario_is_named_after_its_file(scenario: Scenario) -> None:
-    assert (layout.ROOT / "stress" / "scenarios" / f"{scenario.name}.py").is_file()
-
-
-@ALL
-def test_the_races_of_a_scenario_have_checkers(scenario: Scenario) -> None:
-    assert set(scenario.races) <= CAUSES.keys()
-
-
-def test_no_race_is_of_two_scenarios() -> None:
-    races = [race for scenario in SCENARIOS.values() for race in scenario.races]
-    assert len(set(races)) == len(races)
 
 
 @ALL
@@ -174,18 +158,9 @@ def test_a_race_of_faults_is_asked_for_with_its_scenario(scenario: str, races: t
     assert check(Options(scenarios=(scenario,), faults="kill")).races == races
 
 
-def test_races_are_reported_in_the_order_of_their_checkers() -> None:
-    assert races_of(list(SCENARIOS.values()), faults=True) == tuple(CAUSES)
-
-
-def test_every_race_has_its_scenario() -> None:
-    assert {race: scenario_of(race) for race in CAUSES} == {
-        "deadlock": "version_churn",
-        "duplicate_callback": "deadline_miss",
-        "out_of_order_frame": "trigger_cancel",
-        "lost_callback": "deadline_miss",
-        "stuck_task": "version_churn",
-    }
+def test_races_of_a_plan_keep_the_order_of_the_registry() -> None:
+    asked = races_of(list(SCENARIOS.values()), faults=True)
+    assert asked == tuple(race.name for race in RACES.values() if race.scenario is not None)
 
 
 def last_looks(faults: str | None, tmp_path: Path) -> list[str]:

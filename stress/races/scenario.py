@@ -1,8 +1,8 @@
-"""What a scenario is: the races it provokes and what it needs for that.
+"""What a scenario is: how races are provoked, and what is needed for that.
 
 A scenario is data: which DAGs must be there, which users of the load take part, what the cluster must be told, which
 observers must see. Scenarios are joined into one load, since the races are races of one cluster under one load; each
-can be asked for alone.
+can be asked for alone. Which races a scenario is asked for is in the races (`Race.scenario`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Scenario:
-    """One way to provoke races. `config` is Airflow's, `section.key` to value; `releases` says where it can run."""
+    """One way to provoke races. `config` is Airflow's, `section.key` to value."""
 
     name: str
     summary: str
-    races: tuple[str, ...]
     dags: tuple[str, ...]
     users: tuple[str, ...]
+    """Names of Locust users, of `stress/load/users.py` or a race's `load.py`: their classes can't be imported here,
+    because Locust replaces the sockets of the process that imports them."""
+
     observers: tuple[str, ...]
     config: Mapping[str, str] = field(default_factory=dict)
-    fault_races: tuple[str, ...] = ()
-    """Races that are asked for only if the plan has faults: without them Airflow has nothing to recover from."""

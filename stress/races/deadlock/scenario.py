@@ -5,13 +5,11 @@ Many runs in flight, tasks finishing all the time, and a new version of their DA
 
 from __future__ import annotations
 
-from stress.scenarios.base import Scenario
+from stress.races.scenario import Scenario
 
 SCENARIO = Scenario(
     name="version_churn",
     summary="new DAG versions arrive while tasks of runs in flight finish",
-    races=("deadlock",),
-    fault_races=("stuck_task",),
     dags=("churn_0", "churn_1", "churn_2", "churn_3"),
     users=("DagEditor", "RunStarter", "Clearer", "UiReader"),
     observers=("postgres_log", "database", "execution_api"),

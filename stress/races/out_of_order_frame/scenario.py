@@ -5,12 +5,11 @@ Runs whose triggers poll like BigQuery's are ended together, so that triggers ar
 
 from __future__ import annotations
 
-from stress.scenarios.base import Scenario
+from stress.races.scenario import Scenario
 
 SCENARIO = Scenario(
     name="trigger_cancel",
     summary="runs are marked failed or successful while their BigQuery-like triggers poll",
-    races=("out_of_order_frame",),
     dags=("bigquery_endless", "bigquery_jobs"),
     users=("QueryCanceller", "UiReader"),
     observers=("component_logs", "receipts"),

@@ -5,13 +5,11 @@ Many deadlines pass at once, in a queue; two schedulers handle them and two trig
 
 from __future__ import annotations
 
-from stress.scenarios.base import Scenario
+from stress.races.scenario import Scenario
 
 SCENARIO = Scenario(
     name="deadline_miss",
     summary="many deadlines are missed at once, with two schedulers and two triggerers",
-    races=("duplicate_callback",),
-    fault_races=("lost_callback",),
     dags=("deadline_queue",),
     users=("DeadlineMisser", "UiReader"),
     observers=("receipts", "database"),
