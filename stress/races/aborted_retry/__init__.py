@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import sweep_row_claims
+from airflow_stress_fixes.aborted_retry import FIXES
 from stress.races.race import Race
 
 RACE = Race(
@@ -12,6 +12,6 @@ RACE = Race(
         "A sweep of triggers was retried in a transaction that PostgreSQL had aborted, so that every retry failed."
     ),
     found_by="a test in tests/airflow",
-    fixes=(sweep_row_claims.FIX,),
+    fixes=FIXES,
     reproduced_by="pytest tests/airflow -k empty_transaction",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import proposed_ordered_version_refresh, state_update_lock_scope
+from airflow_stress_fixes.deadlock import FIXES, state_update_lock_scope
 from stress.races.deadlock import checker
 from stress.races.deadlock.scenario import SCENARIO
 from stress.races.race import Headline, Race, Reproducer
@@ -26,8 +26,5 @@ RACE = Race(
         ),
     ),
     reproducers=(Reproducer("deadlock", removed_by=state_update_lock_scope.FIX),),
-    fixes=(
-        state_update_lock_scope.FIX,
-        proposed_ordered_version_refresh.FIX,
-    ),
+    fixes=FIXES,
 )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import callback_claim, callback_trigger_owner, deadline_claim, proposed_deadline_row_lock
+from airflow_stress_fixes.duplicate_callback import (
+    FIXES,
+    callback_claim,
+    callback_trigger_owner,
+    deadline_claim,
+)
 from stress.races.duplicate_callback import checker
 from stress.races.duplicate_callback.scenario import SCENARIO
 from stress.races.race import Headline, Race, Reproducer
@@ -31,10 +36,5 @@ RACE = Race(
         Reproducer("duplicate_callback_triggerers", removed_by=callback_trigger_owner.FIX),
         Reproducer("duplicate_callback_executors", removed_by=callback_claim.FIX),
     ),
-    fixes=(
-        deadline_claim.FIX,
-        callback_trigger_owner.FIX,
-        callback_claim.FIX,
-        proposed_deadline_row_lock.FIX,
-    ),
+    fixes=FIXES,
 )

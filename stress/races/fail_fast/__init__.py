@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import fail_fast_lock_order
+from airflow_stress_fixes.fail_fast import FIXES, fail_fast_lock_order
 from stress.races.race import Race, Reproducer
 
 RACE = Race(
@@ -17,5 +17,5 @@ RACE = Race(
         Reproducer("fail_fast_overwrite", removed_by=fail_fast_lock_order.FIX),
         Reproducer("fail_fast_deadlock", removed_by=fail_fast_lock_order.FIX),
     ),
-    fixes=(fail_fast_lock_order.FIX,),
+    fixes=FIXES,
 )

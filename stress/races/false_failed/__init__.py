@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import transient_error_answer
+from airflow_stress_fixes.false_failed import FIXES, transient_error_answer
 from stress.races.race import Race, Reproducer
 
 RACE = Race(
@@ -11,5 +11,5 @@ RACE = Race(
     summary="A task that reported success, and was told so, is stored as failed.",
     found_by="the schedule search",
     reproducers=(Reproducer("false_failed", removed_by=transient_error_answer.FIX),),
-    fixes=(transient_error_answer.FIX,),
+    fixes=FIXES,
 )

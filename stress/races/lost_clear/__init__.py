@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import clearing_row_locks
+from airflow_stress_fixes.lost_clear import FIXES, clearing_row_locks
 from stress.races.race import Race, Reproducer
 
 RACE = Race(
@@ -17,5 +17,5 @@ RACE = Race(
         Reproducer("lost_clear_ended_run", removed_by=clearing_row_locks.FIX),
         Reproducer("lost_clear_started_task", removed_by=clearing_row_locks.FIX),
     ),
-    fixes=(clearing_row_locks.FIX,),
+    fixes=FIXES,
 )

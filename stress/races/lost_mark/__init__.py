@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import marking_run_lock, run_marking_row_locks
+from airflow_stress_fixes.lost_mark import FIXES, marking_run_lock, run_marking_row_locks
 from stress.races.race import Race, Reproducer
 
 RACE = Race(
@@ -16,8 +16,5 @@ RACE = Race(
         Reproducer("lost_mark_run_deadlock", removed_by=run_marking_row_locks.FIX),
         Reproducer("lost_mark_run_success", removed_by=run_marking_row_locks.FIX),
     ),
-    fixes=(
-        marking_run_lock.FIX,
-        run_marking_row_locks.FIX,
-    ),
+    fixes=FIXES,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import comms_end
+from airflow_stress_fixes.orphaned_runner import FIXES, comms_end
 from stress.races.race import Race, Reproducer
 
 RACE = Race(
@@ -14,5 +14,5 @@ RACE = Race(
         Reproducer("orphaned_runner_loop", removed_by=comms_end.FIX),
         Reproducer("orphaned_runner_trigger", removed_by=comms_end.FIX),
     ),
-    fixes=(comms_end.FIX,),
+    fixes=FIXES,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import proposed_thread_lock, triggerer_comms
+from airflow_stress_fixes.out_of_order_frame import FIXES, triggerer_comms
 from stress.races.out_of_order_frame import checker
 from stress.races.out_of_order_frame.scenario import SCENARIO
 from stress.races.race import Headline, Race, Reproducer
@@ -33,8 +33,5 @@ RACE = Race(
         Reproducer("out_of_order_frame_cancellation", removed_by=triggerer_comms.FIX),
         Reproducer("out_of_order_frame_thread", removed_by=triggerer_comms.FIX),
     ),
-    fixes=(
-        triggerer_comms.FIX,
-        proposed_thread_lock.FIX,
-    ),
+    fixes=FIXES,
 )

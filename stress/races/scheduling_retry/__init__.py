@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import scheduling_retry_locks
+from airflow_stress_fixes.scheduling_retry import FIXES
 from stress.races.race import Race
 
 RACE = Race(
@@ -13,6 +13,6 @@ RACE = Race(
         "rollback had released."
     ),
     found_by="a run",
-    fixes=(scheduling_retry_locks.FIX,),
+    fixes=FIXES,
     reproduced_by="pytest tests/airflow -k scheduling_retry",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes import trigger_event_claim
+from airflow_stress_fixes.stale_trigger_event import FIXES, trigger_event_claim
 from stress.races.race import Race, Reproducer
 
 RACE = Race(
@@ -18,5 +18,5 @@ RACE = Race(
         Reproducer("stale_trigger_event_timeout", removed_by=trigger_event_claim.FIX),
         Reproducer("stale_trigger_event_clearing", removed_by=trigger_event_claim.FIX),
     ),
-    fixes=(trigger_event_claim.FIX,),
+    fixes=FIXES,
 )

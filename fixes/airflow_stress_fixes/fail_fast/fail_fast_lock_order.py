@@ -135,6 +135,7 @@ FIX = Fix(
     name="fail_fast_lock_order",
     race="fail_fast",
     thread=0,
+    place=7,
     summary="a failure ends a fail_fast run's other tasks in one transaction, with locks in the scheduler's order",
     components=("api-server",),
     targets=(

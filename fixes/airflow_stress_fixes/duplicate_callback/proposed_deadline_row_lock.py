@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from airflow_stress_fixes import deadline_claim
+from airflow_stress_fixes.duplicate_callback import deadline_claim
 from airflow_stress_fixes.fix import Fix, Target
 
 
@@ -68,6 +68,7 @@ FIX = Fix(
     name="proposed_deadline_row_lock",
     race="duplicate_callback",
     thread=64710,
+    place=17,
     summary="as #64710 proposes: the scheduler selects expired deadlines with row locks, skip locked",
     components=("scheduler",),
     targets=(

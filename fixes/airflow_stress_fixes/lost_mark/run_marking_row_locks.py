@@ -118,6 +118,7 @@ FIX = Fix(
     name="run_marking_row_locks",
     race="lost_mark",
     thread=0,
+    place=12,
     summary="marking a run locks it and its task instances, and reads them again, before it decides what to store",
     components=("api-server",),
     targets=(

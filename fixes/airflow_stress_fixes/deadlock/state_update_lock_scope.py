@@ -74,6 +74,7 @@ FIX = Fix(
     name="state_update_lock_scope",
     race="deadlock",
     thread=66734,
+    place=4,
     summary="a task's state update locks its task instance and not the dag run joined to it",
     components=("api-server",),
     targets=(

@@ -70,6 +70,7 @@ FIX = Fix(
     name="deadline_claim",
     race="duplicate_callback",
     thread=64710,
+    place=2,
     summary="a scheduler handles a missed deadline only after it has locked the row and seen it unhandled",
     components=("scheduler",),
     targets=(

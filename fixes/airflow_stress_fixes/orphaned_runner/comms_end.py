@@ -70,6 +70,7 @@ FIX = Fix(
     name="comms_end",
     race="orphaned_runner",
     thread=0,
+    place=9,
     summary="a request to a supervisor that is gone fails at once and never waits for ever",
     components=("triggerer",),
     targets=(

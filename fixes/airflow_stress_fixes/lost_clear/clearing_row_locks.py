@@ -182,6 +182,7 @@ FIX = Fix(
     name="clearing_row_locks",
     race="lost_clear",
     thread=0,
+    place=10,
     summary="clearing locks and reads runs again before it decides, and stores only what replaces what it has read",
     components=("api-server",),
     targets=(

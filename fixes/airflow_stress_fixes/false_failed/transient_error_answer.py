@@ -100,6 +100,7 @@ FIX = Fix(
     name="transient_error_answer",
     race="false_failed",
     thread=0,
+    place=5,
     summary="a state update that meets a passing database error stores nothing and asks the worker to try again",
     components=("api-server",),
     targets=(

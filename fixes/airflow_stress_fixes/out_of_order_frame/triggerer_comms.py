@@ -154,6 +154,7 @@ FIX = Fix(
     name="triggerer_comms",
     race="out_of_order_frame",
     thread=64620,
+    place=1,
     summary="one reader task owns the triggerer's stream and routes each reply by its frame id",
     components=("triggerer",),
     targets=(

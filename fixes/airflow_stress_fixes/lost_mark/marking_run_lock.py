@@ -84,6 +84,7 @@ FIX = Fix(
     name="marking_run_lock",
     race="lost_mark",
     thread=0,
+    place=11,
     summary="marking locks the run before its task instances, as scheduling and clearing do",
     components=("api-server",),
     targets=(

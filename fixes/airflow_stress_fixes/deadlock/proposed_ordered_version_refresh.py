@@ -91,6 +91,7 @@ FIX = Fix(
     name="proposed_ordered_version_refresh",
     race="deadlock",
     thread=66734,
+    place=18,
     summary="as #66734 proposes: the scheduler refreshes DAG versions in ordered batches, skip locked",
     components=("scheduler",),
     targets=(Target("airflow.jobs.scheduler_job_runner", "SchedulerJobRunner._verify_integrity_if_dag_changed"),),

@@ -78,6 +78,7 @@ FIX = Fix(
     name="callback_claim",
     race="duplicate_callback",
     thread=0,
+    place=13,
     summary="a scheduler takes a waiting callback for its executor only after it has locked the row",
     components=("scheduler",),
     targets=(

@@ -24,8 +24,8 @@ import threading
 from types import ModuleType
 from typing import Any
 
-from airflow_stress_fixes import triggerer_comms
 from airflow_stress_fixes.fix import Fix
+from airflow_stress_fixes.out_of_order_frame import triggerer_comms
 
 
 def apply(module: ModuleType) -> None:
@@ -63,6 +63,7 @@ FIX = Fix(
     name="proposed_thread_lock",
     race="out_of_order_frame",
     thread=64620,
+    place=16,
     summary="as #64620 proposes: a threading.Lock held while a request is written and its reply is read",
     components=("triggerer",),
     targets=triggerer_comms.FIX.targets,
