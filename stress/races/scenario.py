@@ -24,3 +24,5 @@ class Scenario:
 
     observers: tuple[str, ...]
     config: Mapping[str, str] = field(default_factory=dict)
+    endless_dags: tuple[str, ...] = ()
+    """Those of the DAGs whose runs never end by themselves: nothing waits for them when a block settles."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from stress.races.scenario import Scenario
 
+DEADLINES = "deadline_queue"
+
 SCENARIO = Scenario(
     name="deadline_miss",
     summary="many deadlines are missed at once, with two schedulers and two triggerers",
-    dags=("deadline_queue",),
+    dags=(DEADLINES,),
+    endless_dags=(DEADLINES,),
     users=("DeadlineMisser", "UiReader"),
     observers=("receipts", "database"),
 )

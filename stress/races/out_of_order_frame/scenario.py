@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from stress.races.scenario import Scenario
 
+ENDLESS = "bigquery_endless"
+
 SCENARIO = Scenario(
     name="trigger_cancel",
     summary="runs are marked failed or successful while their BigQuery-like triggers poll",
-    dags=("bigquery_endless", "bigquery_jobs"),
+    dags=(ENDLESS, "bigquery_jobs"),
+    endless_dags=(ENDLESS,),
     users=("QueryCanceller", "UiReader"),
     observers=("component_logs", "receipts"),
     # Fewer than the load's triggers: else the triggerer that looks first takes all, and the other has nothing to do.
