@@ -27,8 +27,9 @@ from stress.load.settings import LoadSettings
 SHARED = Path(os.environ["AIRFLOW_STRESS_SHARED"])
 _PLANNED = os.environ.get("AIRFLOW_STRESS_LOAD")
 SETTINGS = msgspec.json.decode(Path(_PLANNED).read_bytes(), type=LoadSettings) if _PLANNED else LoadSettings()
-"""The block's settings, in a file that the harness wrote. Without it (load by hand, from Locust's page) every user takes
-part."""
+"""The block's settings, in a file that the harness wrote. Without it (load by hand, from Locust's page) they are the
+defaults, and every user takes part."""
+
 _GO = os.environ.get("AIRFLOW_STRESS_LOAD_GO")
 GO = Path(_GO) if _GO else None
 """The harness makes this file when the cluster is ready. None: the load begins at once."""

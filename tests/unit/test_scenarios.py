@@ -72,7 +72,7 @@ def test_every_user_takes_part_in_a_scenario(users: set[str]) -> None:
 
 
 def test_users_that_are_not_planned_are_left_out(tmp_path: Path) -> None:
-    assert load_file(tmp_path, "UiReader", "Clearer").stdout.split() == ["Clearer", "UiReader"]
+    assert load_file(tmp_path, "UiReader", "Clearer").stdout.split() == ["UiReader", "Clearer"]
 
 
 def test_a_planned_user_that_is_not_there_ends_the_load(tmp_path: Path) -> None:

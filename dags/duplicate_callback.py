@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG
 
-from airflow_stress_dags.callbacks import alert
+from airflow_stress_dags.duplicate_callback import alert
 from airflow_stress_dags.operators import BusyOperator
 
 try:

@@ -76,7 +76,7 @@ class BigQueryLikeTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
-            "airflow_stress_dags.triggers.BigQueryLikeTrigger",
+            "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger",
             {"poll_s": self.poll_s, "job_s": self.job_s},
         )
 
