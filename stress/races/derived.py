@@ -11,8 +11,12 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+from airflow_stress_fixes.fix import Fit
+from airflow_stress_fixes.known_sources import RELEASES
 from stress.layout import ROOT
 from stress.metrics import PREFIX
+from stress.races.listing import GAP
+from stress.races.race import Race
 from stress.races.registry import HEADLINES, RACES
 
 Renewal = Callable[[str], str]
@@ -90,11 +94,42 @@ def _metrics(text: str) -> str:
     return found
 
 
+def _examined(race: Race) -> tuple[str, str]:
+    """In which release the defects that our fixes repair came, and in which the last of them was gone."""
+    fits = [fix.releases for fix in race.fixes if not fix.proposed]
+    having = [release for release in RELEASES if any(fit.get(release) is Fit.APPLIES for fit in fits)]
+    if not having:
+        return GAP, GAP
+    introduced = f"{having[0]} or before" if having[0] == RELEASES[0] else having[0]
+    last = RELEASES.index(having[-1])
+    return introduced, RELEASES[last + 1] if last + 1 < len(RELEASES) else f"not in {having[-1]}"
+
+
+def _command(race: Race) -> str:
+    if race.reproducers:
+        return f"stress repro {race.name}"
+    if race.scenario is not None:
+        return f"stress run --scenario {race.scenario.name}" + (" --faults all" if race.needs_faults else "")
+    return race.reproduced_by
+
+
+def _findings(text: str) -> str:
+    rows = ["| race | report | introduced in | repaired in | found by | reproduce with |", "|---|---|---|---|---|---|"]
+    for race in RACES.values():
+        reports = ", ".join(f"[#{issue}](https://github.com/apache/airflow/issues/{issue})" for issue in race.issues)
+        introduced, repaired = _examined(race)
+        name = f"[{race.name}](stress/races/{race.name}/README.md)"
+        cells = (name, reports or GAP, introduced, repaired, race.found_by or GAP, f"`{_command(race)}`")
+        rows.append(f"| {' | '.join(cells)} |")
+    return _region(text, "track record", rows)
+
+
 DERIVED: Mapping[str, Renewal] = MappingProxyType(
     {
         "dashboards/prometheus/rules/recording.yml": _recording,
         "dashboards/prometheus/rules/alerts.yml": _alerts,
         "METRICS.md": _metrics,
+        "FINDINGS.md": _findings,
     }
 )
 """Every file with a generated part, by its path in the project."""

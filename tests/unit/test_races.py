@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,18 @@ def test_any_other_list_is_json_with_the_table_s_header_as_keys(capsys: pytest.C
 def test_what_runs_inside_airflow_is_not_imported_by_a_race() -> None:
     imported = [path for path in (ROOT / "stress" / "races").rglob("*.py") if "airflow_stress_dags" in path.read_text()]
     assert [path.relative_to(ROOT) for path in imported] == list[Path]()
+
+
+def test_every_finding_stands_once_and_its_link_leads_there() -> None:
+    index = (ROOT / "FINDINGS.md").read_text()
+    links = re.findall(r"^\| \[(\d+)\. .*\]\(([^)#]*)#(\d+)\) \|", index, re.MULTILINE)
+    assert [int(number) for number, _, _ in links] == list(range(1, len(links) + 1))
+    for number, file, anchor in links:
+        page = (ROOT / (file or "FINDINGS.md")).read_text()
+        assert anchor == number
+        assert page.count(f'<a id="{number}"></a>\n\n## {number}. ') == 1
+
+
+@ALL
+def test_a_race_has_a_page(race: Race) -> None:
+    assert (ROOT / "stress" / "races" / race.name / "README.md").read_text().startswith(f"# {race.name}\n")
