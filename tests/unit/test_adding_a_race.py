@@ -84,7 +84,8 @@ def test_its_counter_is_there_from_the_start(project: Path) -> None:
     code = (
         "from prometheus_client import CollectorRegistry, generate_latest; from stress.metrics import RunMetrics; "
         "from stress.races.registry import CAUSES; registry = CollectorRegistry(); "
-        "registry.register(RunMetrics(['stock'], {'toy': 'toy'}, CAUSES, [], {})); print(generate_latest(registry).decode())"
+        "registry.register(RunMetrics(['stock'], {'toy': 'toy'}, CAUSES, [], {})); "
+        "print(generate_latest(registry).decode())"
     )
     series = 'airflow_stress_toys_total{arm="stock",cause="nothing",scenario="toy"} 0.0'
     assert series in python(project, "-c", code).splitlines()
