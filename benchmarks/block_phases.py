@@ -12,10 +12,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from stress import events, history
-from stress.checkers import check
 from stress.checkers.view import BlockView
 from stress.phases import PHASES
-from stress.scenarios import SCENARIOS, races_of
+from stress.races.registry import SCENARIOS, check, races_of
 
 
 def main(directories: list[Path]) -> None:

@@ -129,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="list scenarios, fixes, releases, races, faults, pairs or twins")
     listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases, races, faults, pairs or twins")
+    listing.add_argument("--json", action="store_true", help="print a JSON array instead of a table")
 
     commands.add_parser("doctor", help="check this machine's prerequisites")
     clean = commands.add_parser("clean", help="list and remove leftovers of crashed runs")
@@ -288,7 +289,7 @@ def _compare(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     from stress import commands
 
-    return commands.list_things(options.what)
+    return commands.list_things(options.what, as_json=options.json)
 
 
 def _doctor() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -91,14 +92,14 @@ def compare(run_a: str, run_b: str) -> int:
     return 0
 
 
-def list_things(what: str) -> int:
-    """`scenarios`, `fixes`, `releases`, `races`, `faults`, `pairs` or `twins`."""
+def list_things(what: str, *, as_json: bool = False) -> int:
+    """`scenarios`, `fixes`, `releases`, `races`, `faults`, `pairs` or `twins`, as a table or as a JSON array."""
     notes: list[str] = []
     if what == "scenarios":
-        from stress.scenarios import SCENARIOS
+        from stress.races.registry import SCENARIOS, races_of
 
         rows = [["scenario", "races", "what it does"]]
-        rows += [[s.name, ", ".join(s.races), s.summary] for s in SCENARIOS.values()]
+        rows += [[s.name, ", ".join(races_of([s], faults=False)), s.summary] for s in SCENARIOS.values()]
     elif what == "fixes":
         from stress.arms import fixes
         from stress.arms.releases import known_releases
@@ -122,16 +123,9 @@ def list_things(what: str) -> int:
             for release in known_releases()
         ]
     elif what == "races":
-        from stress.checkers import CAUSES
-        from stress.judge.wording import opportunity_unit
-        from stress.scenarios import SCENARIOS, scenario_of
+        from stress.races import listing
 
-        needs = {race: "--faults" for scenario in SCENARIOS.values() for race in scenario.fault_races}
-        rows = [["race", "counted against", "known causes", "scenario", "needs"]]
-        rows += [
-            [race, opportunity_unit(race), ", ".join(CAUSES[race]), scenario_of(race), needs.get(race, "")]
-            for race in CAUSES
-        ]
+        rows = listing.table()
     elif what == "faults":
         from stress.faults import FAULTS
 
@@ -155,7 +149,11 @@ def list_things(what: str) -> int:
     else:
         print(f"stress: {what!r} can't be listed: there are {', '.join(_LISTS)}", file=sys.stderr)
         return EXIT_USAGE
-    print("\n".join([_table(rows), *notes]))
+    if as_json:
+        found = listing.facts() if what == "races" else [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join([_table(rows), *notes]))
     return 0
 
 

@@ -48,15 +48,18 @@ def revision(directory: Path) -> str | None:
 def fix_digests(names: Iterable[str]) -> dict[str, str]:
     """SHA-256 (12 characters) of each fix: its own module, and the modules that load every fix."""
     shared = [_PACKAGE / "fix.py", _PACKAGE / "mount.py"]
-    return {name: _digest([_PACKAGE / f"{name}.py", *shared]) for name in names}
+    return {name: _digest([*_files_of(name), *shared]) for name in names}
 
 
-def _digest(paths: Iterable[Path]) -> str:
+def _files_of(fix: str) -> list[Path]:
+    """The module of a fix, in its race's package. A fix without a file of its own is the whole package."""
+    return sorted(_PACKAGE.rglob(f"{fix}.py")) or sorted(_PACKAGE.rglob("*.py"))
+
+
+def _digest(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in paths:
-        # A fix that shares its module with others has no file of its own: then the whole package is the fix.
-        for file in [path] if path.is_file() else sorted(_PACKAGE.glob("*.py")):
-            digest.update(file.read_bytes())
+    for file in files:
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:DIGEST_CHARACTERS]
 
 

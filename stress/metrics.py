@@ -12,30 +12,19 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from stress import events
 from stress.faults import FAULTS
+from stress.races.registry import HEADLINES
 from stress.results import RaceState
 
 API_BUCKETS_S: tuple[float, ...] = events.API_BOUNDS_S
 """Upper bounds of the durations of Execution API requests, seconds."""
 
 PREFIX = "airflow_stress_"
-
-HEADLINES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "deadlock": ("deadlocks", "Deadlocks that PostgreSQL broke in the cluster's database"),
-        "duplicate_callback": ("duplicate_callbacks", "Missed deadlines whose callback ran more than once"),
-        "out_of_order_frame": ("out_of_order_frames", "Trigger runners that lost the order of their frames or hung"),
-        "stuck_task": ("stuck_tasks", "Task instances and runs that no longer move, or whose success was lost"),
-        "lost_callback": ("lost_callbacks", "Deadlines that passed and whose callback never ran"),
-    }
-)
-"""Each race's counter: its name without prefix and `_total`, and its help text."""
 
 Labels = tuple[str, ...]
 
@@ -249,8 +238,8 @@ class RunMetrics(Collector):
         with self._lock:
             self.scrapes += 1
             families: list[Metric] = [
-                _counter(name, text, ("arm", "scenario", "cause"), self._incidents[race])
-                for race, (name, text) in HEADLINES.items()
+                _counter(headline.name, headline.help, ("arm", "scenario", "cause"), self._incidents[race])
+                for race, headline in HEADLINES.items()
             ]
             families.append(
                 _counter(

@@ -29,8 +29,8 @@ from stress.faults.base import PlannedFault
 from stress.faults.recovery import CONFIG as RECOVERY_CONFIG
 from stress.faults.schedule import least_load_s, schedule
 from stress.load.settings import LoadSettings
-from stress.scenarios import SCENARIOS, races_of
-from stress.scenarios.base import Scenario
+from stress.races.registry import SCENARIOS, races_of
+from stress.races.scenario import Scenario
 
 METRICS_PORT = 9108
 DEFAULT_ARMS = ("stock", "fixed")

@@ -26,7 +26,6 @@ from stress import events, history, manifest
 from stress.arms.code import code_of
 from stress.arms.errors import ArmsError
 from stress.block import Block, Recorder, cluster_settings
-from stress.checkers import CAUSES, check
 from stress.checkers.view import BlockView
 from stress.cluster.base import Cluster, Runtime
 from stress.cluster.errors import ClusterError
@@ -41,10 +40,10 @@ from stress.judge.verdicts import decided, exit_code
 from stress.manifest import ArmManifest, Manifest
 from stress.metrics import ArmInfo, RunMetrics
 from stress.plan import Plan
+from stress.races.registry import CAUSES, check, scenario_of
 from stress.report.files import write_all
 from stress.report.text import airflow_of
 from stress.results import ArmSummary, BlockCheck, Results, RunState
-from stress.scenarios import scenario_of
 from stress.screen import Screen
 
 LIVE_CHECK_S = 2.0

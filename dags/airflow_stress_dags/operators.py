@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_stress_dags.triggers import BigQueryLikeTrigger
+from airflow_stress_dags.out_of_order_frame import BigQueryLikeTrigger
 
 
 class BusyOperator(BaseOperator):

@@ -6,30 +6,13 @@ Airflow.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from airflow_stress_fixes import (
-    asset_event_order,
-    callback_claim,
-    callback_trigger_owner,
-    clearing_row_locks,
-    comms_end,
-    deadline_claim,
-    fail_fast_lock_order,
-    marking_run_lock,
-    proposed_deadline_row_lock,
-    proposed_ordered_version_refresh,
-    proposed_thread_lock,
-    run_marking_row_locks,
-    scheduling_retry_locks,
-    state_update_lock_scope,
-    sweep_row_claims,
-    transient_error_answer,
-    trigger_event_claim,
-    triggerer_comms,
-)
+import airflow_stress_fixes
 from airflow_stress_fixes.fix import Fix
 
 
@@ -37,31 +20,15 @@ class FixSelectionError(ValueError):
     """A selection of fixes that can't be made; the message says what can."""
 
 
-FIXES: Mapping[str, Fix] = MappingProxyType(
-    {
-        fix.name: fix
-        for fix in (
-            triggerer_comms.FIX,
-            deadline_claim.FIX,
-            callback_trigger_owner.FIX,
-            state_update_lock_scope.FIX,
-            transient_error_answer.FIX,
-            asset_event_order.FIX,
-            fail_fast_lock_order.FIX,
-            trigger_event_claim.FIX,
-            comms_end.FIX,
-            clearing_row_locks.FIX,
-            marking_run_lock.FIX,
-            run_marking_row_locks.FIX,
-            callback_claim.FIX,
-            scheduling_retry_locks.FIX,
-            sweep_row_claims.FIX,
-            proposed_thread_lock.FIX,
-            proposed_deadline_row_lock.FIX,
-            proposed_ordered_version_refresh.FIX,
-        )
-    }
-)
+def _found() -> list[Fix]:
+    """The fixes of each race's package, in the order in which they are applied."""
+    package = airflow_stress_fixes
+    races = [module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg]
+    found = [fix for race in races for fix in importlib.import_module(f"{package.__name__}.{race}").FIXES]
+    return sorted(found, key=lambda fix: (fix.proposed, fix.place, fix.name))
+
+
+FIXES: Mapping[str, Fix] = MappingProxyType({fix.name: fix for fix in _found()})
 """Every fix by its name."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -70,9 +70,7 @@ class Fix:
 
     name: str
     race: str
-    """What `stress repro` and the reports call it: ``deadlock``, ``duplicate_callback``, ``out_of_order_frame``,
-    ``false_failed``, ``stale_trigger_event``, ``orphaned_runner``, ``asset_deadlock``, ``fail_fast``,
-    ``lost_clear``, ``lost_mark``."""
+    """The race that it removes: the name of its package, which `stress repro` and the reports use, too."""
 
     thread: int
     """Number of the issue at github.com/apache/airflow; 0 if there is none."""
@@ -88,6 +86,9 @@ class Fix:
     releases: Mapping[str, Fit]
     apply: Callable[[ModuleType], None]
     """Patch the first target's module, just after it was executed; raises before it changes anything."""
+
+    place: int = 100
+    """Its place among the fixes, the least first. Fixes that wrap one function nest in this order."""
 
     proposed: bool = False
     """Built as a report words it, to be compared with; not a repair of ours."""

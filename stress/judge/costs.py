@@ -7,9 +7,9 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from stress import events
-from stress.checkers import check
 from stress.checkers.view import BlockView
 from stress.judge.harm import BlockCosts, Measure
+from stress.races.registry import check
 
 Reading = tuple[float, float]
 Reader = Callable[[BlockView], Reading | None]

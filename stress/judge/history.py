@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 from stress import events
 from stress.arms.fixes import components_of
-from stress.checkers import check
 from stress.checkers.view import BlockView, Life, longest_outside
 from stress.history import History
 from stress.judge.costs import MEASURES, costs_of
 from stress.judge.counts import usable_blocks
 from stress.judge.harm import BlockCosts, compare
 from stress.judge.verdicts import judge, judge_all, overall
+from stress.races.registry import check
 from stress.results import (
     ArmSummary,
     BlockCheck,

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
-_UNITS: Mapping[str, str] = MappingProxyType(
-    {
-        "deadlock": "state updates",
-        "duplicate_callback": "callbacks that ran",
-        "out_of_order_frame": "cancellations in a request",
-        "lost_callback": "passed deadlines",
-        "stuck_task": "task instances",
-    }
-)
+from stress.races.registry import RACES
 
 
 def opportunity_unit(race: str) -> str:
-    """What an opportunity of this race is called, in the plural."""
-    return _UNITS.get(race, "opportunities")
+    """What an opportunity of this race is called, in the plural; `opportunities` if no registered race says it."""
+    return (RACES[race].unit if race in RACES else "") or "opportunities"
 
 
 def p_text(p: float) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from types import MappingProxyType
 
 from stress.judge.wording import p_text
+from stress.races.registry import RACES
 from stress.results import (
     ArmCode,
     ArmCount,
@@ -28,41 +28,6 @@ from stress.results import (
 
 NONE = "–"
 UNDECIDED = "undecided"
-
-_ABOUT = MappingProxyType(
-    {
-        "deadlock": "PostgreSQL found a cycle of row locks and aborted one of the transactions (apache/airflow#66734).",
-        "duplicate_callback": "One missed deadline ran its callback more than once (apache/airflow#64710).",
-        "out_of_order_frame": (
-            "A triggerer's runner read a reply that belongs to another request, died of it, or made no more progress "
-            "(apache/airflow#64620)."
-        ),
-        "lost_callback": (
-            "A deadline passed, and its callback never ran, though every fault was healed and nothing moved any more."
-        ),
-        "stuck_task": (
-            "A task or a run stays unfinished, though every fault was healed and nothing moved any more, or a task "
-            "that reported success, and was told so, is stored as something else."
-        ),
-        "false_failed": "A task that reported success, and was told so, is stored as failed.",
-        "asset_deadlock": (
-            "Two reports of success wrote rows of the same assets in different orders, and PostgreSQL aborted one."
-        ),
-        "fail_fast": (
-            "A failure ended the other tasks of a fail_fast DAG by what they had been: it overwrote a success that was "
-            "answered already, or deadlocked with another report."
-        ),
-        "stale_trigger_event": (
-            "A trigger's event was written over what had become of its task meanwhile: a mark, a timeout or a clearing."
-        ),
-        "lost_clear": (
-            "A clear was answered as done, and the task never runs, or runs twice at once: the clear was decided by a "
-            "state that was out of date."
-        ),
-        "lost_mark": ("A scheduler overwrote a task's mark after it was answered as stored, or deadlocked with it."),
-        "orphaned_runner": "A triggerer's runner waits forever for its supervisor, which is gone.",
-    }
-)
 
 # XML 1.0 has no way to write these, not even as references; terminals act on some of them. Logs hold them (colours,
 # say).
@@ -175,7 +140,7 @@ def race_title(race: str) -> str:
 
 def race_about(race: str) -> str:
     """A sentence on what the race is; empty for one that isn't known here."""
-    return _ABOUT.get(race, "")
+    return RACES[race].summary if race in RACES else ""
 
 
 def listed(names: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ def test_breaks_the_cycle(database: Any, mounted: Any, release: str) -> None:
 
 
 def test_ends_and_refreshes_all_with_more_rows_than_a_batch(database: Any, mounted: Any, monkeypatch: Any) -> None:
-    from airflow_stress_fixes import proposed_ordered_version_refresh
+    from airflow_stress_fixes.deadlock import proposed_ordered_version_refresh
 
     monkeypatch.setattr(proposed_ordered_version_refresh, "BATCH", 2)
     run = running_run("batches", tasks=5)

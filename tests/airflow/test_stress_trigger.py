@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "dags"))
 
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-from airflow_stress_dags import receipts, triggers
+from airflow_stress_dags import out_of_order_frame as triggers
+from airflow_stress_dags import receipts
 
 
 @pytest.fixture

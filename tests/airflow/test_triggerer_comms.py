@@ -171,7 +171,7 @@ async def supervisor_dies(comms: Any, supervisor: Supervisor) -> list[BaseExcept
 
 
 def test_dead_supervisor_fails_every_caller(mounted: Any, defect: bool) -> None:
-    from airflow_stress_fixes.triggerer_comms import SupervisorGoneError
+    from airflow_stress_fixes.out_of_order_frame.triggerer_comms import SupervisorGoneError
 
     if not defect:
         pytest.skip("the decoder is upstream's own in this release: its behaviour isn't ours to test")
@@ -191,7 +191,7 @@ async def garbage(comms: Any, supervisor: Supervisor) -> list[BaseException]:
 
 
 def test_undecodable_frame_fails_every_caller(mounted: Any, defect: bool) -> None:
-    from airflow_stress_fixes.triggerer_comms import SupervisorGoneError
+    from airflow_stress_fixes.out_of_order_frame.triggerer_comms import SupervisorGoneError
 
     if not defect:
         pytest.skip("the decoder is upstream's own in this release: its behaviour isn't ours to test")

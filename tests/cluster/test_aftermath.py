@@ -17,9 +17,10 @@ from psycopg import sql
 from stress import events
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.checkers import lost_callback, stuck_task
 from stress.cluster.local import LocalRuntime
 from stress.observers.database import Database
+from stress.races.lost_callback import checker as lost_callback
+from stress.races.stuck_task import checker as stuck_task
 
 RELEASES = ("3.1.8", "3.2.1", "3.3.2")
 NOW = datetime.now(UTC)
@@ -180,7 +181,7 @@ def test_callbacks_wait_until_their_deadline_is_handled_and_their_trigger_is_gon
     cluster.rows.execute("UPDATE trigger SET triggerer_id = 7")
     assert aftermath.callbacks().marks != waiting.marks, "a new owner is a change"
     assert not aftermath.runners(), "callbacks are no polling triggers"
-    cluster.trigger(2, 7, "airflow_stress_dags.triggers.BigQueryLikeTrigger")
+    cluster.trigger(2, 7, "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger")
     assert aftermath.runners()
 
 
@@ -207,7 +208,7 @@ def test_finite_tasks_wait_until_they_and_their_runs_have_ended(cluster: Migrate
 def test_what_is_not_success_is_told_at_the_end(cluster: Migrated, database: Database) -> None:
     cluster.rows.add("job", id=5, hostname="scheduler-1", state="failed", latest_heartbeat=PAST)
     cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
-    cluster.trigger(9, 7, "airflow_stress_dags.triggers.BigQueryLikeTrigger")
+    cluster.trigger(9, 7, "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger")
     run = cluster.run(1, "running")
     cluster.task(1, run, "success")
     queued = cluster.task(2, run, "queued", queued_by_job_id=5)
@@ -254,7 +255,7 @@ def test_without_faults_only_what_has_not_changed_since_the_settling_began_waits
     cluster: Migrated, database: Database
 ) -> None:
     cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
-    cluster.trigger(9, 7, "airflow_stress_dags.triggers.BigQueryLikeTrigger")
+    cluster.trigger(9, 7, "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger")
     run = cluster.run(1, "running")
     ids = {
         "stands": cluster.task(1, run, "queued"),

@@ -12,10 +12,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from stress import events
-from stress.checkers import CAUSES
 from stress.metrics import API_BUCKETS_S, COMPONENTS, TRIGGERERS, ArmInfo, RunMetrics
+from stress.races.registry import CAUSES, scenario_of
 from stress.results import RaceState
-from stress.scenarios import scenario_of
 
 ARMS = ("stock", "fixed")
 OBSERVERS = ("postgres_log", "component_logs", "receipts", "execution_api", "database", "load", "fix_reports")

@@ -6,7 +6,7 @@ import pytest
 from histories import Block, at, deadlock, fault
 
 from stress import events
-from stress.checkers.deadlock import check
+from stress.races.deadlock.checker import check
 
 REFRESH = "UPDATE task_instance SET dag_version_id"
 LOCKING = "SELECT task_instance, dag_run FOR UPDATE"

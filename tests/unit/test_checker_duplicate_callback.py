@@ -6,7 +6,7 @@ import pytest
 from histories import Block, at, callback, fault, restarted, settled
 
 from stress import events
-from stress.checkers.duplicate_callback import STORES_S, check
+from stress.races.duplicate_callback.checker import STORES_S, check
 
 
 def test_a_deadline_whose_callback_ran_once_is_no_incident() -> None:

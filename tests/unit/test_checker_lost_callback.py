@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stress import events
-from stress.checkers.lost_callback import CAUSES, LOOK_S, cause_of, check
+from stress.races.lost_callback.checker import CAUSES, LOOK_S, cause_of, check
 from stress.results import BlockCheck
 
 END_S = LOAD_S + 100

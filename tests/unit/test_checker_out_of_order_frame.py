@@ -7,7 +7,7 @@ from histories import LOAD_S, Block, at, fault
 from histories import restarted as restart
 
 from stress import events
-from stress.checkers.out_of_order_frame import AFTER_FAULT_S, DEATH_AFTER_S, LOOP_STOPPED_S, UNANSWERED_S, check
+from stress.races.out_of_order_frame.checker import AFTER_FAULT_S, DEATH_AFTER_S, LOOP_STOPPED_S, UNANSWERED_S, check
 from stress.results import Incident
 
 

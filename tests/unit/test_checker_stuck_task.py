@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stress import events
-from stress.checkers.stuck_task import CAUSES, FINISHED, check
 from stress.checkers.view import BlockView
+from stress.races.stuck_task.checker import CAUSES, FINISHED, check
 from stress.results import BlockCheck
 
 STATES = ("none", "scheduled", "queued", "running", "deferred", "restarting", "up_for_retry", *sorted(FINISHED))

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path, PurePosixPath
 
 from stress.arms.fixes import facts
@@ -17,47 +18,43 @@ MAX_CONFIGMAP_BYTES = 1 << 20
 TIMEOUT_S = 60
 
 
-def config_maps() -> dict[str, dict[str, bytes]]:
-    """What the commands of the README make: the files of each ConfigMap. A folder gives its files only."""
-    found = {}
-    for line in re.findall(r"^kubectl create configmap .*$", README, re.MULTILINE):
-        _, _, _, name, source = shlex.split(line)
-        path = ROOT / source.removeprefix("--from-file=")
-        files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
-        found[name] = {file.name: file.read_bytes() for file in files}
-    return found
+def archive(directory: Path) -> Path:
+    """What the first command of the README makes."""
+    (line,) = re.findall(r"^python -m zipfile .*$", README, re.MULTILINE)
+    _, *words = shlex.split(line)
+    name, *sources = words[words.index("--create") + 1 :]
+    made = [*words[:3], str(directory / name), *(str(ROOT / source) for source in sources)]
+    subprocess.run([sys.executable, *made], check=True, timeout=TIMEOUT_S)
+    return directory / name
 
 
-def mounts() -> list[tuple[str, PurePosixPath, str]]:
-    """The README's mounts: ConfigMap, path, and the one file of it if there is one."""
-    pattern = r"- \{name: (\S+), mountPath: (\S+?),(?: subPath: (\S+),)? readOnly: true\}"
-    return [(name, PurePosixPath(path), file) for name, path, file in re.findall(pattern, README)]
+def config_map(directory: Path) -> Path:
+    """The one file of the ConfigMap that the second command makes."""
+    (line,) = re.findall(r"^kubectl create configmap .*$", README, re.MULTILINE)
+    made = archive(directory)
+    assert shlex.split(line)[-1] == f"--from-file={made.name}"
+    return made
 
 
-def test_the_config_maps_fit_and_lack_no_file() -> None:
-    maps = config_maps()
-    assert all(sum(map(len, files.values())) < MAX_CONFIGMAP_BYTES for files in maps.values())
-    wanted = {file.name for file in (ROOT / "fixes").rglob("*.py")}
-    assert {name for files in maps.values() for name in files if name.endswith(".py")} == wanted
+def test_the_config_map_fits_and_lacks_no_file(tmp_path: Path) -> None:
+    made = config_map(tmp_path)
+    assert made.stat().st_size < MAX_CONFIGMAP_BYTES
+    fixes = ROOT / "fixes"
+    wanted = {str(file.relative_to(fixes)) for file in fixes.rglob("*.py")}
+    with zipfile.ZipFile(made) as packed:
+        assert {name for name in packed.namelist() if name.endswith(".py")} == wanted
 
 
-def test_a_process_with_the_mounts_has_its_fixes(tmp_path: Path) -> None:
-    """The mounts are laid out as a container has them, and an interpreter is started there."""
-    maps = config_maps()
-    for name, path, only in mounts():
-        target = tmp_path / path.relative_to("/")
-        if only:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(maps[name][only])
-        else:
-            target.mkdir(parents=True)
-            for file, text in maps[name].items():
-                (target / file).write_bytes(text)
+def test_a_process_with_the_mount_has_its_fixes(tmp_path: Path) -> None:
+    """The mount is laid out as a container has it, and an interpreter is started there."""
+    ((path,),) = [re.findall(r"- \{name: stress-fixes, mountPath: (\S+), readOnly: true\}", README)]
+    target = tmp_path / PurePosixPath(path).relative_to("/")
+    target.mkdir(parents=True)
+    config_map(target)
     values = dict(re.findall(r"- \{name: (PYTHONPATH|AIRFLOW_STRESS_FIXES), value: (\S+)\}", README))
-    root = tmp_path / PurePosixPath(values["PYTHONPATH"]).relative_to("/")
     environment = {
         **os.environ,
-        "PYTHONPATH": str(root),
+        "PYTHONPATH": str(tmp_path / PurePosixPath(values["PYTHONPATH"]).relative_to("/")),
         "AIRFLOW_STRESS_FIXES": values["AIRFLOW_STRESS_FIXES"],
         "AIRFLOW_STRESS_COMPONENT": "scheduler",
         "AIRFLOW_STRESS_FIX_REPORT_DIR": str(tmp_path / "reports"),

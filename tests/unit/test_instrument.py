@@ -88,10 +88,11 @@ def test_the_commit_is_the_checkouts_or_what_a_container_was_told(monkeypatch: p
 
 
 def test_a_fix_has_another_digest_when_its_code_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("fix.py", "mount.py", "a.py", "b.py"):
+    (tmp_path / "race").mkdir()
+    for name in ("fix.py", "mount.py", "race/a.py", "race/b.py"):
         (tmp_path / name).write_text(name)
     monkeypatch.setattr(instrument, "_PACKAGE", tmp_path)
     before = instrument.fix_digests(["a", "b"])
-    (tmp_path / "a.py").write_text("changed")
+    (tmp_path / "race" / "a.py").write_text("changed")
     after = instrument.fix_digests(["a", "b"])
     assert (before["a"] != after["a"], before["b"] == after["b"]) == (True, True)

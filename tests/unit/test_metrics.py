@@ -11,11 +11,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from stress import events
-from stress.checkers import CAUSES
 from stress.faults import FAULTS
 from stress.metrics import API_BUCKETS_S, RunMetrics
+from stress.races.registry import CAUSES, HEADLINES, scenario_of
 from stress.results import RaceState
-from stress.scenarios import SCENARIOS
 
 ARMS = ("stock", "fixed")
 OBSERVERS = ("postgres_log", "database")
@@ -26,7 +25,7 @@ def metrics() -> RunMetrics:
     """A run's metrics before anything has happened."""
     return RunMetrics(
         arms=ARMS,
-        scenario_of={race: scenario.name for scenario in SCENARIOS.values() for race in scenario.races},
+        scenario_of={race: scenario_of(race) for race in CAUSES},
         causes_of=CAUSES,
         observers=OBSERVERS,
         info={"airflow": "3.2.1", "runtime": "local"},
@@ -62,7 +61,8 @@ def test_the_contracted_metrics_are_there(metrics: RunMetrics) -> None:
     assert family_names(scraped(metrics)) >= {
         f"airflow_stress_{name}"
         for name in (
-            *("deadlocks", "duplicate_callbacks", "out_of_order_frames", "opportunities", "checks"),
+            *("deadlocks", "duplicate_callbacks", "out_of_order_frames", "stuck_tasks", "lost_callbacks"),
+            *("opportunities", "checks"),
             *("observer_up", "observer_errors", "faults_injected", "fault_active", "component_restarts"),
             *("execution_api_requests", "execution_api_request_duration_seconds", "run_info"),
         )
@@ -84,18 +84,11 @@ def test_everything_but_the_run_s_info_is_0_at_the_start(metrics: RunMetrics) ->
 
 
 @pytest.mark.parametrize("arm", ARMS)
-@pytest.mark.parametrize(
-    ("name", "race"),
-    [
-        ("deadlocks", "deadlock"),
-        ("duplicate_callbacks", "duplicate_callback"),
-        ("out_of_order_frames", "out_of_order_frame"),
-    ],
-)
-def test_every_known_cause_has_a_series_from_the_start(metrics: RunMetrics, arm: str, name: str, race: str) -> None:
-    scenario = next(scenario.name for scenario in SCENARIOS.values() if race in scenario.races)
+@pytest.mark.parametrize("race", HEADLINES)
+def test_every_known_cause_has_a_series_from_the_start(metrics: RunMetrics, arm: str, race: str) -> None:
     for cause in CAUSES[race]:
-        assert value(metrics, f"{name}_total", arm=arm, scenario=scenario, cause=cause) == 0
+        labels = {"arm": arm, "scenario": scenario_of(race), "cause": cause}
+        assert value(metrics, f"{HEADLINES[race].name}_total", **labels) == 0
 
 
 def test_incidents_are_counted_by_arm_scenario_and_cause(metrics: RunMetrics) -> None:

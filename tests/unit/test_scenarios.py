@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -13,12 +15,11 @@ from clusters import PaperCluster
 
 from stress import layout
 from stress.block import cluster_settings, observers_of
-from stress.checkers import CAUSES
 from stress.load.settings import LoadSettings
 from stress.observers.aftermath import ENDLESS_DAGS
 from stress.plan import Options, check
-from stress.scenarios import SCENARIOS, races_of, scenario_of
-from stress.scenarios.base import Scenario
+from stress.races.registry import RACES, SCENARIOS, races_of
+from stress.races.scenario import Scenario
 
 ALL = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
 
@@ -30,17 +31,25 @@ def quiet_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def users() -> dict[str, ast.ClassDef]:
-    """The concrete user classes of the Locust file, which is not imported: Locust would patch the sockets."""
-    tree = ast.parse(layout.LOCUSTFILE.read_text())
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    return {name: node for name, node in classes.items() if list(tasks(node))}
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names of the user classes, asked of a process of their own: Locust patches the sockets of its process."""
+    return set(load_file(tmp_path_factory.mktemp("shared")).stdout.split())
 
 
-def tasks(user: ast.ClassDef) -> Iterator[str]:
-    for node in user.body:
-        if isinstance(node, ast.FunctionDef) and any("task" in ast.unparse(mark) for mark in node.decorator_list):
-            yield node.name
+def load_file(shared: Path, *taking_part: str) -> subprocess.CompletedProcess[str]:
+    """Import the Locust file with these users planned (none: no plan), and print the users that Locust would run."""
+    environment = {**os.environ, "PYTHONPATH": str(layout.ROOT), "AIRFLOW_STRESS_SHARED": str(shared)}
+    if taking_part:
+        plan = shared / "load.json"
+        plan.write_bytes(msgspec.json.encode(LoadSettings(users=list(taking_part))))
+        environment["AIRFLOW_STRESS_LOAD"] = str(plan)
+    code = (
+        "from locust.util.load_locustfile import load_locustfile\n"
+        f"print(*load_locustfile({str(layout.LOCUSTFILE)!r})[0])"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def dag_ids() -> set[str]:
@@ -54,39 +63,27 @@ def dag_ids() -> set[str]:
 
 
 @ALL
-def test_the_users_of_a_scenario_are_in_the_locust_file(scenario: Scenario) -> None:
-    assert set(scenario.users) <= users().keys()
+def test_the_users_of_a_scenario_are_in_the_locust_file(scenario: Scenario, users: set[str]) -> None:
+    assert set(scenario.users) <= users
 
 
-def test_every_user_takes_part_in_a_scenario() -> None:
-    assert {user for scenario in SCENARIOS.values() for user in scenario.users} == set(users())
+def test_every_user_takes_part_in_a_scenario(users: set[str]) -> None:
+    assert {user for scenario in SCENARIOS.values() for user in scenario.users} == users
 
 
-def test_every_user_can_be_left_out() -> None:
-    source = layout.LOCUSTFILE.read_text()
-    taking_part = re.search(r"def _take_part.*?for user in \(([^)]*)\)", source, re.DOTALL)
-    assert taking_part is not None
-    assert {name.strip() for name in taking_part[1].split(",")} - {""} == set(users())
+def test_users_that_are_not_planned_are_left_out(tmp_path: Path) -> None:
+    assert load_file(tmp_path, "UiReader", "Clearer").stdout.split() == ["UiReader", "Clearer"]
+
+
+def test_a_planned_user_that_is_not_there_ends_the_load(tmp_path: Path) -> None:
+    done = load_file(tmp_path, "UiReader", "Ghost")
+    assert done.returncode == 1
+    assert "the plan asks for unknown users of the load: Ghost" in done.stderr
 
 
 @ALL
 def test_the_dags_of_a_scenario_are_in_the_dags_folder(scenario: Scenario) -> None:
     assert set(scenario.dags) <= dag_ids()
-
-
-@ALL
-def test_a_scenario_is_named_after_its_file(scenario: Scenario) -> None:
-    assert (layout.ROOT / "stress" / "scenarios" / f"{scenario.name}.py").is_file()
-
-
-@ALL
-def test_the_races_of_a_scenario_have_checkers(scenario: Scenario) -> None:
-    assert set(scenario.races) <= CAUSES.keys()
-
-
-def test_no_race_is_of_two_scenarios() -> None:
-    races = [race for scenario in SCENARIOS.values() for race in scenario.races]
-    assert len(set(races)) == len(races)
 
 
 @ALL
@@ -174,18 +171,9 @@ def test_a_race_of_faults_is_asked_for_with_its_scenario(scenario: str, races: t
     assert check(Options(scenarios=(scenario,), faults="kill")).races == races
 
 
-def test_races_are_reported_in_the_order_of_their_checkers() -> None:
-    assert races_of(list(SCENARIOS.values()), faults=True) == tuple(CAUSES)
-
-
-def test_every_race_has_its_scenario() -> None:
-    assert {race: scenario_of(race) for race in CAUSES} == {
-        "deadlock": "version_churn",
-        "duplicate_callback": "deadline_miss",
-        "out_of_order_frame": "trigger_cancel",
-        "lost_callback": "deadline_miss",
-        "stuck_task": "version_churn",
-    }
+def test_races_of_a_plan_keep_the_order_of_the_registry() -> None:
+    asked = races_of(list(SCENARIOS.values()), faults=True)
+    assert asked == tuple(race.name for race in RACES.values() if race.scenario is not None)
 
 
 def last_looks(faults: str | None, tmp_path: Path) -> list[str]:
@@ -215,10 +203,10 @@ def test_every_block_has_every_observer(faults: str | None, scenario: str, tmp_p
     }
 
 
-def test_dags_that_never_end_are_there() -> None:
-    assert set(ENDLESS_DAGS) <= dag_ids()
+def test_dags_that_never_end_are_those_of_the_scenarios() -> None:
+    assert set(ENDLESS_DAGS) == {dag for scenario in SCENARIOS.values() for dag in scenario.endless_dags}
 
 
-def test_dags_that_never_end_are_those_of_the_load() -> None:
-    source = layout.LOCUSTFILE.read_text()
-    assert {f'"{dag}"' for dag in ENDLESS_DAGS} == set(re.findall(r'^(?:ENDLESS|DEADLINES) = (".+")$', source, re.M))
+@ALL
+def test_the_endless_dags_of_a_scenario_are_among_its_dags(scenario: Scenario) -> None:
+    assert set(scenario.endless_dags) <= set(scenario.dags)

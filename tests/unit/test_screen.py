@@ -11,10 +11,10 @@ from histories import Block, deadlock
 from rich.console import Console
 
 from stress.arms import fixes
-from stress.checkers import check
 from stress.judge.verdicts import judge_all
 from stress.plan import Options, Plan
 from stress.plan import check as check_plan
+from stress.races.registry import check
 from stress.results import BlockCheck
 from stress.screen import LiveScreen, PlainScreen, choose
 

@@ -1,0 +1,17 @@
+"""Retries in a transaction that is aborted. README.md is the finding."""
+
+from __future__ import annotations
+
+from airflow_stress_fixes.aborted_retry import FIXES
+from stress.races.race import Race
+
+RACE = Race(
+    name="aborted_retry",
+    place=14,
+    summary=(
+        "A sweep of triggers was retried in a transaction that PostgreSQL had aborted, so that every retry failed."
+    ),
+    found_by="a test in tests/airflow",
+    fixes=FIXES,
+    reproduced_by="pytest tests/airflow -k empty_transaction",
+)

@@ -1,0 +1,37 @@
+"""The load that makes deadlines pass in a queue, many at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import gevent
+from locust import constant_pacing, task
+
+from stress.load.users import SETTINGS, START, ApiUser, act, together
+from stress.races.duplicate_callback.scenario import DEADLINES
+
+
+class DeadlineMisser(ApiUser):
+    """Triggers more runs at once than may be active, so that the others miss their deadline in the queue."""
+
+    fixed_count = 1
+    wait_time = constant_pacing(SETTINGS.deadline_batch_period_s)
+
+    def on_start(self) -> None:
+        super().on_start()
+        self._batches = 0
+        gevent.sleep(max(0.0, SETTINGS.deadline_first_s - START.seconds()))
+        # The task of the one active run must never run.
+        self.call("POST", "/pools", "/pools", json={"name": "no_slots", "slots": 0})
+
+    @task
+    def trigger_batch(self) -> None:
+        """One batch, until all batches are done; then nothing."""
+        if self._batches < SETTINGS.deadline_batches:
+            self._batches += 1
+            # No two runs of a DAG may share a logical date; a microsecond between them is none to a scheduler.
+            moment = datetime.now(UTC)
+            dates = [(moment + timedelta(microseconds=run),) for run in range(SETTINGS.deadline_batch_runs)]
+            runs = together(lambda date: self.trigger(DEADLINES, "deadline", date), dates)
+            started = sum(run is not None for run in runs)
+            act("deadline_runs_started", started)

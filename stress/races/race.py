@@ -1,0 +1,73 @@
+"""What a race is: one value that names all parts of it as objects. A part that a race lacks is visibly absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from airflow_stress_fixes.fix import Fix
+from stress.checkers.view import BlockView
+from stress.races.scenario import Scenario
+from stress.results import BlockCheck
+
+Checker = Callable[[BlockView], BlockCheck]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The race's counter: its name without prefix and `_total`, its help text, and what METRICS.md says of it."""
+
+    name: str
+    help: str
+    one_more: str
+    """What it means that the counter rose by one."""
+
+
+@dataclass(frozen=True)
+class Reproducer:
+    """A reproducer of `stress/explore/catalogue.py`, by its name there, and the fix that removes it alone."""
+
+    name: str
+    removed_by: Fix
+
+
+@dataclass(frozen=True)
+class Race:
+    """One race. `check`, `causes`, `unit`, `opportunity` and `headline` belong together: it has all of them or none."""
+
+    name: str
+    place: int
+    """Its place in lists and reports, the least first."""
+
+    summary: str
+    """What happens, in one sentence: reports and listings show it."""
+
+    issues: tuple[int, ...] = ()
+    """Reports of it, as numbers of issues at github.com/apache/airflow."""
+
+    found_by: str = ""
+    """What showed it first."""
+
+    scenario: Scenario | None = None
+    """How a run provokes it. A race without one can't be asked for."""
+
+    needs_faults: bool = False
+    """Whether it is asked for only if the plan has faults: without them Airflow has nothing to recover from."""
+
+    check: Checker | None = None
+    causes: tuple[str, ...] = ()
+    """The causes that are known to exist, so that their series are there from the start; there may be others."""
+
+    unit: str = ""
+    """What an opportunity is called, in the plural."""
+
+    opportunity: str = ""
+    """What it means that the counter of opportunities rose by one."""
+
+    headline: Headline | None = None
+    reproducers: tuple[Reproducer, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+    """Ours first, then those that reports propose."""
+
+    reproduced_by: str = ""
+    """A command that shows it, where neither a reproducer nor a scenario does."""

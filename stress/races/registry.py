@@ -1,0 +1,70 @@
+"""All races: the only list of them. What else lists races derives from this or is tested against it.
+
+A race is found by its package: each package in this directory holds a `RACE` of its own name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from stress import races
+from stress.checkers.view import BlockView
+from stress.races.race import Checker, Headline, Race
+from stress.races.scenario import Scenario
+from stress.results import BlockCheck
+
+
+def _found() -> list[Race]:
+    """The race of each package, in the order in which races are reported."""
+    names = [module.name for module in pkgutil.iter_modules(races.__path__) if module.ispkg]
+    found: list[Race] = [importlib.import_module(f"{races.__name__}.{name}").RACE for name in names]
+    return sorted(found, key=lambda race: (race.place, race.name))
+
+
+RACES: Mapping[str, Race] = MappingProxyType({race.name: race for race in _found()})
+"""Every race by its name, in the order in which races are reported."""
+
+CHECKERS: Mapping[str, Checker] = MappingProxyType(
+    {race.name: race.check for race in RACES.values() if race.check is not None}
+)
+"""The checkers of the races that have one."""
+
+CAUSES: Mapping[str, tuple[str, ...]] = MappingProxyType({name: RACES[name].causes for name in CHECKERS})
+"""The known causes of each race that has a checker."""
+
+HEADLINES: Mapping[str, Headline] = MappingProxyType(
+    {race.name: race.headline for race in RACES.values() if race.headline is not None}
+)
+"""The counters of the races that have one."""
+
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {race.scenario.name: race.scenario for race in RACES.values() if race.scenario is not None}
+)
+"""Every scenario by its name, in the order of its first race."""
+
+
+def races_of(scenarios: Sequence[Scenario], *, faults: bool) -> tuple[str, ...]:
+    """The races that these scenarios are asked for, those that need faults last."""
+    asked = [race for scenario in scenarios for race in RACES.values() if race.scenario == scenario]
+    wanted = [race for race in asked if not race.needs_faults]
+    return tuple(race.name for race in (*wanted, *(race for race in asked if race.needs_faults and faults)))
+
+
+def scenario_of(race: str) -> str:
+    """The name of the scenario that asks for a race."""
+    scenario = RACES[race].scenario
+    if scenario is None:
+        raise KeyError(f"no scenario asks for {race}")
+    return scenario.name
+
+
+def check(race: str, view: BlockView) -> BlockCheck:
+    """Run one checker. A checker that throws has found nothing out: its race is blind on this block, and says why."""
+    try:
+        return CHECKERS[race](view)
+    except Exception as error:  # a defect of ours must never pass for "no incident"
+        reason = f"the checker of {race} failed: {type(error).__name__}: {error}"
+        return BlockCheck(race, view.block, view.arm, (), 0, view.load_s, (reason,))
