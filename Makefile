@@ -1,8 +1,12 @@
 # make run     a fresh checkout to a verdict; ARGS="..." passes options to `stress run`
 # make test    everything that CI runs
+# make STAGE   one stage of it: lint unit cluster dashboards explore airflow compose wheel; ARGS="..." passes options to pytest
 # make test-compose
-#              the tests on containers alone, with all that they need: an engine, Compose v2, images
+#              the stage compose with all that it needs: an engine, Compose v2, images
 # make install .venv with .venv/bin/stress, and nothing more
+# make fmt     format the code, and repair what ruff can
+# make lock    the locks of the harness anew
+# make help    this list
 #
 # Needs Python 3.11 or newer with venv and pip, and make. Everything else is installed here, from locks with hashes.
 
@@ -13,7 +17,9 @@ ARGS ?=
 LOCK := requirements/harness.txt
 STAMP := $(VENV)/.installed-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: run test test-compose install lock
+STAGES := lint unit cluster dashboards explore airflow compose wheel
+
+.PHONY: run test test-compose install lock fmt help $(STAGES)
 
 run: install
 	@$(BIN)/stress run $(ARGS)
@@ -32,14 +38,25 @@ $(STAMP):
 	} > $(VENV)/install.log 2>&1 || { cat $(VENV)/install.log; exit 1; }
 	@rm -f $(VENV)/.installed-* && touch $@
 
+# The last line is the summary; nox's own exit code counts as well.
 test: install
-	@$(BIN)/python -m tests.everything
+	@$(BIN)/nox --session $(STAGES); code=$$?; $(BIN)/python -m tests.summary $(STAGES) && exit $$code
+
+$(STAGES): install
+	@$(BIN)/nox --session $@ -- $(ARGS); code=$$?; $(BIN)/python -m tests.summary $@ && exit $$code
+
+fmt: install
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+help:
+	@sed -nE '/^#/!q; s/^# ?//p' Makefile
 
 # Images that are not on the engine are made here, as stand-ins; `docker compose pull` first gets the official ones.
 test-compose: install
 	@.ci/engine
-	@.ci/standins
-	@$(BIN)/python -m tests.everything compose
+	@.ci/standins 3.2.1 3.3.2
+	@$(MAKE) --no-print-directory compose
 
 # Locks carry hashes and no index addresses. Releases of Airflow: .venv/bin/python -m stress.arms.relock
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

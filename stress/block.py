@@ -310,7 +310,7 @@ class Block:
             arguments=arguments,
             environment={
                 **kept,
-                "PYTHONPATH": str(layout.ROOT),
+                "PYTHONPATH": str(layout.PACKAGE.parent),
                 "PYTHONWARNINGS": "ignore",
                 "AIRFLOW_STRESS_SHARED": str(self._cluster.shared),
                 "AIRFLOW_STRESS_LOAD": str(plan_file),

@@ -1,7 +1,9 @@
 """Where things are in the project: what is mounted into Airflow, and how the fixes' catalogue is found.
 
-The harness runs from a checkout (`make install` installs it in place), because `dags/` and `fixes/` are mounted from
-there, as a Helm chart or a compose file mounts them.
+What a run needs beside the package stands in one directory, ROOT: `dags/`, `fixes/`, `requirements/`, `dashboards/`,
+the compose file and the Dockerfile. In a checkout (`make install` installs it in place) that is the checkout, from
+which a Helm chart or a compose file mounts them, too. A wheel holds the same files inside the package:
+`hatch_build.py` puts them there.
 """
 
 from __future__ import annotations
@@ -10,11 +12,16 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+BUNDLE = PACKAGE / "project"
+"""Only in a wheel that is installed."""
+ROOT = BUNDLE if BUNDLE.is_dir() else PACKAGE.parent
 DAGS = ROOT / "dags"
 FIXES = ROOT / "fixes"
-HOLLOW = ROOT / "stress" / "load" / "mounted"
-LOCUSTFILE = ROOT / "stress" / "load" / "locustfile.py"
+REQUIREMENTS = ROOT / "requirements"
+HOLLOW = PACKAGE / "load" / "mounted"
+EXPLORE = PACKAGE / "explore" / "mounted"
+LOCUSTFILE = PACKAGE / "load" / "locustfile.py"
 HOLLOW_EXECUTOR = "airflow_stress_hollow.HollowExecutor"
 
 

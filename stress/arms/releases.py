@@ -27,6 +27,7 @@ from stress.arms import index
 from stress.arms.cache import cache_directory, write_atomically
 from stress.arms.errors import EnvironmentFailed, UnknownRelease
 from stress.arms.uvtool import run_uv
+from stress.layout import REQUIREMENTS
 
 DEFAULT_RELEASE = "3.2.1"
 """The release that has all three of the races that this project began with."""
@@ -69,8 +70,8 @@ class Lock:
 
 
 def requirements_directory() -> Path:
-    """Where the committed locks are: beside the package, in the checkout."""
-    return Path(__file__).resolve().parents[2] / "requirements"
+    """Where the committed locks are."""
+    return REQUIREMENTS
 
 
 def parse_version(version: str) -> tuple[int, int, int]:

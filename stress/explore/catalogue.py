@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stress.layout import ROOT
+from stress.layout import EXPLORE
 
-MOUNTED = ROOT / "stress" / "explore" / "mounted"
+MOUNTED = EXPLORE
 if str(MOUNTED) not in sys.path:
     sys.path.append(str(MOUNTED))
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -66,28 +67,76 @@ SECRETS = ClusterSecrets.make()
 
 
 @pytest.fixture(scope="module")
-def parent(environment: AirflowEnvironment, guard: RunGuard) -> Iterator[Parent]:
-    """A parent that is ready."""
+def home(environment: AirflowEnvironment, guard: RunGuard) -> Path:
+    """The release's directory of the components."""
     home = guard.directory / f"home-{environment.release}"
     home.mkdir()
-    parents = Parents(guard.directory / f"parents-{environment.release}", guard.label)
-    yield parents.parent(environment, variables(environment, home, ""), 0)
-    parents.close()
+    return home
+
+
+@pytest.fixture(scope="module")
+def parents(environment: AirflowEnvironment, home: Path, guard: RunGuard) -> Iterator[tuple[Parent, Parent]]:
+    """The two parents of an arm, the api-server's first."""
+    both = Parents(guard.directory / f"parents-{environment.release}", guard.label)
+    first, second = (both.parent(environment, variables(environment, home, ""), place) for place in (0, 1))
+    yield first, second
+    both.close()
+
+
+@pytest.fixture(scope="module")
+def parent(parents: tuple[Parent, Parent]) -> Parent:
+    """The parent of the api-server and the first of each kind."""
+    return parents[0]
 
 
 @pytest.fixture
-def fork(parent: Parent, environment: AirflowEnvironment, guard: RunGuard, tmp_path: Path) -> Iterator[Start]:
+def fork(parent: Parent, environment: AirflowEnvironment, home: Path, tmp_path: Path) -> Iterator[Start]:
     """Forks a component from the parent; ends it after the test."""
     forked: list[Process] = []
 
     def fork(component: str, *arguments: str, **more: str) -> Process:
-        own = variables(environment, guard.directory / f"home-{environment.release}", component, **more)
+        own = variables(environment, home, component, **more)
         command = Command(component, (str(environment.airflow), *arguments), own, tmp_path / f"{component}.log")
         forked.append(parent.fork(command))
         return forked[-1]
 
     yield fork
     kill_trees(forked)
+
+
+@dataclass(frozen=True)
+class Child:
+    """A component that the probe has examined, and what it said."""
+
+    process: Process
+    facts: dict[str, object]
+
+
+@pytest.fixture(scope="module")
+def children(
+    parents: tuple[Parent, Parent],
+    environment: AirflowEnvironment,
+    home: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Child, Child, Child]]:
+    """Two peers of one parent, and one of the other parent. The probe reads all of Python's objects, which takes
+    seconds of CPU: all tests that only look at what it said look at the same three."""
+    logs = tmp_path_factory.mktemp("children")
+    seats = (("scheduler-1", parents[0]), ("scheduler-2", parents[0]), ("triggerer-2", parents[1]))
+    forked = []
+    for component, parent in seats:
+        command = Command(
+            component,
+            (str(environment.airflow), "probe"),
+            variables(environment, home, component),
+            logs / f"{component}.log",
+        )
+        forked.append(parent.fork(command))
+    try:
+        first, second, other = (Child(process, facts(process)) for process in forked)
+        yield first, second, other
+    finally:
+        kill_trees(forked)
 
 
 def facts(process: Process) -> dict[str, object]:
@@ -97,9 +146,8 @@ def facts(process: Process) -> dict[str, object]:
     return dict(json.loads(next(line for line in reversed(lines) if line.startswith("{"))))
 
 
-def test_a_child_has_everything_of_its_own(fork: Start, parent: Parent) -> None:
-    first, second = fork("scheduler-1", "probe"), fork("scheduler-2", "probe")
-    ours, theirs = facts(first), facts(second)
+def test_a_child_has_everything_of_its_own(children: tuple[Child, Child, Child], parent: Parent) -> None:
+    (first, ours), (second, theirs) = ((child.process, child.facts) for child in children[:2])
     assert (ours["component"], theirs["component"]) == ("scheduler-1", "scheduler-2")
     assert (ours["pid"], theirs["pid"]) == (first.pid, second.pid)
     assert (ours["session"], theirs["session"]) == (first.pid, second.pid)
@@ -112,33 +160,40 @@ def test_a_child_has_everything_of_its_own(fork: Start, parent: Parent) -> None:
     assert ours["arguments"] == ["probe"]
 
 
-def test_random_values_differ_between_children(fork: Start) -> None:
-    ours, theirs = facts(fork("triggerer-1", "probe"))["random"], facts(fork("triggerer-2", "probe"))["random"]
+def test_random_values_differ_between_children(children: tuple[Child, Child, Child]) -> None:
+    ours, theirs = (child.facts["random"] for child in children[:2])
     assert isinstance(ours, dict)
     assert isinstance(theirs, dict)
     assert set(ours) >= {"random", "uuid1", "uuid4", "secrets", "uuid7"}
     assert [name for name in ours if ours[name] == theirs[name]] == []
 
 
-def test_nothing_keeps_what_only_the_parent_was_told(fork: Start) -> None:
-    stale = facts(fork("scheduler-1", "probe"))["stale"]
-    assert isinstance(stale, list)
-    assert not stale, "\n".join(stale)
+def test_nothing_keeps_what_only_the_parent_was_told(children: tuple[Child, Child, Child]) -> None:
+    for child in children:
+        stale = child.facts["stale"]
+        assert isinstance(stale, list)
+        assert not stale, "\n".join(stale)
 
 
 def test_the_probe_finds_a_value_that_is_left(fork: Start) -> None:
     assert facts(fork("scheduler-1", "probe", "leave"))["stale"] != []
 
 
-def test_each_child_reports_the_fixes_as_its_own(fork: Start) -> None:
-    process = fork("triggerer-1", "probe")
-    facts(process)
-    directory = Path(process.command.environment["AIRFLOW_STRESS_FIX_REPORT_DIR"])
-    reports = [json.loads(line) for line in (directory / f"triggerer-1-{process.pid}.jsonl").read_text().splitlines()]
-    assert {report["status"] for report in reports} <= {"armed", "loaded", "not_needed"}
-    assert {report["pid"] for report in reports} == {process.pid}
-    assert {report["component"] for report in reports} == {"triggerer-1"}
-    assert any(report["status"] == "loaded" for report in reports)
+def test_each_child_reports_the_fixes_as_its_own(children: tuple[Child, Child, Child]) -> None:
+    for child in children:
+        process, name = child.process, str(child.facts["component"])
+        directory = Path(process.command.environment["AIRFLOW_STRESS_FIX_REPORT_DIR"])
+        reports = [json.loads(line) for line in (directory / f"{name}-{process.pid}.jsonl").read_text().splitlines()]
+        assert {report["status"] for report in reports} <= {"armed", "loaded", "not_needed"}
+        assert {report["pid"] for report in reports} == {process.pid}
+        assert {report["component"] for report in reports} == {name}
+        assert any(report["status"] == "loaded" for report in reports)
+
+
+def test_string_hashes_differ_between_the_parents_of_an_arm(children: tuple[Child, Child, Child]) -> None:
+    first, second, other = (child.facts["hash"] for child in children)
+    assert first == second, "a parent's children share its seed: the test could not fail otherwise"
+    assert first != other
 
 
 def test_a_child_that_differs_in_anything_else_is_refused(fork: Start) -> None:
@@ -158,10 +213,10 @@ def test_the_run_s_end_finds_forked_components(fork: Start, guard: RunGuard) -> 
     assert waiting.pid in {info.pid for info in procfs.members(guard.record.mark)}
 
 
-def test_a_parent_that_dies_is_told(environment: AirflowEnvironment, guard: RunGuard, tmp_path: Path) -> None:
+def test_a_parent_that_dies_is_told(
+    environment: AirflowEnvironment, home: Path, guard: RunGuard, tmp_path: Path
+) -> None:
     parents = Parents(tmp_path / "parents", guard.label)
-    home = tmp_path / "home"
-    home.mkdir()
     try:
         parent = parents.parent(environment, variables(environment, home, ""), 1)
         parent.process.send_signal(signal.SIGKILL)
@@ -185,20 +240,3 @@ def test_peers_come_from_different_parents() -> None:
     assert place_of("scheduler-1") != place_of("scheduler-2")
     assert place_of("triggerer-1") != place_of("triggerer-2")
     assert place_of("api-server") == 0
-
-
-def test_string_hashes_differ_between_the_parents_of_an_arm(
-    environment: AirflowEnvironment, guard: RunGuard, tmp_path: Path
-) -> None:
-    parents = Parents(tmp_path / "parents", guard.label)
-    home = tmp_path / "home"
-    home.mkdir()
-    own = variables(environment, home, "scheduler-1")
-    hashes = []
-    try:
-        for place in (0, 1):
-            command = Command("scheduler-1", ("airflow", "probe"), own, tmp_path / f"{place}.log")
-            hashes.append(facts(parents.parent(environment, own, place).fork(command))["hash"])
-    finally:
-        parents.close()
-    assert hashes[0] != hashes[1]

@@ -139,6 +139,14 @@ class Stage:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
+    def wait_until_asked_to_end(self) -> None:
+        """Until the soak has taken its first signal: one that follows at once may be merged with it."""
+        state = self.out / "nightly.json"
+        deadline = time.monotonic() + 30
+        while not json.loads(state.read_text())["reasons"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
@@ -292,9 +300,9 @@ def test_a_second_signal_kills_and_the_history_is_judged_all_the_same(stage: Sta
     goes_on(stage)
     process = stage.begin("deaf")
     stage.wait_until_up()
-    for _ in range(2):
-        process.send_signal(signal.SIGTERM)
-        time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    stage.wait_until_asked_to_end()
+    process.send_signal(signal.SIGTERM)
     soak = stage.end(process)
     assert (soak.code, soak.is_removed) == (3, True)
     assert "| deadlock |" in soak.page

@@ -84,10 +84,10 @@ def test_the_schema_finds_a_slip(tmp_path: Path, right: str, wrong: str) -> None
 
 
 @every_workflow
-def test_every_action_has_a_version(file: Path) -> None:
-    used = [step["uses"] for step in steps(file) if "uses" in step]
-    assert used
-    assert [u for u in used if not re.fullmatch(r"actions/[\w-]+@(v\d+(\.\d+){0,2}|[0-9a-f]{40})", u)] == []
+def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is(file: Path) -> None:
+    used = re.findall(r"\buses: *(.*)", file.read_text())
+    assert len(used) == sum("uses" in step for step in steps(file)) > 0
+    assert [u for u in used if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", u)] == []
 
 
 @every_workflow
@@ -162,6 +162,16 @@ def test_options_are_those_of_the_program(program: str) -> None:
     given = {option for file in FILES for command in commands(file) for option in called(command, program)}
     assert given
     assert given <= set(re.findall(r"--[a-z-]+", done.stdout))
+
+
+def test_the_jobs_of_the_tests_are_the_stages_of_make() -> None:
+    job = jobs(ROOT / ".github" / "workflows" / "tests.yml")["test"]
+    stages = re.search(r"^STAGES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert stages is not None
+    assert job["strategy"]["matrix"]["stage"] == stages[1].split()
+    conditions = re.findall(r"matrix\.stage == '(\w+)'", "".join(str(step.get("if", "")) for step in job["steps"]))
+    assert set(conditions) <= set(stages[1].split())
+    assert job["steps"][-1]["run"] == 'make "$STAGE"'
 
 
 # -- the nightly -----------------------------------------------------------------------------------------------------

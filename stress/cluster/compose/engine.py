@@ -13,8 +13,8 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 
+from stress.cluster.compose.tree import project_tree
 from stress.cluster.errors import ClusterError, ComponentFailed
-from stress.layout import ROOT
 
 PROJECT_LABEL = "org.airflow-stress.project"
 """On every container, volume and network of a project (docker-compose.yml); nothing without it is ever touched."""
@@ -135,7 +135,7 @@ def compose_images(environment: dict[str, str]) -> list[str]:
             shutil.which("docker") or "docker",
             "compose",
             "--project-directory",
-            str(ROOT),
+            str(project_tree()),
             "config",
             "--images",
             *services,

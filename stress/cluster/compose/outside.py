@@ -25,8 +25,8 @@ from stress.cluster.compose.engine import (
     missing_images,
 )
 from stress.cluster.compose.runtime import airflow_image
+from stress.cluster.compose.tree import project_tree
 from stress.cluster.guard import RunGuard
-from stress.layout import ROOT
 
 RUNS = "/airflow-stress/runs"
 
@@ -60,7 +60,7 @@ def run(run_id: str, words: Sequence[str], directory: Path, release: str) -> int
     directory.parent.mkdir(parents=True, exist_ok=True)
     variables = {**environment(release, directory.parent), "AIRFLOW_STRESS_ONE_RUN": run_id}
     docker = shutil.which("docker") or "docker"
-    compose = [docker, "compose", "--project-name", project, "--project-directory", str(ROOT)]
+    compose = [docker, "compose", "--project-name", project, "--project-directory", str(project_tree())]
     arguments = [*compose, "run", "--rm", "--build", "--use-aliases", "-T", "stress", *inside(words, directory.name)]
     guard = RunGuard(run_id)  # tells `stress clean` that somebody looks after this project
     try:

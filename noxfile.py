@@ -1,0 +1,165 @@
+"""The stages of `make test`, a session each. CI has a job for each of the same names.
+
+    lint       ruff and mypy
+    unit       pytest tests/unit: no Airflow, no server
+    cluster    pytest tests/cluster: the embedded PostgreSQL, the local cluster, the watchdog, observers on real logs
+    dashboards pytest tests/dashboards: rules by promtool, queries on a real Prometheus (Debian's package prometheus)
+    explore    pytest tests/explore: the twins of the races on each locked release, and searches; an embedded PostgreSQL
+    airflow    pytest tests/airflow inside each locked release's environment, against a real PostgreSQL
+    compose    pytest tests/compose: the cluster as containers, on a real engine (`make test-compose` brings one)
+    wheel      pytest tests/wheel: the wheel in an environment of its own, and a run with it until it is decided
+
+`make STAGE` runs one, `make test` all; both end with a summary line (`tests/summary.py`). A stage that fails does not
+keep the others from running. Sessions use the locked environment of `make install` and make none of their own.
+Arguments after `--` are pytest's: `.venv/bin/nox -s unit -- -k deadlock`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from tests.summary import DIRECTORY, Count, forget, keep  # noqa: E402 - importable only from here on
+
+TEST_TOOLS = ROOT / "requirements" / "airflow-tests.txt"
+
+nox.options.default_venv_backend = "none"
+
+
+@contextmanager
+def counted(session: nox.Session) -> Iterator[Count]:
+    """The count of a stage, kept however it ends; the session fails if a test does."""
+    forget(session.name)
+    count = Count()
+    began = time.monotonic()
+    yield count
+    count.seconds = time.monotonic() - began
+    keep(session.name, count)
+    if count.failed:
+        session.error(str(count))
+
+
+def succeeds(session: nox.Session, *command: str, environment: Mapping[str, str] | None = None) -> bool:
+    """Run a command in the project's root. `environment` is the whole one."""
+    try:
+        if environment is None:
+            session.run(*command, external=True)
+        else:
+            session.run(*command, external=True, env=dict(environment), include_outer_env=False)
+    except CommandFailed:
+        return False
+    return True
+
+
+def pytest(
+    session: nox.Session, tests: str, python: str = sys.executable, environment: Mapping[str, str] | None = None
+) -> Count:
+    """Run pytest with the session's own arguments, and count by its JUnit file."""
+    junit = DIRECTORY / f"{session.name}.xml"
+    junit.unlink(missing_ok=True)
+    command = (python, "-m", "pytest", "-q", f"--junit-xml={junit}", tests, *session.posargs)
+    return Count.of_junit(junit, succeeded=succeeds(session, *command, environment=environment))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff and mypy."""
+    with counted(session) as count:
+        for command in (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)):
+            count.add(Count.of_command(succeeded=succeeds(session, sys.executable, "-m", *command)))
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """No Airflow, no server."""
+    with counted(session) as count:
+        count.add(pytest(session, "tests/unit"))
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Real servers and processes on this machine."""
+    with counted(session) as count:
+        count.add(pytest(session, "tests/cluster"))
+
+
+@nox.session
+def dashboards(session: nox.Session) -> None:
+    """Prometheus's files and Grafana's. Nothing that pip can install has a Prometheus; `.ci/run` installs Debian's."""
+    with counted(session) as count:
+        if shutil.which("promtool") is None and "CI" not in os.environ:
+            session.warn("SKIPPED: promtool is missing: install Debian's package prometheus")
+            count.skipped = 1
+        else:
+            count.add(pytest(session, "tests/dashboards"))
+
+
+@nox.session
+def explore(session: nox.Session) -> None:
+    """The races on purpose, stock and fixed, by the commands."""
+    with counted(session) as count:
+        count.add(pytest(session, "tests/explore"))
+
+
+@nox.session
+def airflow(session: nox.Session) -> None:
+    """The fixes and the proposals inside each locked release, on one PostgreSQL."""
+    from stress.arms.environments import environment_for
+    from stress.arms.releases import known_releases
+    from stress.arms.uvtool import run_uv
+    from stress.cluster.guard import RunGuard
+    from stress.cluster.postgres import Postgres
+
+    with counted(session) as count:
+        guard = RunGuard()
+        postgres = Postgres(guard.directory / "postgres", guard.label)
+        # Beside the environments, not in them: what a run is measured with stays what its lock says.
+        tools = guard.directory / "pytest"
+        install = ["pip", "install", "--python", sys.executable, "--target", str(tools), "--no-deps"]
+        try:
+            run_uv([*install, "--require-hashes", "--requirement", str(TEST_TOOLS)], timeout_s=120)
+            postgres.start()
+            variables = {
+                **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PYTHON", "VIRTUAL_ENV"))},
+                "PYTHONPATH": str(tools),
+                "AIRFLOW_STRESS_TEST_DSN": postgres.dsn("postgres", "tests"),
+            }
+            for release in known_releases():
+                if release.committed_lock is not None:
+                    environment = environment_for(release, progress=session.log)
+                    count.add(pytest(session, "tests/airflow", str(environment.python), variables))
+        finally:
+            postgres.stop()
+            guard.close()
+
+
+@nox.session
+def compose(session: nox.Session) -> None:
+    """Containers on a real engine. `make test-compose` and `.ci/run` see to it that there is one, with images."""
+    from stress.cluster.compose.engine import engine_fault
+
+    with counted(session) as count:
+        fault = engine_fault()
+        if fault is not None and "CI" not in os.environ:
+            session.warn(f"SKIPPED: {fault}; `make test-compose` sees to all of it")
+            count.skipped = 1
+        else:
+            count.add(pytest(session, "tests/compose"))
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The product as a user installs it."""
+    with counted(session) as count:
+        count.add(pytest(session, "tests/wheel"))

@@ -1,0 +1,17 @@
+"""For every suite of the harness: the developer's own settings are taken away before anything reads them.
+
+tests/airflow runs inside the releases' environments, has its own pytest.ini and its own conftest.
+"""
+
+from __future__ import annotations
+
+import os
+
+KEPT = {"AIRFLOW_STRESS_CACHE"}
+"""Where the environments of the releases are: making them again would take minutes, and changes no result."""
+
+_OTHERS = ("AIRFLOW", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGSERVICE")
+
+for _name in list(os.environ):
+    if _name in ("NO_COLOR", "FORCE_COLOR", "GITHUB_STEP_SUMMARY") or (_name.startswith(_OTHERS) and _name not in KEPT):
+        del os.environ[_name]
