@@ -12,6 +12,11 @@ Causes are told by the statements of the sides that hold a row. Each known cycle
 `trigger_cleanup`                    a triggerer that lets finished task instances go of their triggers, and anybody
 `timeout_sweep`                      a scheduler that ends deferrals whose time is over, and anybody
 `asset_queue`                        api-servers that queue asset events for the same DAGs (FINDINGS 17)
+`run_marking`                        an api-server that marks a run and a scheduler that schedules it (FINDINGS 12)
+`run_clearing`                       an api-server that clears task instances of a run, as marking a task does with those
+                                     behind it, and a scheduler that schedules the run (FINDINGS 15)
+`fail_fast`                          an api-server that ends the other tasks of a run after a failure, and another
+                                     api-server that stores a task's end (FINDINGS 18)
 ===================================  ===============================================================================
 
 Every other cycle is named by the roles that took part; a session that is no component's is `other`.
@@ -36,7 +41,13 @@ RETRY_WITHOUT_LOCKS = "scheduler_vs_scheduler"
 TRIGGER_CLEANUP = "trigger_cleanup"
 TIMEOUT_SWEEP = "timeout_sweep"
 ASSET_QUEUE = "asset_queue"
-CAUSES = (STATE_UPDATE, RETRY_WITHOUT_LOCKS, TRIGGER_CLEANUP, TIMEOUT_SWEEP, ASSET_QUEUE)
+RUN_MARKING = "run_marking"
+RUN_CLEARING = "run_clearing"
+FAIL_FAST = "fail_fast"
+CAUSES = (
+    *(STATE_UPDATE, RETRY_WITHOUT_LOCKS, TRIGGER_CLEANUP, TIMEOUT_SWEEP, ASSET_QUEUE),
+    *(RUN_MARKING, RUN_CLEARING, FAIL_FAST),
+)
 
 ROLES = frozenset({"api-server", "scheduler", "triggerer", "dag-processor", "unknown"})
 """Roles in the names of other causes; a name is a metric label and must be one of few."""
@@ -92,6 +103,15 @@ def cause_of(event: events.DeadlockSeen) -> str:
         return TIMEOUT_SWEEP
     if all(mark == "INSERT asset_dag_run_queue" for _, mark in signatures):
         return ASSET_QUEUE
+    if any(role == "scheduler" and mark.startswith("UPDATE task_instance SET ") for role, mark in signatures):
+        runs = [mark for role, mark in signatures if role == "api-server" and mark.startswith("UPDATE dag_run SET ")]
+        if any("clear_number" in mark for mark in runs):
+            return RUN_CLEARING
+        if any("end_date, state" in mark for mark in runs):
+            return RUN_MARKING
+    # Nothing else in an api-server changes a task instance's state and no other column.
+    if roles == {"api-server"} and any(mark == "UPDATE task_instance SET state" for _, mark in signatures):
+        return FAIL_FAST
     if roles == {"scheduler"}:
         return RETRY_WITHOUT_LOCKS
     return "_vs_".join(sorted(roles))
