@@ -222,3 +222,22 @@ def test_dags_that_never_end_are_there() -> None:
 def test_dags_that_never_end_are_those_of_the_load() -> None:
     source = layout.LOCUSTFILE.read_text()
     assert {f'"{dag}"' for dag in ENDLESS_DAGS} == set(re.findall(r'^(?:ENDLESS|DEADLINES) = (".+")$', source, re.M))
+
+
+def test_the_findings_state_the_present_load() -> None:
+    load = LoadSettings()
+    deadlines = load.deadline_batches * load.deadline_batch_runs * number_in("deadline_dags.py", r"^ALERTS = (\d+)$")
+    triggers = number_in("bigquery_dags.py", r'DAG\(\s*"bigquery_endless"[\s\S]*range\((\d+)\)')
+    bursts = {1: "one burst"}[load.cancel_bursts]
+    text = re.sub(r"\s+", " ", (layout.ROOT / "FINDINGS.md").read_text())
+    assert (
+        f"A block has {load.seconds:g} s of load: {deadlines} deadlines that pass together, "
+        f"and {bursts} that ends {load.cancel_runs} runs of {triggers} triggers each"
+    ) in text
+
+
+def number_in(dag_file: str, pattern: str) -> int:
+    """A number that a DAG file holds."""
+    found = re.search(pattern, (layout.DAGS / dag_file).read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
