@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry, generate_latest, start_http_ser
 from stress import events, history, manifest
 from stress.arms.code import code_of
 from stress.arms.errors import ArmsError
+from stress.arms.fixes import components_of
 from stress.block import Block, Recorder, cluster_settings
 from stress.checkers import CAUSES, check
 from stress.checkers.view import BlockView
@@ -36,7 +37,8 @@ from stress.interrupt import Interrupt, Interrupted
 from stress.judge.costs import costs_of
 from stress.judge.counts import unobservable
 from stress.judge.harm import BlockCosts
-from stress.judge.history import judge_blocks, judge_history, unloaded
+from stress.judge.history import judge_blocks, judge_history, summary_of_arm
+from stress.judge.loading import unloaded
 from stress.judge.verdicts import decided, exit_code
 from stress.manifest import ArmManifest, Manifest
 from stress.metrics import ArmInfo, RunMetrics
@@ -60,6 +62,7 @@ class Run:
         self._plan = plan
         self._screen = screen
         self._manifest = _manifest_of(plan, arguments)
+        self._arms: list[ArmSummary] = []
         self._checks: list[BlockCheck] = []
         self._costs: list[BlockCosts] = []
         self._entries: list[Entry] = []
@@ -124,9 +127,16 @@ class Run:
             )
         )
         for arm in self._manifest.arms:
-            record(
-                events.ArmPlanned(name=arm.name, airflow=arm.airflow, fixes=arm.fixes, config=arm.config, code=arm.code)
+            planned = events.ArmPlanned(
+                name=arm.name,
+                airflow=arm.airflow,
+                fixes=arm.fixes,
+                config=arm.config,
+                code=arm.code,
+                fix_roles={fix: list(components_of(fix)) for fix in arm.fixes},
             )
+            record(planned)
+            self._arms.append(summary_of_arm(planned))
         self._screen.begin(plan)
 
     def _serving(self) -> _Server:
@@ -198,8 +208,7 @@ class Run:
         label = runtime.label
         Block(plan, cluster, label, directory, record, interrupt, self._screen.phase, slot).run(arm.name)
         view = BlockView(block, arm.name, tuple(self._entries))
-        arms = [ArmSummary(a.name, a.airflow, tuple(a.fixes), a.config, a.code) for a in self._manifest.arms]
-        for reasons in unloaded([view], arms).values():
+        for reasons in unloaded([view], self._arms).values():
             for reason in reasons:
                 self._screen.warn(f"{reason}: no verdict will be possible")
         results = [check(race, view) for race in plan.races]
