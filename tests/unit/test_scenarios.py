@@ -12,11 +12,14 @@ import pytest
 from clusters import PaperCluster
 
 from stress import layout
-from stress.block import cluster_settings, observers_of
 from stress.checkers import CAUSES
+from stress.history import Journal, Recorder
 from stress.load.settings import LoadSettings
 from stress.observers.aftermath import ENDLESS_DAGS
-from stress.plan import Options, check
+from stress.observers.panel import NAMES, Panel
+from stress.plan import Options, Plan, check
+from stress.run.parts import observers_of
+from stress.run.settings import cluster_settings
 from stress.scenarios import SCENARIOS, races_of, scenario_of
 from stress.scenarios.base import Scenario
 
@@ -92,19 +95,24 @@ def test_no_race_is_of_two_scenarios() -> None:
 @ALL
 def test_a_scenario_that_runs_alone_has_the_observers_that_it_names(scenario: Scenario, tmp_path: Path) -> None:
     plan = check(Options(scenarios=(scenario.name,)))
-    observers, _ = observers_of(PaperCluster(tmp_path / "cluster"), plan)
-    assert set(scenario.observers) <= {observer.name for observer in observers}
+    assert set(scenario.observers) <= set(panel(plan, tmp_path).names)
+
+
+def panel(plan: Plan, directory: Path) -> Panel:
+    """The observers that a plan's blocks have."""
+    journal = Journal(directory / "history.jsonl")
+    try:
+        return observers_of(plan, PaperCluster(directory / "cluster"), Recorder(journal, 0))
+    finally:
+        journal.close()
 
 
 def test_without_observers_nothing_looks_before_the_end(tmp_path: Path) -> None:
-    observers, _ = observers_of(PaperCluster(tmp_path / "cluster"), check(Options(observers=False)))
-    assert [observer.name for observer in observers] == ["database"]
-    assert list(observers[0].poll()) == []
+    assert panel(check(Options(observers=False)), tmp_path).names == ("database",)
 
 
 def test_real_workers_leave_no_answers_to_observe(tmp_path: Path) -> None:
-    observers, _ = observers_of(PaperCluster(tmp_path / "cluster"), check(Options(workers="real")))
-    assert "execution_api" not in {observer.name for observer in observers}
+    assert set(NAMES) - set(panel(check(Options(workers="real")), tmp_path).names) == {"execution_api"}
 
 
 @pytest.mark.parametrize(
@@ -188,31 +196,17 @@ def test_every_race_has_its_scenario() -> None:
     }
 
 
-def last_looks(faults: str | None, tmp_path: Path) -> list[str]:
-    """The observers in the order of their last looks."""
-    plan = check(Options(faults=faults, out=str(tmp_path / "run")))
-    return [observer.name for observer in observers_of(PaperCluster(tmp_path / "cluster"), plan)[0]]
-
-
 def test_the_last_looks_come_in_the_order_in_which_they_may_be_compared(tmp_path: Path) -> None:
-    # What a worker was told, then what is stored, then what callbacks told: see `observers_of`.
-    assert last_looks("kill", tmp_path)[-3:] == ["execution_api", "database", "receipts"]
+    # What a worker was told, then what is stored, then what callbacks told: see `panel.KINDS`.
+    plan = check(Options(faults="kill", out=str(tmp_path / "run")))
+    assert panel(plan, tmp_path).names[-3:] == ("execution_api", "database", "receipts")
 
 
 @pytest.mark.parametrize("faults", ["kill", None])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_block_has_every_observer(faults: str | None, scenario: str, tmp_path: Path) -> None:
     plan = check(Options(faults=faults, scenarios=(scenario,), out=str(tmp_path / "run")))
-    assert {observer.name for observer in observers_of(PaperCluster(tmp_path / "cluster"), plan)[0]} == {
-        "harness_clock",
-        "fix_reports",
-        "load",
-        "postgres_log",
-        "component_logs",
-        "execution_api",
-        "database",
-        "receipts",
-    }
+    assert panel(plan, tmp_path).names == NAMES
 
 
 def test_dags_that_never_end_are_there() -> None:
