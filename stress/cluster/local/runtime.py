@@ -16,7 +16,7 @@ from stress.cluster.guard import RunGuard
 from stress.cluster.local.cluster import LocalCluster, Seat, variables_of
 from stress.cluster.local.environment import base_environment, database_variables
 from stress.cluster.local.preload import Parents
-from stress.cluster.local.templates import migrate
+from stress.cluster.local.templates import make_template
 from stress.cluster.ports import free_port, is_free
 from stress.cluster.postgres import Postgres, PostgresSettings, server_version
 from stress.cluster.processes import Label
@@ -91,15 +91,20 @@ class LocalRuntime(Runtime):
             self._postgres.start()
         for key, environment in self._environments.items():
             if key not in self._templates:
-                progress(f"migrating a database for Airflow {environment.release}")
+                progress(f"making a database for Airflow {environment.release}")
                 database = f"template_{len(self._templates)}"
-                migrate(environment, self._postgres, database, self._guard.directory, self._secrets, self._guard.label)
+                make_template(
+                    environment, self._postgres, database, self._guard.directory, self._secrets, self._guard.label
+                )
                 self._templates[key] = database
 
     def facts(self) -> Mapping[str, str]:
         """What the runs of this runtime stand on."""
+        own = self._postgres_settings
+        durability = "on" if own.durable else "off"
         return {
-            "PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout 100 ms, fsync off",
+            "PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout {own.deadlock_timeout_ms} ms, "
+            f"fsync {durability}",
             "components": "each an own program" if self._cold_start else "forked from preloaded parents",
         }
 
