@@ -20,12 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from stress.block import cluster_settings
 from stress.cluster.errors import ComponentFailed
 from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.plan import Options, check
-from stress.run import runtime_of
+from stress.run.parts import runtime_of
+from stress.run.settings import cluster_settings
 
 LONGEST_S = 5.0
 WITHIN_S = 60.0

@@ -16,12 +16,14 @@ from pathlib import Path
 import msgspec
 
 from stress import events, history
-from stress.block import Block, Recorder, cluster_settings
 from stress.checkers.view import BlockView
 from stress.cluster.local import LocalRuntime
 from stress.interrupt import Interrupt
 from stress.judge.history import summary_of
 from stress.plan import Options, check
+from stress.run.block import Block, Turn
+from stress.run.parts import load_of, observers_of
+from stress.run.settings import airflow_config, cluster_settings
 
 
 def main(pairs: int) -> None:
@@ -43,9 +45,17 @@ def main(pairs: int) -> None:
                 logs.mkdir()
                 cluster = runtime.open(plan.arms[0], block, logs, cluster_settings(plan))
                 entries: list[history.Entry] = []
-                record = Recorder(journal, block, (entries.append,))
-                run = Block(plan, cluster, runtime.label, logs, record, interrupt, lambda _: None)
-                run.run("fixed")
+                record = history.Recorder(journal, block, (entries.append,))
+                Block(
+                    Turn("fixed", plan.dags, plan.load.seconds, (), drains=False, config=airflow_config(plan, "fixed")),
+                    cluster,
+                    load_of(plan, cluster, runtime.label, logs),
+                    observers_of(plan, cluster, record),
+                    record,
+                    interrupt,
+                    phase=lambda _: None,
+                    directory=logs,
+                ).run()
                 view = BlockView(block, "fixed", tuple(entries))
                 assert view.last(events.TasksCounted) is not None, "the block was not counted"
                 rates[observed].append(summary_of(view).task_instances / view.load_s)

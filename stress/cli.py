@@ -230,7 +230,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
 
         return outside.run(plan.run_id, words, plan.directory, given["airflow"] or DEFAULT_RELEASE)
 
-    from stress.run import Run
+    from stress.run.lifecycle import Run
     from stress.screen import choose
 
     code = Run(plan, words, choose(tui=not options.no_tui)).execute()

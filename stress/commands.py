@@ -37,7 +37,7 @@ def _again(run_dir: str, *, every: bool) -> int:
     from stress.report import results_json, terminal
     from stress.report.files import write_all
     from stress.results import RunState
-    from stress.run import analyse
+    from stress.run.stored import analyse
 
     directory = Path(run_dir)
     try:
@@ -61,7 +61,7 @@ def _again(run_dir: str, *, every: bool) -> int:
 def compare(run_a: str, run_b: str) -> int:
     """Two stored runs side by side: every race and arm of each, with rates. Says what differs, decides nothing."""
     from stress.report import text
-    from stress.run import analyse
+    from stress.run.stored import analyse
 
     found: list[Results] = []
     for run_dir in (run_a, run_b):

@@ -32,13 +32,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class ArmPlanned(Event, frozen=True, kw_only=True, tag="arm_planned"):
-    """One arm of the plan, in order; the first is the control, the last is under test."""
+    """One arm of the plan, in order; the first is the control, the last is under test.
+
+    `fix_roles` has, for each fix, the roles whose processes must load it; histories of schema 2 and before have none.
+    """
 
     name: str
     airflow: str
     fixes: list[str]
     config: dict[str, str] = {}
     code: ArmCode | None = None
+    fix_roles: dict[str, list[str]] = {}
 
 
 class RunPlanned(Event, frozen=True, kw_only=True, tag="run_planned"):

@@ -20,7 +20,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +99,23 @@ class Journal:
                     os.fsync(self._file)
                 finally:
                     os.close(self._file)
+
+
+Listener = Callable[[Entry], None]
+
+
+class Recorder:
+    """Appends to the journal for one block, and then hands the entry to each listener."""
+
+    def __init__(self, journal: Journal, block: int | None, listeners: Sequence[Listener] = ()) -> None:
+        self._journal = journal
+        self.block = block
+        self._listeners = tuple(listeners)
+
+    def __call__(self, event: AnyEvent) -> None:
+        entry = self._journal.append(event, self.block)
+        for listener in self._listeners:
+            listener(entry)
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,8 @@ class ArmSummary:
     fixes: tuple[str, ...]
     config: Mapping[str, str] = field(default_factory=dict)
     code: ArmCode | None = None
+    fix_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The roles whose processes must load a fix."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from stress.events import BlockSettled
 
@@ -50,6 +51,19 @@ class Waiting:
     count: int = 0
     marks: str = ""
     states: frozenset[str] = frozenset()
+
+
+class Unfinished(Protocol):
+    """What a block has not finished, asked for at each look of its settling."""
+
+    def callbacks(self) -> Waiting:
+        """Deadlines and callbacks that wait."""
+
+    def tasks(self) -> Waiting:
+        """Finite task instances and runs that wait."""
+
+    def runners(self) -> bool:
+        """Whether triggerers own polling triggers."""
 
 
 def callbacks_needed_s(config: Mapping[str, str]) -> float:

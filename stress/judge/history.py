@@ -6,9 +6,7 @@ What counts
   missed, and its being cut short makes the block blind.
 
 Whether the fixes were there
-  An arm with fixes counts only if each of its processes that runs the fixed code said that it had loaded them. A
-  process that lived for less than `SHORT_LIFE_S` without a fault (it was started again just before the end of its
-  block, or before the next fault) may not have come to it.
+  An arm with fixes counts only if its processes said that they had loaded them (`loading.py`).
 """
 
 from __future__ import annotations
@@ -17,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stress import events
-from stress.arms.fixes import components_of
-from stress.checkers.view import BlockView, Life, longest_outside
+from stress.checkers.view import BlockView
 from stress.history import History
 from stress.judge.costs import MEASURES, costs_of
 from stress.judge.counts import usable_blocks
 from stress.judge.harm import BlockCosts, compare
+from stress.judge.loading import unloaded
 from stress.judge.verdicts import judge, judge_all, overall
 from stress.races.registry import check
 from stress.results import (
@@ -35,10 +33,6 @@ from stress.results import (
     RunState,
     Throughput,
 )
-
-SHORT_LIFE_S = 25.0
-
-_FINE = ("loaded", "not_needed")
 
 
 @dataclass(frozen=True)
@@ -60,12 +54,18 @@ def planned(history: History) -> Planned:
             run = entry.event
         elif isinstance(entry.event, events.ArmPlanned):
             arm = entry.event
-            arms.append(ArmSummary(arm.name, arm.airflow, tuple(arm.fixes), dict(arm.config), arm.code))
+            arms.append(summary_of_arm(arm))
         elif entry.block is not None:
             break
     if run is None or not arms:
         raise ValueError("the history does not begin with a plan: nothing can be judged")
     return Planned(run.run_id, run.seed, tuple(run.races), tuple(arms))
+
+
+def summary_of_arm(arm: events.ArmPlanned) -> ArmSummary:
+    """An arm as the results have it, from its event."""
+    roles = {fix: tuple(of_fix) for fix, of_fix in arm.fix_roles.items()}
+    return ArmSummary(arm.name, arm.airflow, tuple(arm.fixes), dict(arm.config), arm.code, roles)
 
 
 def views(history: History) -> list[BlockView]:
@@ -82,42 +82,6 @@ def checks_of(blocks: Sequence[BlockView], races: Sequence[str], under_test: str
             if view.complete or (result.incidents and view.arm == under_test):
                 found.append(result)
     return found
-
-
-def unloaded(blocks: Sequence[BlockView], arms: Sequence[ArmSummary]) -> dict[str, list[str]]:
-    """Arm to the reasons why its fixes can't be trusted to have been there."""
-    fixes = {arm.name: arm.fixes for arm in arms}
-    reasons: dict[str, list[str]] = {arm.name: [] for arm in arms}
-    for view in blocks:
-        if not view.complete:
-            continue
-        reports = list(view.all(events.FixReported))
-        for fix in fixes.get(view.arm, ()):
-            for _, report in reports:
-                if report.fix == fix and report.status in ("refused", "error"):
-                    reasons[view.arm].append(f"{report.component} {report.status} {fix}: {report.detail}")
-            for role in components_of(fix):
-                for life in view.lives(role):
-                    if not _loaded(fix, life, reports) and (life.restarts == 0 or not _short(view, life)):
-                        reasons[view.arm].append(
-                            f"{life.component} of block {view.block} did not report {fix} as loaded"
-                        )
-    return {arm: list(dict.fromkeys(found)) for arm, found in reasons.items() if found}
-
-
-def _short(view: BlockView, life: Life) -> bool:
-    start, end = longest_outside(life.start, life.end, view.excused(life.component, 0.0))
-    return end - start <= SHORT_LIFE_S
-
-
-def _loaded(fix: str, life: Life, reports: Sequence[tuple[float, events.FixReported]]) -> bool:
-    return any(
-        report.fix == fix
-        and report.component == life.component
-        and report.status in _FINE
-        and life.start <= t <= life.end + 2.0
-        for t, report in reports
-    )
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import signal
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from clusters import PaperCluster
+from fakes import FakeClock, FakeCluster, FakeInterrupt, FakeLoad, NothingWaits, Script
 
-from stress import block as module
 from stress import events, history
-from stress.block import Block, BlockFailed, Observers, Recorder, _load_report
-from stress.cluster.base import ComponentEvent, CpuReading
-from stress.cluster.processes import Label
-from stress.cpu import CpuMeter
+from stress.cluster.base import Cluster
 from stress.faults.base import PlannedFault
 from stress.faults.injector import HealFailed
-from stress.history import Entry, HistoryBroken, Journal
-from stress.interrupt import Interrupt
+from stress.history import Entry, HistoryBroken, Journal, Recorder
+from stress.load.generator import report_of
 from stress.observers.base import Observer
+from stress.observers.panel import Panel
 from stress.observers.tail import SourceLost
 from stress.plan import Options, check
+from stress.run.block import HEALTHY_S, POLL_S, Block, BlockFailed, DagsKnown, Turn
+from stress.run.settings import airflow_config, cluster_settings
 from stress.settling import Waiting, callbacks_needed_s
 
 SEEN = events.LoadActed(at=1.0, action="seen", count=1)
@@ -73,7 +70,7 @@ def recorded(journal: Journal) -> list[events.AnyEvent]:
 
 def watch(journal: Journal, *observers: Observer) -> list[events.AnyEvent]:
     """A block with one look."""
-    watched = Observers(observers, Recorder(journal, 0))
+    watched = Panel(observers, Recorder(journal, 0))
     watched.start()
     watched.poll()
     watched.finish()
@@ -144,7 +141,7 @@ def test_an_observer_that_tells_nonsense_is_blind_and_the_history_stays_whole(jo
 def test_a_history_that_can_t_be_written_is_no_observer_s_blindness(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    observers = Observers([Scripted("eyes")], Recorder(journal, 0))
+    observers = Panel([Scripted("eyes")], Recorder(journal, 0))
     observers.start()
     append = journal.append
 
@@ -162,138 +159,141 @@ ROW = {"Type": "GET", "Name": "/dags", "Request Count": "7", "Failure Count": "1
 
 def test_a_row_of_locust_s_statistics_is_an_event() -> None:
     expected = events.LoadReported(name="GET /dags", requests=7, failures=1, median_ms=12.0, p95_ms=80.0)
-    assert _load_report(ROW | {"95%": "80"}) == expected
+    assert report_of(ROW | {"95%": "80"}) == expected
 
 
 def test_statistics_without_requests_are_zeros() -> None:
     row = {"Type": "", "Name": "Aggregated", "Request Count": "0", "Failure Count": "0", "Median Response Time": ""}
     expected = events.LoadReported(name="Aggregated", requests=0, failures=0, median_ms=0.0, p95_ms=0.0)
-    assert _load_report(row | {"95%": "N/A"}) == expected
+    assert report_of(row | {"95%": "N/A"}) == expected
 
 
 # -- faults under load -----------------------------------------------------------------------------------------------
 
 
-class QuietCluster(PaperCluster):
-    """Components that do nothing; `signs` are those that are missing, look by look."""
+class Impatient(FakeInterrupt):
+    """An interrupt that comes after some looks under load, or later."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.signs: list[set[str]] = []
+    def __init__(self, clock: FakeClock, looks: int) -> None:
+        super().__init__(clock)
+        self.looks = looks
 
-    def poll(self) -> list[ComponentEvent]:
-        return []
+    def pause(self, seconds: float) -> bool:
+        self.looks -= 1
+        self.count += int(self.looks == 0)
+        return super().pause(seconds)
 
-    def memory_bytes(self) -> Mapping[str, int]:
-        return {}
+
+class SickCluster(FakeCluster):
+    """`signs` are the components whose signs of life are missing, look by look; the last look stays."""
+
+    def __init__(self, directory: Path, clock: FakeClock) -> None:
+        super().__init__(directory, Script(), clock, 0)
+        self.signs: list[set[str]] = [set()]
 
     def unhealthy(self, since: float) -> frozenset[str]:
         assert since > 0
-        return frozenset(self.signs.pop(0))
+        return frozenset(self.signs.pop(0) if len(self.signs) > 1 else self.signs[0])
 
 
-class PaperLoad:
-    """A load generator that ends when it is told to."""
+class OneBlock:
+    """A block in which a triggerer is paused from the first look on; its parts can be changed before `run`."""
 
-    def __init__(self) -> None:
-        self.code: int | None = None
+    def __init__(self, journal: Journal, directory: Path) -> None:
+        self.clock = FakeClock()
+        self.cluster = SickCluster(directory, self.clock)
+        self.load = FakeLoad()
+        self.record = Recorder(journal, 0)
+        self.panel = Panel([], self.record, lambda _: NothingWaits())
+        self.looks = 1000
+        self.turn = Turn(
+            arm="stock",
+            dags=("churn_0",),
+            load_s=15.0,
+            faults=(PlannedFault(0, 0.0, "pause", "triggerer-1", 5.0),),
+            drains=True,
+            config={},
+        )
 
-    def exit_code(self) -> int | None:
-        return self.code
+    def run(self) -> Impatient:
+        """Run the block; its interrupt."""
+        interrupt = Impatient(self.clock, self.looks)
+        Block(
+            self.turn,
+            self.cluster,
+            self.load,
+            self.panel,
+            self.record,
+            interrupt,
+            phase=lambda _: None,
+            directory=self.cluster.directory,
+            dags=self._dags,
+            clock=self.clock,
+        ).run()
+        return interrupt
 
-    def send_signal(self, _: signal.Signals) -> None:
-        self.code = 0
-
-    def tree(self, _: object) -> set[int]:
-        return set()
-
-    def log_tail(self) -> str:
-        return "gone"
-
-
-class Impatient(Interrupt):
-    """An interrupt that comes after some looks."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    def pause(self, seconds: float) -> bool:  # noqa: ARG002 - nobody waits here
-        self.looks -= 1
-        self.count += int(self.looks == 0)
-        return self.requested
+    @contextmanager
+    def _dags(self, _: Cluster) -> Iterator[DagsKnown]:
+        yield lambda: self.turn.dags
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> QuietCluster:
-    """A cluster that only writes down what is done to it."""
-    return QuietCluster(tmp_path)
+def block(journal: Journal, tmp_path: Path) -> OneBlock:
+    """A block with a fault."""
+    return OneBlock(journal, tmp_path)
 
 
-@pytest.fixture
-def paused(journal: Journal, cluster: QuietCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Block:
-    """A block under load in which a triggerer is paused from the first look on, for longer than the block lasts."""
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
-    plan = check(Options(faults="pause", seed="1", out=str(tmp_path / "run")))
-    recorder = Recorder(journal, 0)
-    block = Block(plan, cluster, Label("id", tmp_path), tmp_path, recorder, Impatient(looks=3), lambda _: None)
-    block._faults = (PlannedFault(0, 0.0, "pause", "triggerer-1", 50.0),)
-    stand_in: Any = PaperLoad()
-    block._load, block._load_started = stand_in, time.monotonic()
-    return block
+def faults_in(journal: Journal) -> list[str]:
+    kinds = (events.FaultInjected, events.FaultHealed)
+    return [type(event).__name__ for event in recorded(journal) if isinstance(event, kinds)]
 
 
-def watch_load(block: Block) -> None:
-    block._watch_load(Observers([], block._record))
+def test_an_interrupt_under_load_undoes_what_is_broken(block: OneBlock, journal: Journal) -> None:
+    block.looks = 3
+    block.turn = replace(block.turn, faults=(PlannedFault(0, 0.0, "pause", "triggerer-1", 50.0),))
+    block.run()
+    assert block.cluster.done == [("pause", "triggerer-1"), ("resume", "triggerer-1")]
+    assert faults_in(journal) == ["FaultInjected", "FaultHealed"]
+    assert recorded(journal)[-2] == events.BlockEnded(complete=False, reason="interrupted")
 
 
-def test_an_interrupt_under_load_undoes_what_is_broken(paused: Block, cluster: QuietCluster, journal: Journal) -> None:
-    watch_load(paused)
-    assert cluster.done == [("pause", "triggerer-1"), ("resume", "triggerer-1")]
-    kinds = [type(event).__name__ for event in recorded(journal) if not isinstance(event, events.MemorySampled)]
-    assert kinds == ["FaultInjected", "FaultHealed"]
-
-
-def test_a_load_that_ends_too_early_leaves_nothing_broken(paused: Block, cluster: QuietCluster) -> None:
-    assert paused._load is not None
-    paused._load.code = 1  # type: ignore[attr-defined]
+def test_a_load_that_ends_too_early_leaves_nothing_broken(block: OneBlock) -> None:
+    block.load = FakeLoad(ends_early=True)
     with pytest.raises(BlockFailed):
-        watch_load(paused)
-    assert cluster.done == [("pause", "triggerer-1"), ("resume", "triggerer-1")]
+        block.run()
+    assert block.cluster.done == [("pause", "triggerer-1"), ("resume", "triggerer-1")]
+    assert block.cluster.stops == 1
 
 
-def test_a_fault_that_can_t_be_undone_fails_the_block_and_is_in_the_history(
-    paused: Block, cluster: QuietCluster, journal: Journal
-) -> None:
-    cluster.fails = {"resume"}
+def test_a_fault_that_can_t_be_undone_fails_the_block_and_is_in_the_history(block: OneBlock, journal: Journal) -> None:
+    block.cluster.fails = {"resume"}
     with pytest.raises(HealFailed, match="pause of triggerer-1: resume failed"):
-        watch_load(paused)
-    assert [event.error for event in recorded(journal) if isinstance(event, events.FaultHealed)] == ["resume failed"]
+        block.run()
+    healed = [event.error for event in recorded(journal) if isinstance(event, events.FaultHealed)]
+    assert healed[-1] == "resume failed"
 
 
-def test_after_the_faults_the_block_waits_for_every_component(
-    paused: Block, cluster: QuietCluster, journal: Journal
-) -> None:
-    cluster.signs = [{"triggerer-1", "api-server"}, {"triggerer-1"}, set()]
-    paused._interrupt = Impatient(looks=10)
-    paused._await_healthy(Observers([], paused._record))
-    told = recorded(journal)[-1]
-    assert isinstance(told, events.ComponentsHealthy)
-    assert (told.missing, cluster.signs) == ([], [])
+def healthy(journal: Journal) -> events.ComponentsHealthy:
+    [said] = [event for event in recorded(journal) if isinstance(event, events.ComponentsHealthy)]
+    return said
+
+
+def test_after_the_faults_the_block_waits_for_every_component(block: OneBlock, journal: Journal) -> None:
+    block.cluster.signs = [{"triggerer-1", "api-server"}, {"triggerer-1"}, set()]
+    block.run()
+    assert (healthy(journal).missing, healthy(journal).seconds) == ([], 2 * POLL_S)
 
 
 def test_a_component_that_gives_no_sign_of_life_is_told_and_waited_for_no_longer(
-    paused: Block, cluster: QuietCluster, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    block: OneBlock, journal: Journal
 ) -> None:
-    monkeypatch.setattr(module, "HEALTHY_S", -1.0)
-    cluster.signs = [{"triggerer-1", "api-server"}]
-    paused._await_healthy(Observers([], paused._record))
-    told = recorded(journal)[-1]
-    assert isinstance(told, events.ComponentsHealthy)
-    assert told.missing == ["api-server", "triggerer-1"]
+    block.cluster.signs = [{"triggerer-1", "api-server"}]
+    block.run()
+    assert healthy(journal).missing == ["api-server", "triggerer-1"]
+    assert HEALTHY_S < healthy(journal).seconds <= HEALTHY_S + POLL_S
 
 
-class PaperAftermath:
+class FakeAftermath:
     """What faults left behind, one look after another; the last one stays."""
 
     def __init__(self, *looks: tuple[int, int]) -> None:
@@ -311,89 +311,71 @@ class PaperAftermath:
         return False
 
 
-class PaperDatabase:
-    """The observer of a database in which faults left something behind."""
+def settle(block: OneBlock, *looks: tuple[int, int], lost: Exception | None = None) -> tuple[Impatient, list[bool]]:
+    """Run a block that has left this behind; its interrupt, and how it was asked."""
+    asked: list[bool] = []
+    aftermath = FakeAftermath(*looks) if looks else None
 
-    def __init__(self, aftermath: PaperAftermath | Exception | None) -> None:
-        self._aftermath = aftermath
-        self.drains: bool | None = None
+    def ask(drains: bool) -> FakeAftermath | None:
+        asked.append(drains)
+        if lost is not None:
+            raise lost
+        return aftermath
 
-    def aftermath(self, *, drains: bool) -> PaperAftermath | None:
-        self.drains = drains
-        if isinstance(self._aftermath, Exception):
-            raise self._aftermath
-        return self._aftermath
-
-
-def settle(block: Block, aftermath: PaperAftermath | Exception | None, arm: str = "stock") -> PaperDatabase:
-    database = PaperDatabase(aftermath)
-    asked: Any = database
-    block._interrupt = Impatient(looks=20)
-    block._load = None
-    block._settle(Observers([], block._record), asked, arm)
-    return database
+    block.panel = Panel([], block.record, ask)
+    return block.run(), asked
 
 
 def settlings(journal: Journal) -> list[events.BlockSettled]:
     return [event for event in recorded(journal) if isinstance(event, events.BlockSettled)]
 
 
-@pytest.mark.parametrize("faults", [("pause",), ()], ids=["with faults", "without"])
-def test_a_block_settles_until_nothing_waits_and_says_so(
-    paused: Block, journal: Journal, faults: tuple[str, ...]
-) -> None:
-    paused._plan = replace(paused._plan, faults=faults)
-    database = settle(paused, PaperAftermath((2, 3), (0, 3), (0, 0)))
+@pytest.mark.parametrize("drains", [True, False], ids=["with faults", "without"])
+def test_a_block_settles_until_nothing_waits_and_says_so(block: OneBlock, journal: Journal, drains: bool) -> None:
+    block.turn = replace(block.turn, drains=drains)
+    _, asked = settle(block, (2, 3), (0, 3), (0, 0))
     (said,) = settlings(journal)
-    assert (said.callbacks, said.tasks, paused._interrupt.requested) == (0, 0, False)
-    assert said.drained is database.drains is bool(faults)
+    assert (said.callbacks, said.tasks, said.drained, set(asked)) == (0, 0, drains, {drains})
 
 
-@pytest.mark.parametrize("faults", [("pause",), ()], ids=["with faults", "without"])
+@pytest.mark.parametrize("drains", [True, False], ids=["with faults", "without"])
 @pytest.mark.parametrize("waits", [(1, 0), (0, 1)], ids=["a callback", "a task"])
-def test_a_block_does_not_settle_while_something_waits_whatever_races_are_asked_for(
-    paused: Block, journal: Journal, waits: tuple[int, int], faults: tuple[str, ...]
+def test_a_block_does_not_settle_while_something_waits(
+    block: OneBlock, journal: Journal, waits: tuple[int, int], drains: bool
 ) -> None:
-    paused._plan = replace(paused._plan, faults=faults, races=())
-    settle(paused, PaperAftermath(waits))
-    assert paused._interrupt.requested, "it went on until it was interrupted"
+    block.turn = replace(block.turn, drains=drains)
+    block.looks = 60  # 30 s of load, health and settling
+    interrupt, _ = settle(block, waits)
+    assert interrupt.requested, "it went on until it was interrupted"
     assert settlings(journal) == []
 
 
-@pytest.mark.parametrize("aftermath", [SourceLost("gone"), None], ids=["gone", "never there"])
+@pytest.mark.parametrize("lost", [SourceLost("gone"), None], ids=["gone", "never there"])
 def test_a_database_that_can_t_be_asked_ends_the_settling_without_a_word(
-    paused: Block, journal: Journal, aftermath: Exception | None
+    block: OneBlock, journal: Journal, lost: Exception | None
 ) -> None:
-    settle(paused, aftermath)
-    assert not paused._interrupt.requested
+    interrupt, _ = settle(block, lost=lost)
+    assert not interrupt.requested
     assert settlings(journal) == []
 
 
-def test_how_long_is_waited_follows_from_what_the_arm_is_configured_with(paused: Block, journal: Journal) -> None:
-    arm = replace(paused._plan.arms[0], config=(("triggerer.triggerer_health_check_threshold", "100"),))
-    paused._plan = replace(paused._plan, arms=(arm, *paused._plan.arms[1:]))
-    settle(paused, PaperAftermath((0, 0)), arm.name)
-    settle(paused, PaperAftermath((0, 0)), "fixed")
-    first, second = (said.callbacks_needed_s for said in settlings(journal))
-    assert first == callbacks_needed_s(dict(arm.config))
-    assert second == callbacks_needed_s(paused._plan.config) < first
+def test_how_long_is_waited_follows_from_what_the_arm_is_configured_with(block: OneBlock, journal: Journal) -> None:
+    config = {"triggerer.triggerer_health_check_threshold": "100"}
+    block.turn = replace(block.turn, config=config)
+    settle(block, (0, 0))
+    assert settlings(journal)[0].callbacks_needed_s == callbacks_needed_s(config) > callbacks_needed_s({})
 
 
-class BusyCluster(QuietCluster):
-    """A cluster whose api-server uses a CPU second between two readings."""
+def test_an_arm_s_own_configuration_is_over_that_of_the_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
+    plan = check(Options(seed="1", out=str(tmp_path / "run")))
+    plan = replace(plan, arms=(replace(plan.arms[0], config=(("core.parallelism", "7"),)), *plan.arms[1:]))
+    shared = cluster_settings(plan).config
+    assert airflow_config(plan, "stock") == {**shared, "core.parallelism": "7"}
+    assert airflow_config(plan, "fixed") == shared
 
-    used = 0.0
 
-    def cpu_seconds(self) -> Mapping[str, CpuReading]:
-        self.used += 1.0
-        return {"api-server": CpuReading(7, self.used)}
-
-
-def test_the_cpu_seconds_of_the_load_are_told_at_its_end(paused: Block, journal: Journal, tmp_path: Path) -> None:
-    cluster = BusyCluster(tmp_path / "busy")
-    paused._cluster = cluster
-    paused._cpu = CpuMeter(cluster.cpu_seconds)
-    assert paused._load is not None
-    paused._load.code = 0  # type: ignore[attr-defined]
-    paused._stop_load()
-    assert recorded(journal)[-1] == events.CpuUsed(seconds={"api-server": 1.0})
+def test_the_cpu_seconds_of_the_load_are_told_at_its_end(block: OneBlock, journal: Journal) -> None:
+    block.run()
+    [used] = [event for event in recorded(journal) if isinstance(event, events.CpuUsed)]
+    assert used.seconds == {"postgres": 15.0}

@@ -6,7 +6,9 @@ import pytest
 from histories import Block, at, deadlock, fault
 
 from stress import events
+from stress.observers.statements import signature
 from stress.races.deadlock.checker import check
+from stress.races.registry import CAUSES
 
 REFRESH = "UPDATE task_instance SET dag_version_id"
 LOCKING = "SELECT task_instance, dag_run FOR UPDATE"
@@ -58,6 +60,53 @@ def test_the_cause_of_a_cycle_of_three_is_told() -> None:
     three = events.DeadlockSeen(at=two.at, victim=two.victim, context="", sides=[*two.sides, third])
     block = Block().add(10.2, three).end()
     assert check(block.view()).incidents[0].cause == "state_update_vs_version_refresh"
+
+
+# As PostgreSQL 16 logged them when the reproducers of the findings were played, but for the end of the long select.
+MARKED_RUN = (
+    "UPDATE dag_run SET end_date='2026-11-24T21:16:29.400311+00:00'::timestamptz, state='failed', "
+    "updated_at='2026-11-24T21:16:29.400957+00:00'::timestamptz WHERE dag_run.id = 1"
+)
+CLEARED_RUN = (
+    "UPDATE dag_run SET queued_at='2026-11-24T21:16:30.765751+00:00'::timestamptz, "
+    "updated_at='2026-11-24T21:16:30.780014+00:00'::timestamptz, clear_number=1, "
+    """context_carrier='{"__var": {"traceparent": "00-a4f6-ae0c-00"}, "__type": "dict"}'::JSONB WHERE dag_run.id = 1"""
+)
+SCHEDULING = (
+    "UPDATE task_instance SET start_date='2026-11-24T21:16:29.421312+00:00'::timestamptz, "
+    "end_date='2026-11-24T21:16:29.421316+00:00'::timestamptz, duration=0, state='success', "
+    "try_number=(task_instance.try_number + 1), updated_at='2026-11-24T21:16:29.422436+00:00'::timestamptz "
+    "WHERE task_instance.id IN ('01a20f6a-ba6e-711f-b915-cf2b2357d7cc'::uuid::UUID) "
+    "AND (task_instance.state IS NULL OR task_instance.state IN ('up_for_reschedule', 'up_for_retry'))"
+)
+ENDED_TASK = (
+    "UPDATE task_instance SET state='failed', updated_at='2026-11-24T21:16:31.376732+00:00'::timestamptz "
+    "WHERE task_instance.id = '01a20f6a-db37-7cc1-a4fa-4441220f3f68'::uuid::UUID"
+)
+LOCKED_TASK = (
+    "SELECT task_instance.id AS task_instance_id FROM task_instance JOIN dag_run AS dag_run_1 ON dag_run_1.dag_id = "
+    "task_instance.dag_id AND dag_run_1.run_id = task_instance.run_id WHERE task_instance.id = "
+    "'01a20f6a-db37-7cc1-a4fa-4441220f3f68'::uuid::UUID FOR UPDATE"
+)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "cause"),
+    [
+        pytest.param(("scheduler-1", SCHEDULING), ("api-server", MARKED_RUN), "run_marking", id="12 on 3.3.2"),
+        pytest.param(("api-server", CLEARED_RUN), ("scheduler-1", SCHEDULING), "run_clearing", id="15 on 3.3.2"),
+        pytest.param(("api-server", ENDED_TASK), ("api-server", ENDED_TASK), "fail_fast", id="18 on 3.3.2"),
+        pytest.param(("api-server", ENDED_TASK), ("api-server", LOCKED_TASK), "fail_fast", id="18 on 3.2.1"),
+        pytest.param(("api-server", MARKED_RUN), ("triggerer-1", SCHEDULING), "api-server_vs_triggerer", id="others"),
+        pytest.param(("scheduler-1", ENDED_TASK), ("scheduler-2", ENDED_TASK), "scheduler_vs_scheduler", id="retry"),
+    ],
+)
+def test_each_deadlock_of_the_findings_has_a_cause_of_its_own(
+    left: tuple[str, str], right: tuple[str, str], cause: str
+) -> None:
+    event = deadlock(10, (left[0], signature(left[1])), (right[0], signature(right[1])))
+    assert [found.cause for found in check(Block().add(10.2, event).end().view()).incidents] == [cause]
+    assert {"run_marking", "run_clearing", "fail_fast"} <= set(CAUSES["deadlock"])
 
 
 TUPLE, ROW = "ExclusiveLock on tuple (7,27) of relation 1", "ShareLock on transaction 5201"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from histories import Block, at, callback, deadlock, fault, run, settled
+from histories import Block, at, callback, deadlock, run, settled
 
 from stress import events, history
 from stress.history import History, Journal
@@ -29,14 +29,6 @@ def deadlocked(arm: str, number: int, count: int = 10) -> Block:
     block = quiet(arm, number)
     for n in range(count):
         block.add(n + 1.0, deadlock(n + 1.0))
-    return block
-
-
-def loaded(block: Block, *components: str, status: str = "loaded", second: float = -8.0) -> Block:
-    """Components report the fix."""
-    for component in components or ("scheduler-1", "scheduler-2"):
-        report = events.FixReported(component=component, pid=1, fix=FIX, status=status, detail="why")
-        block.add(second, report)
     return block
 
 
@@ -173,81 +165,6 @@ def test_the_plan_is_what_the_history_begins_with() -> None:
     )
 
 
-# -- were the fixes there --------------------------------------------------------------------------------------------
-
-
-def blind_for(*blocks: Block) -> tuple[str, ...]:
-    return judge_history(run(*blocks, fixes=FIXED, races=("deadlock",)), RunState.DONE).blind
-
-
-def test_fixes_that_every_process_loaded_are_trusted() -> None:
-    assert blind_for(quiet("stock", 0).end(), loaded(quiet("fixed", 1)).end()) == ()
-
-
-def test_a_fix_that_is_not_needed_is_trusted() -> None:
-    assert blind_for(quiet("stock", 0).end(), loaded(quiet("fixed", 1), status="not_needed").end()) == ()
-
-
-@pytest.mark.parametrize("status", ["refused", "error", "armed"])
-def test_a_fix_that_a_process_did_not_load_is_not_trusted(status: str) -> None:
-    block = loaded(loaded(quiet("fixed", 1), "scheduler-1"), "scheduler-2", status=status).end()
-    assert "fixed: scheduler-2 of block 1 did not report deadline_claim as loaded" in blind_for(block)
-
-
-def test_a_process_that_refused_says_why() -> None:
-    block = loaded(loaded(quiet("fixed", 1), "scheduler-1"), "scheduler-2", status="refused").end()
-    assert "fixed: scheduler-2 refused deadline_claim: why" in blind_for(block)
-
-
-def test_a_process_that_reported_nothing_is_not_trusted() -> None:
-    assert blind_for(loaded(quiet("fixed", 1), "scheduler-1").end()) == (
-        "fixed: scheduler-2 of block 1 did not report deadline_claim as loaded",
-    )
-
-
-def test_a_race_whose_fix_was_not_loaded_is_not_removed() -> None:
-    blocks = decisive()
-    results = judge_history(run(*blocks, fixes=FIXED, races=("deadlock",)), RunState.DONE)
-    assert results.races["deadlock"].verdict is RaceState.UNKNOWN
-
-
-def test_only_the_roles_that_run_the_code_must_load_it() -> None:
-    assert not any("triggerer" in reason for reason in blind_for(quiet("fixed", 1).end()))
-
-
-def restart(block: Block, second: float) -> Block:
-    block.add(second, events.ComponentExited(component="scheduler-1", pid=101, code=1))
-    return block.add(second, events.ComponentStarted(component="scheduler-1", pid=900, restarts=1))
-
-
-def test_a_process_that_was_started_again_must_load_it_too() -> None:
-    block = restart(loaded(quiet("fixed", 1)), 20).end()
-    assert blind_for(block) == ("fixed: scheduler-1 of block 1 did not report deadline_claim as loaded",)
-
-
-def test_a_process_that_was_started_again_and_loaded_it_is_trusted() -> None:
-    block = loaded(restart(loaded(quiet("fixed", 1)), 20), "scheduler-1", second=25).end()
-    assert blind_for(block) == ()
-
-
-def test_a_process_that_was_started_again_just_before_the_end_need_not_have_come_to_it() -> None:
-    assert blind_for(restart(loaded(quiet("fixed", 1)), 50).end()) == ()
-
-
-def test_a_process_that_was_started_again_and_then_paused_need_not_have_come_to_it() -> None:
-    block = fault(restart(loaded(quiet("fixed", 1)), 20), "pause", "scheduler-1", 30, 50)
-    assert blind_for(block.end()) == ()
-
-
-def test_a_process_that_was_started_again_and_paused_late_must_load_it() -> None:
-    block = fault(restart(loaded(quiet("fixed", 1)), 10), "pause", "scheduler-1", 40, 50)
-    assert blind_for(block.end()) == ("fixed: scheduler-1 of block 1 did not report deadline_claim as loaded",)
-
-
-def test_reports_of_a_block_that_was_cut_short_are_not_missed() -> None:
-    assert blind_for(quiet("fixed", 1).end(complete=False)) == ()
-
-
 # -- what the report shows -------------------------------------------------------------------------------------------
 
 
@@ -263,6 +180,11 @@ def test_throughput_is_finished_tasks_a_second_of_load_of_complete_blocks() -> N
 
 def test_an_arm_without_a_block_has_no_throughput() -> None:
     assert judge_history(run(), RunState.DONE).throughput["fixed"].task_instances_per_s == 0.0
+
+
+def restart(block: Block, second: float) -> Block:
+    block.add(second, events.ComponentExited(component="scheduler-1", pid=101, code=1))
+    return block.add(second, events.ComponentStarted(component="scheduler-1", pid=900, restarts=1))
 
 
 def test_a_block_s_summary_has_its_restarts_and_its_memory() -> None:

@@ -19,7 +19,7 @@ from stress.cli import main
 from stress.layout import ROOT
 from stress.plan import Options, Plan, check
 from stress.results import RunState
-from stress.run import Run
+from stress.run.lifecycle import Run
 
 GOING_ON = (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING)
 OVER = (RunState.DONE, RunState.INTERRUPTED, RunState.FAILED)

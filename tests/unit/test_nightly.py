@@ -26,7 +26,7 @@ from stress.history import History
 from stress.layout import ROOT
 from stress.report import write_all
 from stress.results import RunState
-from stress.run import analyse
+from stress.run.stored import analyse
 
 NIGHTLY = ROOT / ".ci" / "nightly"
 LIMIT = 1024 * 1024

@@ -24,7 +24,7 @@ from stress.results import (
     Verdict,
     WitnessTable,
 )
-from stress.run import analyse
+from stress.run.stored import analyse
 
 ERROR = "`airflow db migrate` failed with exit code 1:\nModuleNotFoundError: No module named 'airflow.sdk.x'"
 HARM = (

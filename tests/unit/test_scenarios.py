@@ -14,12 +14,15 @@ import pytest
 from clusters import PaperCluster
 
 from stress import layout
-from stress.block import cluster_settings, observers_of
+from stress.history import Journal, Recorder
 from stress.load.settings import LoadSettings
 from stress.observers.aftermath import ENDLESS_DAGS
-from stress.plan import Options, check
+from stress.observers.panel import NAMES, Panel
+from stress.plan import Options, Plan, check
 from stress.races.registry import RACES, SCENARIOS, races_of
 from stress.races.scenario import Scenario
+from stress.run.parts import observers_of
+from stress.run.settings import cluster_settings
 
 ALL = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
 
@@ -89,19 +92,24 @@ def test_the_dags_of_a_scenario_are_in_the_dags_folder(scenario: Scenario) -> No
 @ALL
 def test_a_scenario_that_runs_alone_has_the_observers_that_it_names(scenario: Scenario, tmp_path: Path) -> None:
     plan = check(Options(scenarios=(scenario.name,)))
-    observers, _ = observers_of(PaperCluster(tmp_path / "cluster"), plan)
-    assert set(scenario.observers) <= {observer.name for observer in observers}
+    assert set(scenario.observers) <= set(panel(plan, tmp_path).names)
+
+
+def panel(plan: Plan, directory: Path) -> Panel:
+    """The observers that a plan's blocks have."""
+    journal = Journal(directory / "history.jsonl")
+    try:
+        return observers_of(plan, PaperCluster(directory / "cluster"), Recorder(journal, 0))
+    finally:
+        journal.close()
 
 
 def test_without_observers_nothing_looks_before_the_end(tmp_path: Path) -> None:
-    observers, _ = observers_of(PaperCluster(tmp_path / "cluster"), check(Options(observers=False)))
-    assert [observer.name for observer in observers] == ["database"]
-    assert list(observers[0].poll()) == []
+    assert panel(check(Options(observers=False)), tmp_path).names == ("database",)
 
 
 def test_real_workers_leave_no_answers_to_observe(tmp_path: Path) -> None:
-    observers, _ = observers_of(PaperCluster(tmp_path / "cluster"), check(Options(workers="real")))
-    assert "execution_api" not in {observer.name for observer in observers}
+    assert set(NAMES) - set(panel(check(Options(workers="real")), tmp_path).names) == {"execution_api"}
 
 
 @pytest.mark.parametrize(
@@ -176,31 +184,17 @@ def test_races_of_a_plan_keep_the_order_of_the_registry() -> None:
     assert asked == tuple(race.name for race in RACES.values() if race.scenario is not None)
 
 
-def last_looks(faults: str | None, tmp_path: Path) -> list[str]:
-    """The observers in the order of their last looks."""
-    plan = check(Options(faults=faults, out=str(tmp_path / "run")))
-    return [observer.name for observer in observers_of(PaperCluster(tmp_path / "cluster"), plan)[0]]
-
-
 def test_the_last_looks_come_in_the_order_in_which_they_may_be_compared(tmp_path: Path) -> None:
-    # What a worker was told, then what is stored, then what callbacks told: see `observers_of`.
-    assert last_looks("kill", tmp_path)[-3:] == ["execution_api", "database", "receipts"]
+    # What a worker was told, then what is stored, then what callbacks told: see `panel.KINDS`.
+    plan = check(Options(faults="kill", out=str(tmp_path / "run")))
+    assert panel(plan, tmp_path).names[-3:] == ("execution_api", "database", "receipts")
 
 
 @pytest.mark.parametrize("faults", ["kill", None])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_block_has_every_observer(faults: str | None, scenario: str, tmp_path: Path) -> None:
     plan = check(Options(faults=faults, scenarios=(scenario,), out=str(tmp_path / "run")))
-    assert {observer.name for observer in observers_of(PaperCluster(tmp_path / "cluster"), plan)[0]} == {
-        "harness_clock",
-        "fix_reports",
-        "load",
-        "postgres_log",
-        "component_logs",
-        "execution_api",
-        "database",
-        "receipts",
-    }
+    assert panel(plan, tmp_path).names == NAMES
 
 
 def test_dags_that_never_end_are_those_of_the_scenarios() -> None:
@@ -210,3 +204,22 @@ def test_dags_that_never_end_are_those_of_the_scenarios() -> None:
 @ALL
 def test_the_endless_dags_of_a_scenario_are_among_its_dags(scenario: Scenario) -> None:
     assert set(scenario.endless_dags) <= set(scenario.dags)
+
+
+def test_the_findings_state_the_present_load() -> None:
+    load = LoadSettings()
+    deadlines = load.deadline_batches * load.deadline_batch_runs * number_in("duplicate_callback.py", r"^ALERTS = (\d+)$")
+    triggers = number_in("out_of_order_frame.py", r'DAG\(\s*"bigquery_endless"[\s\S]*range\((\d+)\)')
+    bursts = {1: "one burst"}[load.cancel_bursts]
+    text = re.sub(r"\s+", " ", (layout.ROOT / "FINDINGS.md").read_text())
+    assert (
+        f"A block has {load.seconds:g} s of load: {deadlines} deadlines that pass together, "
+        f"and {bursts} that ends {load.cancel_runs} runs of {triggers} triggers each"
+    ) in text
+
+
+def number_in(dag_file: str, pattern: str) -> int:
+    """A number that a DAG file holds."""
+    found = re.search(pattern, (layout.DAGS / dag_file).read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])

@@ -12,6 +12,11 @@ Causes are told by the statements of the sides that hold a row. Each known cycle
 `trigger_cleanup`                    a triggerer that lets finished task instances go of their triggers, and anybody
 `timeout_sweep`                      a scheduler that ends deferrals whose time is over, and anybody
 `asset_queue`                        api-servers that queue asset events for the same DAGs (FINDINGS 17)
+`run_marking`                        an api-server that marks a run and a scheduler that schedules it (FINDINGS 12)
+`run_clearing`                       an api-server that clears task instances of a run (marking a task clears those
+                                     behind it) and a scheduler that schedules the run (FINDINGS 15)
+`fail_fast`                          an api-server that ends the other tasks of a run after a failure, and another
+                                     api-server that stores a task's end (FINDINGS 18)
 ===================================  ===============================================================================
 
 Every other cycle is named by the roles that took part; a session that is no component's is `other`.
@@ -23,7 +28,7 @@ the other, never one because the other is missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stress import events
 from stress.checkers.view import BlockView, role_of
@@ -36,7 +41,13 @@ RETRY_WITHOUT_LOCKS = "scheduler_vs_scheduler"
 TRIGGER_CLEANUP = "trigger_cleanup"
 TIMEOUT_SWEEP = "timeout_sweep"
 ASSET_QUEUE = "asset_queue"
-CAUSES = (STATE_UPDATE, RETRY_WITHOUT_LOCKS, TRIGGER_CLEANUP, TIMEOUT_SWEEP, ASSET_QUEUE)
+RUN_MARKING = "run_marking"
+RUN_CLEARING = "run_clearing"
+FAIL_FAST = "fail_fast"
+CAUSES = (
+    *(STATE_UPDATE, RETRY_WITHOUT_LOCKS, TRIGGER_CLEANUP, TIMEOUT_SWEEP, ASSET_QUEUE),
+    *(RUN_MARKING, RUN_CLEARING, FAIL_FAST),
+)
 
 ROLES = frozenset({"api-server", "scheduler", "triggerer", "dag-processor", "unknown"})
 """Roles in the names of other causes; a name is a metric label and must be one of few."""
@@ -72,31 +83,6 @@ def _state_updates(view: BlockView, *, hollow: bool) -> int:
     return counted.by_state.get("success", 0) if counted is not None else 0
 
 
-def cause_of(event: events.DeadlockSeen) -> str:
-    """The cause as a bounded label: the known ones by their statements, others by the roles that took part."""
-    sides = _holders(event.sides)
-    roles = {_role(side) for side in sides}
-    signatures = {(_role(side), side.signature) for side in sides}
-    refresh = any(role == "scheduler" and "SET dag_version_id" in signature for role, signature in signatures)
-    state_update = any(
-        role == "api-server" and signature.startswith("SELECT task_instance") for role, signature in signatures
-    )
-    if refresh and state_update:
-        return STATE_UPDATE
-    if any(role == "triggerer" and mark == "UPDATE task_instance SET trigger_id" for role, mark in signatures):
-        return TRIGGER_CLEANUP
-    if any(
-        role == "scheduler" and mark.startswith("UPDATE task_instance SET ") and "next_method" in mark
-        for role, mark in signatures
-    ):
-        return TIMEOUT_SWEEP
-    if all(mark == "INSERT asset_dag_run_queue" for _, mark in signatures):
-        return ASSET_QUEUE
-    if roles == {"scheduler"}:
-        return RETRY_WITHOUT_LOCKS
-    return "_vs_".join(sorted(roles))
-
-
 def _role(side: events.DeadlockSide) -> str:
     role = role_of(side.component)
     return role if role in ROLES else "other"
@@ -112,6 +98,63 @@ def _holders(sides: Sequence[events.DeadlockSide]) -> Sequence[events.DeadlockSi
         side for before, side in zip([sides[-1], *sides], sides, strict=False) if " on tuple " not in before.waits_for
     ]
     return holders if len(holders) > 1 else sides
+
+
+class _Sides:
+    """The sides that hold a row, by role and by what their statement does."""
+
+    def __init__(self, sides: Sequence[events.DeadlockSide]) -> None:
+        self._marks = {(_role(side), side.signature) for side in _holders(sides)}
+        self.roles = {role for role, _ in self._marks}
+
+    def any(self, role: str, *parts: str, start: str = "") -> bool:
+        """Whether a side of this role has a statement that begins with `start` and has all `parts` in it."""
+        return any(
+            own == role and mark.startswith(start) and all(part in mark for part in parts) for own, mark in self._marks
+        )
+
+    def exact(self, role: str, mark: str) -> bool:
+        """Whether a side of this role has this statement."""
+        return (role, mark) in self._marks
+
+    def only(self, role: str = "", mark: str = "") -> bool:
+        """Whether all sides are of this role and have this statement, where they are given."""
+        return all(role in ("", own) and mark in ("", found) for own, found in self._marks)
+
+
+_KNOWN: Sequence[tuple[str, Callable[[_Sides], bool]]] = (
+    (
+        STATE_UPDATE,
+        lambda it: it.any("scheduler", "SET dag_version_id") and it.any("api-server", start="SELECT task_instance"),
+    ),
+    (TRIGGER_CLEANUP, lambda it: it.exact("triggerer", "UPDATE task_instance SET trigger_id")),
+    (TIMEOUT_SWEEP, lambda it: it.any("scheduler", "next_method", start="UPDATE task_instance SET ")),
+    (ASSET_QUEUE, lambda it: it.only(mark="INSERT asset_dag_run_queue")),
+    (
+        RUN_CLEARING,
+        lambda it: (
+            it.any("scheduler", start="UPDATE task_instance SET ")
+            and it.any("api-server", "clear_number", start="UPDATE dag_run SET ")
+        ),
+    ),
+    (
+        RUN_MARKING,
+        lambda it: (
+            it.any("scheduler", start="UPDATE task_instance SET ")
+            and it.any("api-server", "end_date, state", start="UPDATE dag_run SET ")
+        ),
+    ),
+    # Nothing else in an api-server changes a task instance's state and no other column.
+    (FAIL_FAST, lambda it: it.only("api-server") and it.exact("api-server", "UPDATE task_instance SET state")),
+    (RETRY_WITHOUT_LOCKS, lambda it: it.only("scheduler")),
+)
+"""Each known cause with what tells it; the first one that fits counts."""
+
+
+def cause_of(event: events.DeadlockSeen) -> str:
+    """The cause as a bounded label: the known ones by their statements, others by the roles that took part."""
+    sides = _Sides(event.sides)
+    return next((cause for cause, fits in _KNOWN if fits(sides)), "_vs_".join(sorted(sides.roles)))
 
 
 def _incident(view: BlockView, event: events.DeadlockSeen) -> Incident:

@@ -1,6 +1,7 @@
 """Deadlocks between state updates and the refresh of DAG versions (https://github.com/apache/airflow/issues/66734).
 
-Many runs in flight, tasks finishing all the time, and a new version of their DAGs every second.
+Many runs are in flight, their tasks finish all the time, and their DAGs get a new version every
+`LoadSettings.churn_period_s` seconds.
 """
 
 from __future__ import annotations

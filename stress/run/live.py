@@ -1,0 +1,161 @@
+"""What a run knows while it lasts: every event goes to the metrics, and every two seconds the checkers look at the
+present block. What they say is shown and published, and decides when the run ends; the reports are made from what is
+stored alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from stress import events
+from stress.arms.fixes import components_of
+from stress.checkers.view import BlockView
+from stress.history import Entry
+from stress.judge.costs import costs_of
+from stress.judge.counts import unobservable
+from stress.judge.harm import BlockCosts
+from stress.judge.history import judge_blocks, summary_of_arm
+from stress.judge.loading import unloaded
+from stress.judge.verdicts import decided
+from stress.manifest import Manifest
+from stress.metrics import ArmInfo, RunMetrics
+from stress.observers import panel
+from stress.plan import Plan
+from stress.races.registry import CAUSES, check, scenario_of
+from stress.report.text import airflow_of
+from stress.results import ArmSummary, BlockCheck, RaceVerdict
+from stress.screen import Screen
+
+LIVE_CHECK_S = 2.0
+
+
+def planned_events(plan: Plan, manifest: Manifest) -> list[events.AnyEvent]:
+    """What a history begins with."""
+    run = events.RunPlanned(
+        run_id=plan.run_id,
+        seed=plan.seed,
+        races=list(plan.races),
+        scenarios=[scenario.name for scenario in plan.scenarios],
+    )
+    return [run, *_arms(manifest)]
+
+
+def _arms(manifest: Manifest) -> list[events.ArmPlanned]:
+    return [
+        events.ArmPlanned(
+            name=arm.name,
+            airflow=arm.airflow,
+            fixes=arm.fixes,
+            config=arm.config,
+            code=arm.code,
+            fix_roles={fix: list(components_of(fix)) for fix in arm.fixes},
+        )
+        for arm in manifest.arms
+    ]
+
+
+def metrics_of(plan: Plan, manifest: Manifest) -> RunMetrics:
+    """The metrics of a run, every series at 0."""
+    return RunMetrics(
+        arms=[arm.name for arm in plan.arms],
+        scenario_of={race: scenario_of(race) for race in plan.races},
+        causes_of=CAUSES,
+        observers=panel.NAMES,
+        info={"airflow": ",".join(manifest.releases), "runtime": plan.runtime, "workers": plan.workers},
+        arm_info=[
+            ArmInfo(arm.name, _role(place, len(plan.arms)), airflow_of(arm.airflow, arm.code), tuple(arm.fixes))
+            for place, arm in enumerate(manifest.arms)
+        ],
+    )
+
+
+def _role(place: int, arms: int) -> str:
+    """The first arm is the control, the last is under test; a single arm is a control without a test."""
+    return "control" if place == 0 else "under_test" if place == arms - 1 else "other"
+
+
+class LiveJudge:
+    """Hears every entry of the present block; `block_ends` and `decided` between blocks."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        manifest: Manifest,
+        metrics: RunMetrics,
+        screen: Screen,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._races = plan.races
+        self._arms: Sequence[ArmSummary] = [summary_of_arm(arm) for arm in _arms(manifest)]
+        self._metrics = metrics
+        self._screen = screen
+        self._clock = clock
+        self._checks: list[BlockCheck] = []
+        self._costs: list[BlockCosts] = []
+        self._block = 0
+        self._arm = ""
+        self._entries: list[Entry] = []
+        self._checked_at = 0.0
+
+    def block_begins(self, block: int, arm: str) -> None:
+        """The entries that are heard from now on are this block's."""
+        self._block, self._arm, self._entries = block, arm, []
+        self._screen.block(block, arm)
+
+    def on_entry(self, entry: Entry) -> None:
+        """An entry of the present block, right after it was written."""
+        self._entries.append(entry)
+        self._metrics.heard(self._arm, entry.event)
+        if isinstance(entry.event, events.ObserverBlind):
+            self._screen.warn(f"{entry.event.observer} is blind: {entry.event.reason}")
+        if isinstance(entry.event, events.ComponentsHealthy) and entry.event.missing:
+            missing = ", ".join(entry.event.missing)
+            self._screen.warn(f"{entry.event.seconds:.0f} s after the faults no sign of life of {missing}")
+        if self._clock() - self._checked_at >= LIVE_CHECK_S:
+            self._checked_at = self._clock()
+            self._screen.checked(self._check(), final=False)
+
+    def block_ends(self) -> bool:
+        """Count the block; False if something was blind in it, so that another must be run in its place."""
+        view = self._view()
+        for reasons in unloaded([view], self._arms).values():
+            for reason in reasons:
+                self._screen.warn(f"{reason}: no verdict will be possible")
+        results = self._check()
+        self._checks.extend(results)
+        if view.complete:
+            self._costs.append(costs_of(view))
+        for result in results:
+            self._metrics.checked(result.race, result.arm, blind=bool(result.blind))
+        self._screen.checked(results, final=True)
+        blind = [why for result in results if not unobservable(self._checks, result.race) for why in result.blind]
+        if blind:
+            self._screen.warn(f"block {self._block} is set aside and run again: {blind[0]}")
+        return not blind
+
+    def decided(self, block_cost_s: float | None) -> bool:
+        """Whether every race is decided by the blocks so far; a block costs so much on average."""
+        arms = [arm.name for arm in self._arms]
+        judged = judge_blocks(self._checks, self._costs, self._races, arms, block_cost_s=block_cost_s)
+        self._screen.verdicts(judged.races)
+        self.verdicts(judged.races)
+        return decided(judged.races)
+
+    def verdicts(self, races: Mapping[str, RaceVerdict]) -> None:
+        """Publish what is said of each race now."""
+        self._metrics.judged({race: verdict.verdict for race, verdict in races.items()})
+
+    def _view(self) -> BlockView:
+        return BlockView(self._block, self._arm, tuple(self._entries))
+
+    def _check(self) -> list[BlockCheck]:
+        """Every race on the present block as it stands, published."""
+        view = self._view()
+        results = [check(race, view) for race in self._races]
+        for result in results:
+            causes: dict[str, int] = {}
+            for incident in result.incidents:
+                causes[incident.cause] = causes.get(incident.cause, 0) + 1
+            self._metrics.found(result.race, result.arm, result.block, causes, result.opportunities)
+        return results

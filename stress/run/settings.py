@@ -1,0 +1,51 @@
+"""What every block's cluster is configured with, whatever the arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stress import layout
+from stress.cluster.base import ClusterSettings
+from stress.plan import Plan
+
+
+def cluster_settings(plan: Plan) -> ClusterSettings:
+    """The settings of each cluster of a plan."""
+    hollow = plan.workers == "hollow"
+    return ClusterSettings(
+        dags_folder=layout.DAGS,
+        executor=layout.HOLLOW_EXECUTOR if hollow else "LocalExecutor",
+        config={
+            # Hollow workers cost next to nothing; real ones a CPU second each, so that more of them only queue.
+            "core.parallelism": "64" if hollow else "4",
+            "core.max_active_tasks_per_dag": "64",
+            **plan.config,
+        },
+        environment={
+            "AIRFLOW_STRESS_HOLLOW_WORKERS": "12",
+            # As patient as Airflow's own worker while its api-server is started again: 0.3 s doubled 7 times, 38 s.
+            **({"AIRFLOW_STRESS_HOLLOW_ATTEMPTS": "8"} if plan.faults else {}),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        pythonpath=(layout.HOLLOW,),
+        fixes_directory=layout.FIXES,
+    )
+
+
+def airflow_config(plan: Plan, arm: str) -> Mapping[str, str]:
+    """Airflow's configuration on an arm: every cluster's, with the arm's own values over it."""
+    own = next(each.config for each in plan.arms if each.name == arm)
+    return {**cluster_settings(plan).config, **dict(own)}
+
+
+def shown(plan: Plan) -> dict[str, str]:
+    """The settings as the manifest has them."""
+    cluster = cluster_settings(plan)
+    return {
+        "workers": plan.workers,
+        "schedulers": str(cluster.schedulers),
+        "triggerers": str(cluster.triggerers),
+        "load per block": f"{plan.load.seconds:g} s",
+        **({"faults": ", ".join(plan.faults)} if plan.faults else {}),
+        **{f"airflow {option}": value for option, value in cluster.config.items()},
+    }
