@@ -319,3 +319,31 @@ def test_the_unfinished_states_are_those_that_the_checker_knows(cluster: Migrate
     aftermath = database.aftermath(drains=True)
     assert aftermath is not None
     assert aftermath.tasks().states == set()
+
+
+def version(cluster: Migrated, number: int, created: datetime) -> UUID:
+    """A version of the DAG that changes."""
+    ident = UUID(int=5000 + number)
+    cluster.rows.add("dag_version", id=ident, dag_id="churn_0", version_number=number, created_at=created)
+    return ident
+
+
+def test_a_task_instance_that_a_refresh_passed_over_is_counted_and_no_other_is(
+    cluster: Migrated, database: Database
+) -> None:
+    old, new = version(cluster, 1, PAST), version(cluster, 2, NOW)
+    before, after = NOW - timedelta(seconds=5), NOW + timedelta(seconds=5)
+    run = cluster.run(1, "running")
+    cluster.task(1, run, "running", dag_version_id=new, scheduled_dttm=before)  # the refresh did this one
+    cluster.task(2, run, "queued", dag_version_id=old, scheduled_dttm=before)  # and not this one
+    cluster.task(3, run, "queued", dag_version_id=old, scheduled_dttm=after)  # had no state when the version came
+    cluster.task(4, run, None, dag_version_id=old)
+    cluster.task(5, run, "success", dag_version_id=old, scheduled_dttm=before)
+    cluster.task(6, run, "running", dag_version_id=old, scheduled_dttm=before, try_number=2)  # cleared
+    waiting = cluster.run(2, "running")  # not refreshed yet: only a cleared one has the new version
+    cluster.task(7, waiting, "running", dag_version_id=old, scheduled_dttm=before)
+    cluster.task(8, waiting, "running", dag_version_id=new, scheduled_dttm=before, try_number=2)
+    list(database.poll())
+    cluster.rows.execute("UPDATE task_instance SET state = 'success' WHERE task_id = 't2'")  # it is remembered
+    (counted,) = (event for event in database.finish() if isinstance(event, events.StaleVersionsCounted))
+    assert counted.passed_over == 1
