@@ -292,7 +292,12 @@ class World:
         arm = next(arm for arm in plan.arms if arm.name == self.runtime.arms[block])
         count = self.script.deadlocks.get(arm.name, 0)
         answered = events.ApiAnswered(
-            operation="success", code=204, count=self.script.updates, seconds=1.0, buckets=[0] * (len(events.API_BOUNDS_S) + 1), bounds=list(events.API_BOUNDS_S)
+            operation="success",
+            code=204,
+            count=self.script.updates,
+            seconds=1.0,
+            buckets=[0] * (len(events.API_BOUNDS_S) + 1),
+            bounds=list(events.API_BOUNDS_S),
         )
         finished: list[events.AnyEvent] = [
             events.DatabaseSampled(deadlocks=count, commits=9, rollbacks=0, sessions=1),

@@ -208,7 +208,9 @@ def test_the_endless_dags_of_a_scenario_are_among_its_dags(scenario: Scenario) -
 
 def test_the_findings_state_the_present_load() -> None:
     load = LoadSettings()
-    deadlines = load.deadline_batches * load.deadline_batch_runs * number_in("duplicate_callback.py", r"^ALERTS = (\d+)$")
+    deadlines = (
+        load.deadline_batches * load.deadline_batch_runs * number_in("duplicate_callback.py", r"^ALERTS = (\d+)$")
+    )
     triggers = number_in("out_of_order_frame.py", r'DAG\(\s*"bigquery_endless"[\s\S]*range\((\d+)\)')
     bursts = {1: "one burst"}[load.cancel_bursts]
     text = re.sub(r"\s+", " ", (layout.ROOT / "FINDINGS.md").read_text())
