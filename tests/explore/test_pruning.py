@@ -8,22 +8,16 @@ from __future__ import annotations
 import functools
 import json
 import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
+from release_scripts import run_script
 
-from stress.arms.environments import environment_for
-from stress.arms.releases import DEFAULT_RELEASE, check
-from stress.cluster.guard import RunGuard
-from stress.explore import lab
-from stress.explore.catalogue import MOUNTED
+from stress.arms.releases import DEFAULT_RELEASE
 
 PROGRAMS = {"statements": 30, "rows": 10}
 SEED = int(os.environ.get("EXPLORE_SEED", "9"))
-TIMEOUT_S = 300
-SCRIPT = Path(__file__).with_name("random_programs.py")
+SCRIPT = "random_programs.py"
 
 
 ROWS_UP = "SELECT id FROM parent ORDER BY id FOR NO KEY UPDATE"
@@ -44,41 +38,16 @@ OPPOSITE = {
 @functools.cache
 def searched(mode: str) -> list[dict[str, Any]]:
     """What both searches of each random program came to."""
-    return run(mode, str(SEED), str(PROGRAMS[mode]))
+    return run_script(DEFAULT_RELEASE, SCRIPT, mode, str(SEED), str(PROGRAMS[mode]))
 
 
 @functools.cache
 def opposite(mode: str) -> dict[str, list[str]]:
     """The outcomes of the pairs of statements."""
-    found = run(mode, json.dumps([[[one], [other]] for one, other in OPPOSITE.values()]))
+    found = run_script(
+        DEFAULT_RELEASE, SCRIPT, mode, json.dumps([[[one], [other]] for one, other in OPPOSITE.values()])
+    )
     return {name: one["pruned"]["outcomes"] for name, one in zip(OPPOSITE, found, strict=True)}
-
-
-def run(*arguments: str) -> list[dict[str, Any]]:
-    """What the script prints."""
-    release = check(DEFAULT_RELEASE)
-    environment = environment_for(release, progress=print)
-    guard = RunGuard()
-    server = lab.LabServer(guard.directory / "postgres", guard.label, lab.kept_directory(release, print))
-    try:
-        server.start()
-        done = subprocess.run(
-            [str(environment.python), str(SCRIPT), *arguments],
-            env={
-                **lab.airflow_variables(environment, guard.directory / "home", server),
-                "PYTHONPATH": str(MOUNTED),
-            },
-            cwd=guard.label.anchor,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    finally:
-        server.stop()
-        guard.close()
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 @pytest.mark.parametrize("mode", PROGRAMS)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes.aborted_retry import FIXES
-from stress.races.race import Race
+from airflow_stress_fixes.aborted_retry import FIXES, sweep_row_claims
+from stress.races.race import Race, Reproducer
 
 RACE = Race(
     name="aborted_retry",
@@ -12,6 +12,6 @@ RACE = Race(
         "A sweep of triggers was retried in a transaction that PostgreSQL had aborted, so that every retry failed."
     ),
     found_by="a test in tests/airflow",
+    reproducers=(Reproducer("sweep_deadlock", removed_by=sweep_row_claims.FIX),),
     fixes=FIXES,
-    reproduced_by="pytest tests/airflow -k empty_transaction",
 )

@@ -108,7 +108,8 @@ def _repro_one(twin: Twin, times: int, emit: Emit) -> None:
     import airflow
 
     try:
-        session = Session(Pair(twin.operations, twin.state), airflow.__version__, database_of_process())
+        pair = Pair(twin.operations, twin.state, row_steps=twin.row_steps)
+        session = Session(pair, airflow.__version__, database_of_process())
         one_by_one = session.outcomes_one_by_one()  # says if this release isn't what the twin knows
     except UnknownInternals as unknown:
         _emit_unknown(unknown, emit)

@@ -36,6 +36,9 @@ class Twin:
     fix: str
     """The fix that removes it alone."""
 
+    row_steps: bool = False
+    """Whether statements also stop between their rows: `at row 1 of: UPDATE` is a stop of the script, then."""
+
 
 _TWINS = (
     Twin(
@@ -252,6 +255,18 @@ _TWINS = (
         invariant="deadlock",
         releases=("3.1.8", "3.2.1", "3.3.2"),
         fix="fail_fast_lock_order",
+    ),
+    Twin(
+        race="aborted_retry",
+        name="sweep_deadlock",
+        summary="a clean-up of triggers locks three rows as they lie, a request that clears them locks them by id",
+        operations=("clearing_all", "trigger_cleanup"),
+        state=("failed_tasks", "moved_rows"),
+        script=(Move("B", r"^at row 1 of: UPDATE task_instance"), Move("A", "blocked"), Move("B"), Move("A")),
+        invariant="deadlock",
+        releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="sweep_row_claims",
+        row_steps=True,
     ),
 )
 
