@@ -167,6 +167,32 @@ def test_a_triggerer_that_was_asked_to_end_could_have_stored_the_success() -> No
     assert twice(block, (ONE, 20.2), (TWO, 23)) == "reassigned"
 
 
+def test_a_triggerer_that_was_asked_to_end_gives_its_triggers_up_before_its_process_has_ended() -> None:
+    block = restarted(fault(Block(), "restart", ONE, 20.3, 23), ONE, 23, 25)
+    assert twice(block, (ONE, 20.2), (TWO, 21.6)) == "reassigned"
+
+
+def test_a_triggerer_that_lost_its_sessions_before_it_could_store_the_success_is_excused() -> None:
+    block = restarted(fault(Block(), "sessions", "postgres", 21.5, 21.6), ONE, 25, 26)
+    assert twice(block, (ONE, 20.2), (TWO, 24)) == "not_stored"
+
+
+def test_a_pause_delays_the_exit_of_a_triggerer_that_lost_its_sessions() -> None:
+    block = fault(Block(), "sessions", "postgres", 21.5, 21.6)
+    block = restarted(fault(block, "pause", ONE, 30, 50, number=1), ONE, 51, 53)
+    assert twice(block, (ONE, 20.2), (TWO, 29)) == "not_stored"
+
+
+def test_a_triggerer_that_ends_long_after_a_fault_was_not_ended_by_it() -> None:
+    block = restarted(fault(Block(), "sessions", "postgres", 21.5, 21.6), ONE, 51, 53)
+    assert twice(block, (ONE, 20.2), (TWO, 24)) == "two_triggerers"
+
+
+def test_two_that_run_it_at_once_are_not_explained_by_the_end_of_one() -> None:
+    block = restarted(fault(Block(), "restart", ONE, 20.3, 23), ONE, 23, 25)
+    assert twice(block, (ONE, 20.2), (TWO, 20.9)) == "two_triggerers"
+
+
 def test_two_triggerers_that_take_one_trigger_at_once_do_so_without_the_fault() -> None:
     assert twice(fault(Block(), "pause", ONE, 21, 22), (ONE, 20.2), (TWO, 20.9)) == "two_triggerers"
 

@@ -10,9 +10,10 @@ it for dead and gave its trigger away, and the callback ran again. That is told 
 that take one trigger do so within their loops' second, while nobody takes the trigger of a triggerer that has fallen
 silent for `TAKEN_OVER_S`.
 
-- `not_stored`: the first execution began, and its triggerer was killed or silenced within `STORES_S`, before it could
-  store the success; then the callback ran elsewhere. An execution and its record are two systems: whatever a fix does,
-  the next owner can't know of the first execution. It is **excused**: shown with its witness, held against no arm.
+- `not_stored`: the first execution began, and its triggerer was killed, silenced or lost its database sessions within
+  `STORES_S`, before it could store the success; then the callback ran elsewhere. An execution and its record are two
+  systems: whatever a fix does, the next owner can't know of the first execution. It is **excused**: shown with its
+  witness, held against no arm.
 - `reassigned`: every other execution that changed hands under a fault, for example one that a woken triggerer began
   after its trigger had been given away. A fix can prevent it (by asking who the owner is), so it is an incident.
 """
@@ -20,11 +21,12 @@ silent for `TAKEN_OVER_S`.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import pairwise
 
 from stress import events
 from stress.checkers.evidence import clock, faults_table, owners_table
-from stress.checkers.view import BlockView
+from stress.checkers.view import BlockView, FaultSpan
 from stress.results import BlockCheck, Incident, Witness, WitnessTable
 
 RACE = "duplicate_callback"
@@ -45,8 +47,19 @@ TAKEN_OVER_S = 4.0
 """Seconds that a triggerer must have been silent before another may take its triggers: below any health threshold that
 runs are configured with, above what separates two triggerers that both take a trigger at once."""
 
+HANDED_OVER_S = 1.0
+"""Seconds after which another triggerer may run what one that is ending has given up: the others look once a second.
+Two triggerers that take a trigger at once run it closer together."""
+
+ENDS_WITHIN_S = 20.0
+"""Seconds that a triggerer needs at most to end after a fault that ends it slowly, pauses of it not counted: its
+supervisor says in the database that it has ended, and then waits for its runner."""
+
 _SILENCING = frozenset({"pause", "cutoff", "postgres"})
-_KILL = "kill"
+_ENDS_SLOWLY = frozenset({"restart", "sessions", "postgres"})
+"""Faults under which a triggerer's supervisor ends, some time before its process."""
+_LEAVES_NO_CHANCE = frozenset({"kill", "sessions"})
+"""Faults that end a triggerer before it can store anything. One that is asked to end could finish its callbacks."""
 _WAKES_S = 1.0
 
 
@@ -106,13 +119,14 @@ def cause_of(view: BlockView, runs: list[events.CallbackExecuted]) -> str:
 def _taken_over(view: BlockView, first: events.CallbackExecuted, second: events.CallbackExecuted) -> bool:
     """Whether a fault explains that a trigger ran a second time.
 
-    Either the first triggerer ended between the two, under a fault; or one of the two was silent for long enough to be
-    taken for dead, and one of the executions came then or when it woke up.
+    Either the first triggerer ended between the two, under a fault, or was ending then; or one of the two was silent
+    for long enough to be taken for dead, and one of the executions came then or when it woke up.
     """
     for fault in view.faults:
         if fault.hits(first.component) and fault.start <= second.at:
-            exits = (t for t, event in view.all(events.ComponentExited) if event.component == first.component)
-            if any(max(first.at, fault.start) <= t <= second.at for t in exits):
+            if any(max(first.at, fault.start) <= t <= second.at for t in _exits(view, first.component)):
+                return True
+            if second.at - first.at >= HANDED_OVER_S and _ends_slowly(view, fault, first):
                 return True
         hit = fault.hits(first.component) or fault.hits(second.component)
         silent_s = min(second.at, fault.end) - fault.start if fault.fault in _SILENCING else 0.0
@@ -137,11 +151,27 @@ def _not_stored(view: BlockView, first: events.CallbackExecuted, second: events.
             if fault.fault in _SILENCING and fault.fault != "pause":
                 return True
             continue
-        # A triggerer that is asked to end could finish its callbacks first: only a kill leaves it no chance.
-        exits = (t for t, event in view.all(events.ComponentExited) if event.component == first.component)
-        if fault.fault in _SILENCING or (fault.fault == _KILL and any(fault.start <= t <= second.at for t in exits)):
+        ended = any(fault.start <= t <= second.at for t in _exits(view, first.component))
+        if fault.fault in _SILENCING:
+            return True
+        if fault.fault in _LEAVES_NO_CHANCE and (ended or _ends_slowly(view, fault, first)):
             return True
     return False
+
+
+def _exits(view: BlockView, component: str) -> Iterator[float]:
+    """When processes of a component ended."""
+    return (t for t, event in view.all(events.ComponentExited) if event.component == component)
+
+
+def _ends_slowly(view: BlockView, fault: FaultSpan, run: events.CallbackExecuted) -> bool:
+    """Whether the process that ran a callback ended because of this fault, however late its exit was seen."""
+    ended = min((t for t in _exits(view, run.component) if t >= max(run.at, fault.start)), default=None)
+    if fault.fault not in _ENDS_SLOWLY or ended is None:
+        return False
+    pauses = (each for each in view.faults if each.fault == "pause" and each.target == run.component)
+    paused_s = sum(max(0.0, min(each.end, ended) - max(each.start, fault.start)) for each in pauses)
+    return ended - fault.start - paused_s <= ENDS_WITHIN_S
 
 
 def _incident(view: BlockView, deadline: str, runs: list[events.CallbackExecuted]) -> Incident:
