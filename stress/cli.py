@@ -14,10 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from stress import __version__
+from stress.exits import EXIT_FAILED, EXIT_USAGE
 from stress.words import joined, options_of
-
-EXIT_FAILED = 3
-EXIT_USAGE = 64
 
 
 class _Parser(argparse.ArgumentParser):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stress import colour
-from stress.cli import EXIT_FAILED, EXIT_USAGE
+from stress.exits import EXIT_FAILED, EXIT_USAGE
 
 if TYPE_CHECKING:
     from stress.results import Results

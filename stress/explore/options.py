@@ -12,7 +12,7 @@ from stress.arms import fixes as fix_catalogue
 from stress.arms.errors import StressError, UnknownRelease
 from stress.arms.releases import Release
 from stress.arms.releases import check as check_release
-from stress.cli import EXIT_USAGE
+from stress.exits import EXIT_USAGE
 
 _ARMS = {"stock": "none", "fixed": "all", "proposed": "proposed"}
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")

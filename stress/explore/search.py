@@ -15,7 +15,7 @@ from typing import Any
 
 from stress.arms.errors import StressError
 from stress.arms.releases import DEFAULT_RELEASE
-from stress.cli import EXIT_FAILED
+from stress.exits import EXIT_FAILED
 from stress.explore import options
 from stress.explore.catalogue import PAIRS, Searchable
 from stress.explore.listing import render

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from stress.cli import EXIT_USAGE
+from stress.exits import EXIT_USAGE
 from stress.judge.experiment import BadExperiments, answer, read
 
 _MOST_MISTAKES = 20

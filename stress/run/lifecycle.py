@@ -22,6 +22,7 @@ from contextlib import closing
 from stress.arms.errors import ArmsError
 from stress.cluster.base import Runtime
 from stress.cluster.errors import ClusterError
+from stress.exits import EXIT_FAILED
 from stress.history import HistoryBroken, Recorder
 from stress.interrupt import Interrupt, Interrupted
 from stress.judge.verdicts import exit_code
@@ -36,7 +37,6 @@ from stress.run.store import RunStore
 from stress.screen import Screen
 
 LAST_SCRAPES_TIMEOUT_S = 15.0
-EXIT_FAILED = 3
 
 
 class Run:
