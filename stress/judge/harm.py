@@ -180,5 +180,10 @@ def _amount(measure: Measure, amount: float) -> str:
 
 def _change(measure: Measure, control: float, under_test: float) -> str:
     """`1.2 -> 1.5 ms (+25 %)`."""
-    text = f"{control:.3g} -> {under_test:.3g} {measure.unit}"
+    text = f"{_number(control)} -> {_number(under_test)} {measure.unit}"
     return f"{text} ({under_test / control - 1:+.1%})" if control else text
+
+
+def _number(value: float) -> str:
+    """Three digits, and no exponent above a thousand."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -35,6 +35,10 @@ def one(measure: Measure, stock: list[float], fixed: list[float]) -> HarmMeasure
     return found
 
 
+def test_large_values_are_written_without_an_exponent() -> None:
+    assert one(LATENCY, [1200.0] * 4, [2300.0] * 4).reason.startswith("1,200 -> 2,300 ms (+91.7%)")
+
+
 def test_half_the_throughput_is_worse_with_its_p() -> None:
     found = one(SPEED, [10, 11, 10, 9, 10], [5, 6, 5, 5])
     assert found.verdict == "worse"
