@@ -118,6 +118,7 @@ def waits_for_dag_run(database: Any, dag_id: str) -> bool:
     """Whether a served state update waits for the lock of the dag run; either way it ends with 204."""
     run = running_run(dag_id)
     instance = task_instance_ids(run)[0]
+    served_api()
     holder = psycopg2.connect(database.url().replace("+psycopg2", ""))
     holder.cursor().execute("SELECT id FROM dag_run WHERE id = %s FOR UPDATE", (run.id,))
     request = Party("request", lambda: patch_state(instance)).start()
@@ -130,10 +131,15 @@ def waits_for_dag_run(database: Any, dag_id: str) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def served_api() -> httpx.Client:
-    """The Execution API as Airflow serves it to itself, with all its versions and middleware."""
+    """The Execution API as Airflow serves it to itself, with all its versions and middleware.
+
+    Its versions are generated at its first request, for many seconds of CPU time: no request whose waiting is watched.
+    """
     from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
 
-    return httpx.Client(transport=InProcessExecutionAPI().transport, base_url="http://in-process", timeout=30)
+    client = httpx.Client(transport=InProcessExecutionAPI().transport, base_url="http://in-process", timeout=120)
+    client.get("/health")
+    return client
 
 
 def patch_state(instance: Any) -> int:
