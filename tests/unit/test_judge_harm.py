@@ -10,7 +10,7 @@ import pytest
 from histories import Block
 
 from stress import events
-from stress.judge.costs import MEASURES, costs_of, quantile_s
+from stress.judge.costs import LEAST_FINISHED, MEASURES, costs_of, quantile_s
 from stress.judge.harm import BlockCosts, Measure, compare
 from stress.results import HarmMeasure
 
@@ -183,3 +183,34 @@ def test_a_delay_of_every_update_shows_where_the_median_hides_it() -> None:
     judged = {each.measure: each.verdict for each in compare(blocks, MEASURES, control="stock", under_test="slow")}
     assert (judged["state_update_p50"], judged["state_update_p95"]) == ("~", "~")
     assert judged["state_update_p01"] == "worse"
+
+
+def test_failed_tasks_are_counted_and_the_minute_s_tasks_do_not_matter() -> None:
+    """Four fail in each block; blocks over a full minute have twice as many task instances."""
+    blocks = []
+    for number, arm in enumerate(("stock", "fixed", "fixed", "stock", "stock", "fixed", "stock", "fixed", "fixed")):
+        block = Block(arm, number).end(tasks=18)
+        block.add(20, events.TasksCounted(by_state={"success": 32 if arm == "stock" else 16, "failed": 4}))
+        blocks.append(costs_of(block.view()))
+    judged = {each.measure: each for each in compare(blocks, MEASURES, control="stock", under_test="fixed")}
+    assert judged["failed_tasks"].verdict == "~"
+    assert judged["failed_tasks"].values == {"stock": 4.0, "fixed": 4.0}
+
+
+def test_eleven_more_failed_tasks_a_block_are_harm() -> None:
+    blocks = []
+    for number, arm in enumerate(("stock", "loses", "loses", "stock", "stock", "loses", "stock", "loses", "stock")):
+        failed = 51 if arm == "loses" else 40
+        block = (
+            Block(arm, number).end(tasks=18).add(20, events.TasksCounted(by_state={"success": 130, "failed": failed}))
+        )
+        blocks.append(costs_of(block.view()))
+    judged = {each.measure: each.verdict for each in compare(blocks, MEASURES, control="stock", under_test="loses")}
+    assert judged["failed_tasks"] == "worse"
+
+
+@pytest.mark.parametrize(("finished", "read"), [(LEAST_FINISHED - 1, False), (LEAST_FINISHED, True)])
+def test_a_rate_of_a_few_scheduled_tasks_is_not_read(finished: int, *, read: bool) -> None:
+    block = Block().add(1, events.CpuUsed(seconds={"api-server": 3.0})).end(tasks=finished)
+    assert (reading(block, "throughput") is not None) is read
+    assert (reading(block, "cpu") is not None) is read
