@@ -197,7 +197,7 @@ _READERS: Mapping[Measure, Reader] = MappingProxyType(
         Measure(
             "throughput", "task instances/s", worse_if_higher=False, margin=0.2, interest=0.05, relative=True
         ): throughput,
-        # What an answer costs that waits for nobody. On a busy cluster the median is mostly waiting, and hides it.
+        # The cost of an answer that need not wait. On a busy cluster the median is mostly waiting, and hides it.
         Measure("state_update_p01", "ms", margin=1.0, interest=0.25, relative=True): _latency(0.01),
         Measure("state_update_p50", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.5),
         Measure("state_update_p95", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.95),

@@ -1,7 +1,7 @@
 """Task instances on an old version of their DAG: how many there are, and which of them a refresh has passed over.
 
 When a DAG changes, a scheduler gives a run's unfinished task instances the new version, once: from then on the run
-counts as refreshed (`check_version_id_exists_in_dr`), and nobody comes back for one that was left out. Stock leaves out
+counts as refreshed (`check_version_id_exists_in_dr`), and no scheduler updates one that was left out. Stock leaves out
 those without a state (up to 3.3.2 its UPDATE does not match NULL). One that had a state before the new version existed,
 and is still behind another of its run, was passed over by the refresh itself: stock's one UPDATE waits for every row
 and cannot do that; a refresh that skips locked rows does (FINDINGS.md, 5).

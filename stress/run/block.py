@@ -255,7 +255,7 @@ class Block:
                 return
 
     def _await_healthy(self) -> None:
-        """Until every component has given a sign of life since now; one that doesn't is told, not an error."""
+        """Until every component has given a sign of life since now; one without is reported, and is no error."""
         since, began = time.time(), self._clock()
         while True:
             self._components()

@@ -1,6 +1,6 @@
 """The migrated databases that the blocks' databases are copies of: one for each release and overlay of a run.
 
-A migration takes Airflow about 10 s of CPU, and of one release's locked environment it always comes to the same. So its
+A migration takes Airflow about 10 s of CPU, and its result is the same each time for one locked environment. So its
 result is kept in the cache, as the SQL text that `pg_dump` writes, and the next run reads that back in a second. Only a
 dump that is whole is used, and never for an overlay, whose migrations may differ from the release's.
 """
