@@ -23,16 +23,16 @@ from stress.observers.tail import SourceLost
 # As much of Airflow's tables as the observers ask about, with the columns of 3.2.
 TABLES = """
 CREATE TABLE task_instance (id int PRIMARY KEY, state text, dag_id text, run_id text, dag_version_id int,
-    try_number int DEFAULT 0);
+    try_number int DEFAULT 0, scheduled_dttm timestamptz);
 CREATE TABLE dag_run (dag_id text, run_id text, state text, bundle_version text);
-CREATE TABLE dag_version (id int, dag_id text, version_number int);
+CREATE TABLE dag_version (id int, dag_id text, version_number int, created_at timestamptz);
 CREATE TABLE deadline (id int, missed boolean NOT NULL, deadline_time timestamptz);
 CREATE TABLE job (id int, hostname text);
 CREATE TABLE trigger (id int, classpath text, triggerer_id int);
 INSERT INTO task_instance VALUES
     (1, 'success', 'd', 'r', 1), (2, 'success', 'd', 'r', 1), (3, 'queued', 'd', 'r', 1), (4, NULL, 'd', 'r', 2);
 INSERT INTO dag_run VALUES ('d', 'r', 'running', NULL);
-INSERT INTO dag_version VALUES (1, 'd', 1), (2, 'd', 2);
+INSERT INTO dag_version VALUES (1, 'd', 1, now() - interval '1 hour'), (2, 'd', 2, now());
 INSERT INTO deadline VALUES (1, true, now()), (2, false, now() + interval '1 day');
 INSERT INTO job VALUES (7, 'triggerer-1');
 INSERT INTO trigger VALUES (1, 'a.BigQueryLikeTrigger', 7), (2, 'airflow.triggers.callback.CallbackTrigger', NULL);
@@ -238,7 +238,9 @@ def test_the_database_is_asked_for_what_is_counted_once(database: Database) -> N
     found = {type(event): event for event in database.finish()}
     assert found[events.DeadlinesMissed] == events.DeadlinesMissed(deadlines=["1"])
     assert found[events.TasksCounted] == events.TasksCounted(by_state={"success": 2, "queued": 1, "none": 1})
-    assert found[events.StaleVersionsCounted] == events.StaleVersionsCounted(task_instances=1, behind_their_run=1)
+    assert found[events.StaleVersionsCounted] == events.StaleVersionsCounted(
+        task_instances=1, behind_their_run=1, passed_over=0
+    )
 
 
 def test_triggers_are_told_when_their_owner_changes(database: Database, cluster: Sessions) -> None:
