@@ -55,7 +55,7 @@ def main(release: str, fixes: str) -> int:
             "AIRFLOW_HOME": home,
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
             "AIRFLOW_STRESS_FIXES": fixes,
-            "PYTHONPATH": os.pathsep.join(map(str, [ROOT / "fixes", ROOT / "stress" / "explore" / "mounted"])),
+            "PYTHONPATH": os.pathsep.join(map(str, [ROOT / "fixes", ROOT / "stress" / "mounted"])),
         }
         print(f"Airflow {release}, {fixes or 'stock'}, to 2 preemptions", flush=True)
         return subprocess.run([str(environment.python), "-c", INSIDE], env=variables, check=False).returncode

@@ -235,7 +235,7 @@ def main(version: str = "3.3.2", seconds: str = "120", arm_text: str = "stock") 
         executor="findings_executor.FindingsExecutor",
         config=CONFIG,
         environment={"AIRFLOW_STRESS_HOLLOW_WORKERS": "96", "PYTHONDONTWRITEBYTECODE": "1"},
-        pythonpath=(layout.HOLLOW, layout.DAGS),
+        pythonpath=(layout.DAGS,),
         fixes_directory=layout.FIXES,
     )
     with tempfile.TemporaryDirectory() as scratch, Interrupt() as interrupt:

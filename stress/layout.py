@@ -19,8 +19,8 @@ ROOT = BUNDLE if BUNDLE.is_dir() else PACKAGE.parent
 DAGS = ROOT / "dags"
 FIXES = ROOT / "fixes"
 REQUIREMENTS = ROOT / "requirements"
-HOLLOW = PACKAGE / "load" / "mounted"
-EXPLORE = PACKAGE / "explore" / "mounted"
+MOUNTED = PACKAGE / "mounted"
+"""What runs inside Airflow beside DAGs and fixes."""
 LOCUSTFILE = PACKAGE / "load" / "locustfile.py"
 HOLLOW_EXECUTOR = "airflow_stress_hollow.HollowExecutor"
 

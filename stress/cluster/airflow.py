@@ -9,9 +9,7 @@ from types import MappingProxyType
 
 from stress.arms.spec import Arm
 from stress.cluster.base import ClusterSettings
-
-MOUNTED = Path(__file__).resolve().parent / "mounted"
-
+from stress.layout import MOUNTED
 
 COMMON_CONFIG: Mapping[str, str] = MappingProxyType(
     {

@@ -17,8 +17,9 @@ from pathlib import Path
 import psycopg
 
 from stress.arms.spec import Arm
-from stress.cluster.airflow import MOUNTED, config_variable
+from stress.cluster.airflow import config_variable
 from stress.cluster.server import DatabaseServer
+from stress.layout import MOUNTED
 from stress.results import SettingDifference
 
 DEFAULTS_SCRIPT = MOUNTED / "airflow_stress_defaults.py"

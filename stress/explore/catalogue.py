@@ -10,14 +10,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stress.layout import EXPLORE
+from stress.layout import MOUNTED
 
-MOUNTED = EXPLORE
 if str(MOUNTED) not in sys.path:
     sys.path.append(str(MOUNTED))
 
-from airflow_stress_explore import pairs as database_pairs  # noqa: E402 - importable only from here on
-from airflow_stress_explore import twins as database_twins  # noqa: E402
+from airflow_stress_explore import pairs as database_pairs
+from airflow_stress_explore import twins as database_twins
 
 LOCKED = ("3.1.8", "3.2.1", "3.3.2")
 

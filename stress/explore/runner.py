@@ -26,8 +26,7 @@ from stress.arms.releases import Release
 from stress.cluster import procfs
 from stress.cluster.guard import RunGuard
 from stress.explore import lab
-from stress.explore.catalogue import MOUNTED
-from stress.layout import FIXES
+from stress.layout import FIXES, MOUNTED
 
 _READY_TIMEOUT_S = 120.0
 _LINE_TIMEOUT_S = 120.0

@@ -27,7 +27,6 @@ def cluster_settings(plan: Plan) -> ClusterSettings:
             **({"AIRFLOW_STRESS_HOLLOW_ATTEMPTS": "8"} if plan.faults else {}),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
-        pythonpath=(layout.HOLLOW,),
         fixes_directory=layout.FIXES,
     )
 

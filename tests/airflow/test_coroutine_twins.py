@@ -17,7 +17,7 @@ from airflow_stress_fixes.catalogue import FIXES
 from airflow_stress_fixes.fix import Fit
 
 ROOT = Path(__file__).resolve().parents[2]
-MOUNTED = ROOT / "stress" / "explore" / "mounted"
+MOUNTED = ROOT / "stress" / "mounted"
 for _directory in (MOUNTED, ROOT):
     if str(_directory) not in sys.path:
         sys.path.insert(0, str(_directory))

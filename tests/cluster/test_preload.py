@@ -17,7 +17,6 @@ from stress import layout
 from stress.arms.environments import AirflowEnvironment, environment_for
 from stress.arms.releases import check
 from stress.cluster import procfs
-from stress.cluster.airflow import MOUNTED
 from stress.cluster.base import ClusterSecrets
 from stress.cluster.errors import ClusterError, ComponentFailed
 from stress.cluster.guard import RunGuard
@@ -51,7 +50,7 @@ def variables(environment: AirflowEnvironment, home: Path, component: str, **mor
     shared = home / "shared"
     return {
         **base_environment(environment, home, SECRETS),
-        "PYTHONPATH": os.pathsep.join(map(str, (layout.FIXES, PROBE, MOUNTED))),
+        "PYTHONPATH": os.pathsep.join(map(str, (layout.FIXES, PROBE, layout.MOUNTED))),
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow_stress_component.hostname",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "airflow_stress_component.ASYNC_CONNECT_ARGS",
         "AIRFLOW_STRESS_COMPONENT": component,
@@ -228,11 +227,11 @@ def test_a_parent_that_dies_is_told(
 
 
 def test_the_parent_s_own_program_has_the_same_exceptions() -> None:
-    sys.path.insert(0, str(MOUNTED))
+    sys.path.insert(0, str(layout.MOUNTED))
     try:
         mounted = importlib.import_module("airflow_stress_preload")
     finally:
-        sys.path.remove(str(MOUNTED))
+        sys.path.remove(str(layout.MOUNTED))
     assert mounted.VARYING == VARYING
 
 

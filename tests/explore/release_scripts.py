@@ -11,7 +11,7 @@ from stress.arms.environments import environment_for
 from stress.arms.releases import check
 from stress.cluster.guard import RunGuard
 from stress.explore import lab
-from stress.explore.catalogue import MOUNTED
+from stress.layout import MOUNTED
 
 TIMEOUT_S = 300
 

@@ -16,7 +16,7 @@ import pytest
 
 from stress import layout
 
-WORKER = layout.HOLLOW / "hollow_worker.py"
+WORKER = layout.MOUNTED / "hollow_worker.py"
 
 
 class FakeExecutionApi(BaseHTTPRequestHandler):

@@ -121,7 +121,7 @@ def test_the_workers_decide_the_executor(workers: str, executor: str) -> None:
 
 def test_the_hollow_executor_is_where_it_is_mounted_from() -> None:
     module, _, name = layout.HOLLOW_EXECUTOR.partition(".")
-    tree = ast.parse((layout.HOLLOW / f"{module}.py").read_text())
+    tree = ast.parse((layout.MOUNTED / f"{module}.py").read_text())
     assert name in {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
@@ -131,7 +131,7 @@ def test_a_scenario_s_config_reaches_the_cluster(scenario: Scenario) -> None:
     assert scenario.config.items() <= settings.config.items()
 
 
-@pytest.mark.parametrize("directory", ["dags", "fixes", "stress/load/mounted"])
+@pytest.mark.parametrize("directory", ["dags", "fixes", "stress/mounted"])
 def test_what_runs_inside_airflow_imports_nothing_of_the_harness(directory: str) -> None:
     imported: set[str] = set()
     for path in (layout.ROOT / directory).rglob("*.py"):

@@ -100,7 +100,7 @@ def test_the_compose_file_finds_what_it_names(call: Run, tmp_path: Path) -> None
     assert places == [str(tree)] * 2
     assert tree.is_relative_to(tmp_path)
     mounted = set(re.findall(r"^ *- \./([\w/-]+):", (tree / "docker-compose.yml").read_text(), re.MULTILINE))
-    assert {"dags", "fixes", "stress/load/mounted", "dashboards/prometheus"} <= mounted
+    assert {"dags", "fixes", "stress/mounted", "dashboards/prometheus"} <= mounted
     copied = set(re.findall(r"^COPY ([\w/.-]+) ", (tree / "Dockerfile").read_text(), re.MULTILINE))
     assert [name for name in {*mounted, *copied, ".dockerignore", "stress/cli.py"} if not (tree / name).exists()] == []
     assert [path for path in tree.rglob("*") if not path.stat().st_mode & 0o004] == []
