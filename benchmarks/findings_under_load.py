@@ -40,8 +40,9 @@ from stress.arms.fixes import resolve
 from stress.arms.releases import check
 from stress.arms.spec import Arm, parse_arm
 from stress.cluster import procfs
-from stress.cluster.base import Cluster, ClusterSettings, EventKind, Role
+from stress.cluster.base import Cluster, ClusterSettings, EventKind
 from stress.cluster.local import LocalCluster, LocalRuntime
+from stress.components import Role
 from stress.interrupt import Interrupt, Interrupted
 from stress.observers.postgres_log import PostgresLog
 

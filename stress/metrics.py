@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from stress import events
+from stress import components, events
 from stress.faults import FAULTS
 from stress.races.registry import HEADLINES
 from stress.results import RaceState
@@ -27,9 +27,6 @@ API_BUCKETS_S: tuple[float, ...] = events.API_BOUNDS_S
 PREFIX = "airflow_stress_"
 
 Labels = tuple[str, ...]
-
-COMPONENTS = ("api-server", "dag-processor", "scheduler-1", "scheduler-2", "triggerer-1", "triggerer-2")
-TRIGGERERS = ("triggerer-1", "triggerer-2")
 
 
 @dataclass(frozen=True)
@@ -75,10 +72,10 @@ class RunMetrics(Collector):
         self._published_opportunities: dict[tuple[str, str, int], int] = {}
         self._block_running: dict[Labels, int] = {(arm,): 0 for arm in arms}
         self._verdicts: dict[Labels, int] = {(race, str(state)): 0 for race in scenario_of for state in RaceState}
-        self._component_up: dict[Labels, int] = {(component,): 0 for component in COMPONENTS}
-        self._triggers_running: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in TRIGGERERS}
-        self._triggers_owned: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in TRIGGERERS}
-        self._polls: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in TRIGGERERS}
+        self._component_up: dict[Labels, int] = {(component,): 0 for component in components.NAMES}
+        self._triggers_running: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in components.TRIGGERERS}
+        self._triggers_owned: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in components.TRIGGERERS}
+        self._polls: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in components.TRIGGERERS}
         self._polls_of: dict[tuple[str, int], int] = {}
         self._transactions: dict[Labels, int] = {
             (arm, outcome): 0 for arm in arms for outcome in ("commit", "rollback")
@@ -94,7 +91,7 @@ class RunMetrics(Collector):
                     self._checks[race, arm, result] = 0
                 for cause in causes_of.get(race, ()):
                     self._incidents[race][arm, scenario, cause] = 0
-            for component in COMPONENTS:
+            for component in components.NAMES:
                 self._restarts[arm, component] = 0
             for operation in ("run", "defer", "success"):
                 for code in ("2xx", "4xx", "5xx", "none"):
@@ -126,7 +123,7 @@ class RunMetrics(Collector):
                 self._progressed(arm, progress)
             case events.TriggersOwned(owned=owned):
                 with self._lock:
-                    self._triggers_owned |= {(arm, name): owned.get(name, 0) for name in TRIGGERERS}
+                    self._triggers_owned |= {(arm, name): owned.get(name, 0) for name in components.TRIGGERERS}
             case events.DatabaseSampled() as sample:
                 self._sampled(arm, sample)
             case events.TasksCounted(by_state=by_state):

@@ -36,6 +36,7 @@ from typing import Self
 
 from stress.arms.spec import Arm
 from stress.cluster.processes import Label
+from stress.components import Role
 from stress.results import SettingDifference
 
 Progress = Callable[[str], None]
@@ -43,17 +44,6 @@ Progress = Callable[[str], None]
 
 def silent(line: str) -> None:
     """A progress callback for nobody."""
-
-
-class Role(StrEnum):
-    """What a component does."""
-
-    API_SERVER = "api-server"
-    DAG_PROCESSOR = "dag-processor"
-    SCHEDULER = "scheduler"
-    TRIGGERER = "triggerer"
-    POSTGRES = "postgres"
-    WATCHDOG = "watchdog"
 
 
 class EventKind(StrEnum):

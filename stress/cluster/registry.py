@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stress.arms.cache import cache_directory, write_atomically
+from stress.cache import cache_directory, write_atomically
 from stress.cluster import procfs
 from stress.cluster.errors import ClusterError
 

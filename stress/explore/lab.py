@@ -22,9 +22,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from stress.arms.cache import cache_directory, exclusive, write_atomically
 from stress.arms.environments import AirflowEnvironment, environment_for
 from stress.arms.releases import Release, locked
+from stress.cache import cache_directory, exclusive, write_atomically
 from stress.cluster.errors import PostgresError
 from stress.cluster.guard import RunGuard
 from stress.cluster.ports import free_port

@@ -19,9 +19,8 @@ import traceback
 from collections.abc import Sequence
 from contextlib import closing
 
-from stress.arms.errors import ArmsError
 from stress.cluster.base import Runtime
-from stress.cluster.errors import ClusterError
+from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.history import HistoryBroken, Recorder
 from stress.interrupt import Interrupt, Interrupted
@@ -79,7 +78,7 @@ class Run:
                 self._await_scrapes(interrupt)
         except Interrupted:
             return RunState.INTERRUPTED, None
-        except (ClusterError, ArmsError, HistoryBroken, OSError) as failure:
+        except (StressError, HistoryBroken, OSError) as failure:
             return RunState.FAILED, str(failure)
         except Exception as failure:
             # A defect of ours: everything has been ended by now, and what was complete is still judged.

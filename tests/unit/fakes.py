@@ -19,7 +19,6 @@ from prometheus_client.registry import Collector
 from stress import events
 from stress.arms.fixes import components_of
 from stress.arms.spec import Arm
-from stress.checkers.view import role_of
 from stress.cluster.base import (
     Cluster,
     ClusterSettings,
@@ -27,11 +26,11 @@ from stress.cluster.base import (
     CpuReading,
     EventKind,
     Progress,
-    Role,
     Runtime,
     silent,
 )
 from stress.cluster.processes import Label
+from stress.components import Role, role_of
 from stress.history import Recorder
 from stress.interrupt import Interrupt
 from stress.load.generator import Load

@@ -29,21 +29,21 @@ from stress.cluster.base import (
     ComponentEvent,
     CpuReading,
     EventKind,
-    Role,
 )
 from stress.cluster.compose.engine import EngineError, explain, explain_for, remove
 from stress.cluster.compose.logs import LogFollower
-from stress.cluster.compose.service import COMPONENTS, POSTGRES
+from stress.cluster.compose.service import POSTGRES
 from stress.cluster.compose.watch import Told, Watch
 from stress.cluster.errors import ComponentFailed, PostgresError
 from stress.cluster.health import unhealthy
+from stress.components import COMPONENTS, Role
 
 if TYPE_CHECKING:
     from stress.cluster.compose.runtime import ComposeRuntime
 
 SHARED = Path("/airflow-stress/shared")
 POSTGRES_LOG = Path("/airflow-stress/postgres-log")
-_API_PORT = 8080
+API_URL = "http://api-server:8080"
 _HEALTH_INTERVAL_S = 0.2
 _RESTART_GRACE_S = 5
 _LOG_END_TIMEOUT_S = 10.0
@@ -95,7 +95,7 @@ class ComposeCluster(Cluster):
 
     @property
     def api_url(self) -> str:
-        return f"http://api-server:{_API_PORT}"
+        return API_URL
 
     @property
     def database(self) -> str:
@@ -271,13 +271,13 @@ class ComposeCluster(Cluster):
         }
 
     def _make(self) -> None:
-        for name, role in COMPONENTS.items():
+        for name, spec in COMPONENTS.items():
             variables = component_variables(self._settings, self._arm, name, self.api_url, self._shared, defaults={})
             variables["AIRFLOW_STRESS_DATABASE"] = self._database
             container = self._runtime.service(name).create(
                 self._runtime.client, self._runtime.run_id, self._runtime.image(self._arm), variables
             )
-            self._members[name] = _Member(name, role, container, self._directory / f"{name}.log")
+            self._members[name] = _Member(name, spec.role, container, self._directory / f"{name}.log")
 
     def _each(self, doing: str, action: Callable[[_Member], None]) -> None:
         """For all members at the same time; all are tried, then the first failure is told."""

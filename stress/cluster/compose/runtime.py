@@ -42,11 +42,12 @@ from stress.cluster.compose.engine import (
     remove,
 )
 from stress.cluster.compose.network import Network
-from stress.cluster.compose.service import API_SERVER, COMPONENTS, MIGRATE, POSTGRES, Service
+from stress.cluster.compose.service import MIGRATE, POSTGRES, Service
 from stress.cluster.errors import ClusterError, ComponentFailed
 from stress.cluster.guard import RunGuard
 from stress.cluster.processes import Label
 from stress.cluster.server import DatabaseServer
+from stress.components import COMPONENTS, Role
 from stress.results import SettingDifference
 
 _MIGRATE_TIMEOUT_S = 180
@@ -185,10 +186,14 @@ class ComposeRuntime(Runtime):
 
     def differences(self, arms: Sequence[Arm], settings: ClusterSettings) -> Sequence[SettingDifference]:
         """What PostgreSQL and the components are told that is not their default."""
-        told = self.service(API_SERVER).environment
+        told = self.service(Role.API_SERVER).environment
         configured = [
             differences.Configured(
-                arm, {**told, **component_variables(settings, arm, API_SERVER, f"http://{API_SERVER}:8080", SHARED, {})}
+                arm,
+                {
+                    **told,
+                    **component_variables(settings, arm, Role.API_SERVER, f"http://{Role.API_SERVER}:8080", SHARED, {}),
+                },
             )
             for arm in arms
         ]

@@ -22,13 +22,13 @@ from stress.cluster.base import (
     ComponentEvent,
     CpuReading,
     EventKind,
-    Role,
 )
 from stress.cluster.errors import ComponentFailed, FaultImpossible, PostgresError
 from stress.cluster.health import unhealthy
 from stress.cluster.local.environment import base_environment, database_variables
 from stress.cluster.ports import is_free
 from stress.cluster.processes import Command, Process, kill_trees, spawn, stop_all, wait_any
+from stress.components import Role
 
 if TYPE_CHECKING:
     from stress.cluster.local.runtime import LocalRuntime

@@ -11,8 +11,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from stress.arms.cache import cache_directory
 from stress.arms.environments import AirflowEnvironment
+from stress.cache import cache_directory
 from stress.cluster.base import ClusterSecrets
 from stress.cluster.errors import ComponentFailed
 from stress.cluster.local.environment import base_environment, database_variables

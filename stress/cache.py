@@ -13,9 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stress.arms.errors import ArmsError
+from stress.errors import StressError
 
 _LOCK_POLL_S = 0.2
+
+
+class CacheLocked(StressError):  # noqa: N818 - it says what happened
+    """Another process holds a lock of the cache for too long."""
 
 
 def cache_directory() -> Path:
@@ -44,7 +48,7 @@ def exclusive(lock_file: Path, what: str, timeout_s: float, waiting: Callable[[s
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise ArmsError(
+                    raise CacheLocked(
                         f"waited {timeout_s:.0f} s for another process to {what}; "
                         f"if there is none, remove {lock_file} and try again"
                     ) from None
