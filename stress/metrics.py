@@ -18,13 +18,12 @@ from prometheus_client.registry import Collector
 
 from stress import components, events
 from stress.faults import FAULTS
+from stress.races.race import METRIC_PREFIX
 from stress.races.registry import HEADLINES
 from stress.results import RaceState
 
 API_BUCKETS_S: tuple[float, ...] = events.API_BOUNDS_S
 """Upper bounds of the durations of Execution API requests, seconds."""
-
-PREFIX = "airflow_stress_"
 
 Labels = tuple[str, ...]
 
@@ -291,7 +290,7 @@ class RunMetrics(Collector):
                 )
             )
             durations = HistogramMetricFamily(
-                f"{PREFIX}execution_api_request_duration_seconds",
+                f"{METRIC_PREFIX}execution_api_request_duration_seconds",
                 "Duration of Execution API requests of the hollow workers",
                 labels=("arm", "operation"),
             )
@@ -306,7 +305,7 @@ class RunMetrics(Collector):
                 _counter("finished_task_instances", "Task instances that reached success", ("arm",), self._tasks)
             )
             families += self._cluster_now()
-            info = GaugeMetricFamily(f"{PREFIX}run_info", "What this run is", labels=list(self._info))
+            info = GaugeMetricFamily(f"{METRIC_PREFIX}run_info", "What this run is", labels=list(self._info))
             info.add_metric(list(self._info.values()), 1)
             families.append(info)
         return families
@@ -314,7 +313,7 @@ class RunMetrics(Collector):
     def _cluster_now(self) -> list[Metric]:
         """The cluster of the present block, and what is known of the arms and races."""
         arms = GaugeMetricFamily(
-            f"{PREFIX}arm_info",
+            f"{METRIC_PREFIX}arm_info",
             "What an arm is, and its part in the comparison",
             labels=("arm", "role", "airflow", "fixes"),
         )
@@ -350,14 +349,14 @@ class RunMetrics(Collector):
 
 
 def _counter(name: str, text: str, labels: Sequence[str], values: Mapping[Labels, int]) -> Metric:
-    family = CounterMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+    family = CounterMetricFamily(f"{METRIC_PREFIX}{name}", text, labels=labels)
     for key, value in sorted(values.items()):
         family.add_metric(list(key), value)
     return family
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], values: Mapping[Labels, int]) -> Metric:
-    family = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+    family = GaugeMetricFamily(f"{METRIC_PREFIX}{name}", text, labels=labels)
     for key, value in sorted(values.items()):
         family.add_metric(list(key), value)
     return family

@@ -76,7 +76,7 @@ def test_a_run_can_be_asked_for_it(project: Path) -> None:
 
 
 def test_its_users_are_in_the_load(project: Path, tmp_path: Path) -> None:
-    code = "from stress.load import locustfile; print('ToyUser' in vars(locustfile))"
+    code = "from stress import locustfile; print('ToyUser' in vars(locustfile))"
     assert python(project, "-c", code, AIRFLOW_STRESS_SHARED=str(tmp_path)).strip() == "True"
 
 

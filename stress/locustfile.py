@@ -1,4 +1,4 @@
-"""The load on the public REST API, as Locust runs it: `locust -f stress/load/locustfile.py --headless`.
+"""The load on the public REST API, as Locust runs it: `locust -f stress/locustfile.py --headless`.
 
 One user class a behaviour: those of each race's `load.py`, and `UiReader`. Which of them take part is in the load
 settings (`AIRFLOW_STRESS_LOAD`, a file).
