@@ -28,7 +28,8 @@ from stress.cache import cache_directory, exclusive, write_atomically
 from stress.cluster.errors import PostgresError
 from stress.cluster.guard import RunGuard
 from stress.cluster.ports import free_port
-from stress.cluster.postgres import Postgres, PostgresSettings
+from stress.cluster.postgres import Postgres
+from stress.cluster.postgres_settings import PostgresSettings
 from stress.cluster.processes import Label
 
 DATABASE = "airflow"

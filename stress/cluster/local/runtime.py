@@ -18,7 +18,8 @@ from stress.cluster.local.environment import base_environment, database_variable
 from stress.cluster.local.preload import Parents
 from stress.cluster.local.templates import make_template
 from stress.cluster.ports import free_port, is_free
-from stress.cluster.postgres import Postgres, PostgresSettings, server_version
+from stress.cluster.postgres import Postgres, server_version
+from stress.cluster.postgres_settings import PostgresSettings
 from stress.cluster.processes import Label
 from stress.results import SettingDifference
 
