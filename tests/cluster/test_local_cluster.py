@@ -24,8 +24,7 @@ from stress.arms.spec import parse_arm
 from stress.cluster import procfs, registry
 from stress.cluster.base import ClusterSecrets, ClusterSettings, ComponentEvent, EventKind
 from stress.cluster.errors import ComponentFailed, PostgresError
-from stress.cluster.local import LocalCluster, LocalRuntime
-from stress.cluster.local import runtime as runtime_module
+from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime, seats
 from stress.cluster.local.environment import base_environment
 
 ARM = parse_arm("stock", check("3.2.1"))
@@ -38,9 +37,8 @@ from stress.arms.releases import check
 from stress.arms.spec import parse_arm
 from stress.cluster.base import ClusterSettings
 from stress.cluster.local import LocalRuntime
-runtime = LocalRuntime()
 arm = parse_arm("stock", check("3.2.1"))
-runtime.prepare([arm])
+runtime = LocalRuntime().prepare([arm])
 cluster = runtime.open(arm, 1, Path(sys.argv[1]), ClusterSettings())
 cluster.start()
 print(json.dumps([runtime.guard.record.run_id, runtime.guard.watchdog_pid]), flush=True)
@@ -49,15 +47,14 @@ time.sleep(1000)
 
 
 @pytest.fixture(scope="module")
-def runtime() -> Iterator[LocalRuntime]:
+def runtime() -> Iterator[PreparedLocalRuntime]:
     """A runtime that is ready for blocks."""
     with LocalRuntime() as runtime:
-        runtime.prepare([ARM])
-        yield runtime
+        yield runtime.prepare([ARM])
 
 
 @pytest.fixture(scope="module")
-def cluster(runtime: LocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+def cluster(runtime: PreparedLocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A started cluster."""
     settings = ClusterSettings(dags_folder=tmp_path_factory.mktemp("dags"), deadlock_timeout_ms=50)
     cluster = runtime.open(ARM, 1, tmp_path_factory.mktemp("logs"), settings)
@@ -145,7 +142,7 @@ def test_a_component_that_dies_is_restarted_and_counted(cluster: LocalCluster) -
 
 
 def test_the_machine_s_own_airflow_settings_are_left_out(
-    runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: PreparedLocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "1")
     monkeypatch.setenv("AIRFLOW_HOME", "/somebody's")
@@ -155,12 +152,12 @@ def test_the_machine_s_own_airflow_settings_are_left_out(
 
 
 def test_a_port_that_is_taken_meanwhile_is_told(
-    runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: PreparedLocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setattr(runtime_module, "free_port", lambda: taken.getsockname()[1])
+        monkeypatch.setattr(seats, "free_port", lambda: taken.getsockname()[1])
         cluster = runtime.open(ARM, 2, tmp_path, ClusterSettings(schedulers=0, triggerers=0))
         try:
             with pytest.raises(
@@ -171,7 +168,9 @@ def test_a_port_that_is_taken_meanwhile_is_told(
             cluster.stop()
 
 
-def test_a_component_that_fails_at_its_start_is_named_with_its_log(runtime: LocalRuntime, tmp_path: Path) -> None:
+def test_a_component_that_fails_at_its_start_is_named_with_its_log(
+    runtime: PreparedLocalRuntime, tmp_path: Path
+) -> None:
     settings = ClusterSettings(executor="no.such.Executor", schedulers=1, triggerers=0)
     cluster = runtime.open(ARM, 3, tmp_path, settings)
     try:
@@ -184,8 +183,8 @@ def test_a_component_that_fails_at_its_start_is_named_with_its_log(runtime: Loca
 
 
 def test_a_server_that_ends_in_the_middle_of_a_block_is_told(tmp_path: Path) -> None:
-    with LocalRuntime() as runtime:
-        runtime.prepare([ARM])
+    with LocalRuntime() as unprepared:
+        runtime = unprepared.prepare([ARM])
         cluster = runtime.open(ARM, 1, tmp_path, ClusterSettings())
         assert cluster.poll() == []
         assert runtime.postgres.process is not None

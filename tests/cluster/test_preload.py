@@ -20,9 +20,8 @@ from stress.cluster import procfs
 from stress.cluster.base import ClusterSecrets
 from stress.cluster.errors import ClusterError, ComponentFailed
 from stress.cluster.guard import RunGuard
-from stress.cluster.local.cluster import place_of
 from stress.cluster.local.environment import base_environment
-from stress.cluster.local.preload import VARYING, Parent, Parents
+from stress.cluster.local.preload import VARYING, Parent, Parents, place_of
 from stress.cluster.processes import Command, Process, kill_trees
 
 PROBE = Path(__file__).with_name("probe")

@@ -25,6 +25,7 @@ from stress.cluster.base import (
     ComponentEvent,
     CpuReading,
     EventKind,
+    PreparedRuntime,
     Progress,
     Runtime,
     silent,
@@ -214,7 +215,7 @@ class NothingWaits:
         return False
 
 
-class FakeRuntime(Runtime):
+class FakeRuntime(Runtime, PreparedRuntime):
     """A runtime whose clusters are fakes."""
 
     name = "fake"
@@ -231,9 +232,10 @@ class FakeRuntime(Runtime):
     def label(self) -> Label:
         return Label("fake", self._directory)
 
-    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> None:
+    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> PreparedRuntime:
         progress(f"preparing {len(arms)} arms")
         self._script.on_prepare()
+        return self
 
     def facts(self) -> Mapping[str, str]:
         return {"postgres": "fake"}

@@ -24,7 +24,7 @@ from stress.cluster.compose.engine import (
     connect,
     missing_images,
 )
-from stress.cluster.compose.runtime import airflow_image
+from stress.cluster.compose.project import airflow_image
 from stress.cluster.compose.tree import project_tree
 from stress.cluster.guard import RunGuard
 
