@@ -1,6 +1,6 @@
 """The stages of `make test`, a session each. CI has a job for each of the same names.
 
-    lint       ruff and mypy
+    lint       ruff, mypy, import-linter
     unit       pytest tests/unit: no Airflow, no server
     cluster    pytest tests/cluster: the embedded PostgreSQL, the local cluster, the watchdog, observers on real logs
     dashboards pytest tests/dashboards: rules by promtool, queries on a real Prometheus (Debian's package prometheus)
@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.summary import DIRECTORY, Count, forget, keep  # noqa: E402 - importable only from here on
 
+MOUNTED = ("dags", "fixes", "stress/mounted")
 TEST_TOOLS = ROOT / "requirements" / "airflow-tests.txt"
 
 nox.options.default_venv_backend = "none"
@@ -74,10 +75,14 @@ def pytest(
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff and mypy."""
+    """ruff, mypy, import-linter."""
     with counted(session) as count:
         for command in (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)):
             count.add(Count.of_command(succeeded=succeeds(session, sys.executable, "-m", *command)))
+        # Imports are read from the source, which has to be found: what runs inside Airflow is not installed here.
+        paths = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / place) for place in MOUNTED)}
+        contracts = (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
+        count.add(Count.of_command(succeeded=succeeds(session, *contracts, environment=paths)))
 
 
 @nox.session
