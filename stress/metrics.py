@@ -233,82 +233,77 @@ class RunMetrics(Collector):
         """All families, in a fixed order."""
         with self._lock:
             self.scrapes += 1
-            families: list[Metric] = [
-                _counter(headline.name, headline.help, ("arm", "scenario", "cause"), self._incidents[race])
-                for race, headline in HEADLINES.items()
-            ]
-            families.append(
-                _counter(
-                    "opportunities",
-                    "How often a race could have happened: state updates, missed deadlines, cancellations, tasks",
-                    ("race", "arm", "scenario"),
-                    self._opportunities,
-                )
-            )
-            families.append(
-                _counter(
-                    "checks",
-                    "Blocks judged for a race, by whether everything was seen",
-                    ("race", "arm", "result"),
-                    self._checks,
-                )
-            )
-            families.append(
-                _gauge(
-                    "observer_up",
-                    "Whether an observer sees its source now",
-                    ("observer",),
-                    {(name,): value for name, value in self._observer_up.items()},
-                )
-            )
-            families.append(
-                _counter(
-                    "observer_errors",
-                    "How often an observer could not see its source",
-                    ("observer",),
-                    {(name,): value for name, value in self._observer_errors.items()},
-                )
-            )
-            families.append(_counter("faults_injected", "Faults injected", ("arm", "fault"), self._faults_injected))
-            families.append(
-                _gauge("fault_active", "Whether a fault is active now", ("arm", "fault"), self._fault_active)
-            )
-            families.append(
-                _counter(
-                    "component_restarts",
-                    "Starts of a component after it had ended",
-                    ("arm", "component"),
-                    self._restarts,
-                )
-            )
-            families.append(
-                _counter(
-                    "execution_api_requests",
-                    "Execution API requests of the hollow workers, by class of the answer's code",
-                    ("arm", "operation", "code"),
-                    self._requests,
-                )
-            )
-            durations = HistogramMetricFamily(
-                f"{METRIC_PREFIX}execution_api_request_duration_seconds",
-                "Duration of Execution API requests of the hollow workers",
-                labels=("arm", "operation"),
-            )
-            for labels, (counts, total) in sorted(self._durations.items()):
-                cumulated, buckets = 0, []
-                for bound, count in zip([*map(str, API_BUCKETS_S), "+Inf"], counts, strict=True):
-                    cumulated += count
-                    buckets.append((bound, cumulated))
-                durations.add_metric(list(labels), buckets, total)
-            families.append(durations)
-            families.append(
-                _counter("finished_task_instances", "Task instances that reached success", ("arm",), self._tasks)
-            )
-            families += self._cluster_now()
             info = GaugeMetricFamily(f"{METRIC_PREFIX}run_info", "What this run is", labels=list(self._info))
             info.add_metric(list(self._info.values()), 1)
-            families.append(info)
-        return families
+            return [*self._checked(), *self._observed(), *self._cluster_now(), info]
+
+    def _checked(self) -> list[Metric]:
+        """What the checkers found."""
+        return [
+            *(
+                _counter(headline.name, headline.help, ("arm", "scenario", "cause"), self._incidents[race])
+                for race, headline in HEADLINES.items()
+            ),
+            _counter(
+                "opportunities",
+                "How often a race could have happened: state updates, missed deadlines, cancellations, tasks",
+                ("race", "arm", "scenario"),
+                self._opportunities,
+            ),
+            _counter(
+                "checks",
+                "Blocks judged for a race, by whether everything was seen",
+                ("race", "arm", "result"),
+                self._checks,
+            ),
+        ]
+
+    def _observed(self) -> list[Metric]:
+        """What the observers saw, and whether they could."""
+        return [
+            _gauge(
+                "observer_up",
+                "Whether an observer sees its source now",
+                ("observer",),
+                {(name,): value for name, value in self._observer_up.items()},
+            ),
+            _counter(
+                "observer_errors",
+                "How often an observer could not see its source",
+                ("observer",),
+                {(name,): value for name, value in self._observer_errors.items()},
+            ),
+            _counter("faults_injected", "Faults injected", ("arm", "fault"), self._faults_injected),
+            _gauge("fault_active", "Whether a fault is active now", ("arm", "fault"), self._fault_active),
+            _counter(
+                "component_restarts",
+                "Starts of a component after it had ended",
+                ("arm", "component"),
+                self._restarts,
+            ),
+            _counter(
+                "execution_api_requests",
+                "Execution API requests of the hollow workers, by class of the answer's code",
+                ("arm", "operation", "code"),
+                self._requests,
+            ),
+            self._request_durations(),
+            _counter("finished_task_instances", "Task instances that reached success", ("arm",), self._tasks),
+        ]
+
+    def _request_durations(self) -> Metric:
+        durations = HistogramMetricFamily(
+            f"{METRIC_PREFIX}execution_api_request_duration_seconds",
+            "Duration of Execution API requests of the hollow workers",
+            labels=("arm", "operation"),
+        )
+        for labels, (counts, total) in sorted(self._durations.items()):
+            cumulated, buckets = 0, []
+            for bound, count in zip([*map(str, API_BUCKETS_S), "+Inf"], counts, strict=True):
+                cumulated += count
+                buckets.append((bound, cumulated))
+            durations.add_metric(list(labels), buckets, total)
+        return durations
 
     def _cluster_now(self) -> list[Metric]:
         """The cluster of the present block, and what is known of the arms and races."""
