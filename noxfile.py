@@ -123,8 +123,8 @@ def airflow(session: nox.Session) -> None:
     from stress.arms.environments import environment_for
     from stress.arms.releases import known_releases
     from stress.arms.uvtool import run_uv
-    from stress.cluster.guard import RunGuard
     from stress.cluster.postgres import Postgres
+    from stress.cluster.supervision.guard import RunGuard
 
     with counted(session) as count:
         guard = RunGuard()

@@ -39,9 +39,9 @@ from stress import events, layout
 from stress.arms.fixes import resolve
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.cluster import procfs
 from stress.cluster.base import Cluster, ClusterSettings, EventKind
 from stress.cluster.local import LocalRuntime
+from stress.cluster.supervision import procfs
 from stress.components import Role
 from stress.interrupt import Interrupt, Interrupted
 from stress.observers.postgres_log import PostgresLog

@@ -222,16 +222,16 @@ def doctor() -> int:
 
 def clean(*, ask: bool) -> int:
     """List, then remove, what dead runs left behind."""
-    from stress.cluster import leftovers
-    from stress.cluster.compose import leftovers as compose
+    from stress.cluster import orphans
+    from stress.cluster.compose import orphans as compose
     from stress.cluster.compose.engine import EngineError
 
-    found = leftovers.find()
+    found = orphans.find()
     projects = compose.find()
     if not found and not projects:
         print("Nothing is left behind.")
         return 0
-    for line in (*(leftover.describe() for leftover in found), *(project.describe() for project in projects)):
+    for line in (*(orphan.describe() for orphan in found), *(project.describe() for project in projects)):
         print(line)
     if ask:
         if not sys.stdin.isatty():
@@ -239,7 +239,7 @@ def clean(*, ask: bool) -> int:
             return EXIT_USAGE
         if input("Remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             return 0
-    survivors = [info for leftover in found for info in leftovers.remove(leftover)]
+    survivors = [info for orphan in found for info in orphans.remove(orphan)]
     try:
         for project in projects:
             compose.clean_up(project)

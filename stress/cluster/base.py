@@ -35,7 +35,7 @@ from types import TracebackType
 from typing import Self
 
 from stress.arms.spec import Arm
-from stress.cluster.processes import Label
+from stress.cluster.supervision.processes import Label
 from stress.components import Role
 from stress.results import SettingDifference
 

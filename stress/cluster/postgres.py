@@ -30,11 +30,11 @@ from pathlib import Path
 
 import psycopg
 
-from stress.cluster import processes
 from stress.cluster.errors import PostgresError
 from stress.cluster.ports import free_port, is_free
 from stress.cluster.postgres_settings import LOG_FILE, PostgresSettings, server_settings
 from stress.cluster.server import DatabaseServer
+from stress.cluster.supervision import processes
 
 SUPERUSER = "postgres"
 

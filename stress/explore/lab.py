@@ -26,11 +26,11 @@ from stress.arms.environments import AirflowEnvironment, environment_for
 from stress.arms.releases import Release, locked
 from stress.cache import cache_directory, exclusive, write_atomically
 from stress.cluster.errors import PostgresError
-from stress.cluster.guard import RunGuard
 from stress.cluster.ports import free_port
 from stress.cluster.postgres import Postgres
 from stress.cluster.postgres_settings import PostgresSettings
-from stress.cluster.processes import Label
+from stress.cluster.supervision.guard import RunGuard
+from stress.cluster.supervision.processes import Label
 
 DATABASE = "airflow"
 DEADLOCK_TIMEOUT_MS = 1

@@ -21,11 +21,11 @@ import pytest
 
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.cluster import procfs, registry
 from stress.cluster.base import ClusterSecrets, ClusterSettings, ComponentEvent, EventKind
 from stress.cluster.errors import ComponentFailed, PostgresError
 from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime, seats
 from stress.cluster.local.environment import base_environment
+from stress.cluster.supervision import procfs, registry
 
 ARM = parse_arm("stock", check("3.2.1"))
 NAMES = ("api-server", "scheduler-1", "scheduler-2", "dag-processor", "triggerer-1", "triggerer-2")

@@ -19,10 +19,10 @@ import pytest
 from stress import events
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.cluster import procfs, registry
 from stress.cluster.base import ClusterSettings
 from stress.cluster.errors import ComponentFailed, FaultImpossible
 from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime
+from stress.cluster.supervision import procfs, registry
 from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.injector import Injector

@@ -30,7 +30,7 @@ from stress.cluster.base import (
     Runtime,
     silent,
 )
-from stress.cluster.processes import Label
+from stress.cluster.supervision.processes import Label
 from stress.components import Role, role_of
 from stress.history import Recorder
 from stress.interrupt import Interrupt

@@ -15,8 +15,8 @@ from docker.errors import DockerException
 from stress import layout
 from stress.cluster.base import Component, EventKind
 from stress.cluster.compose import delayer, engine, outside, secrets
-from stress.cluster.compose.leftovers import ProjectLeftover, _is_left_behind
 from stress.cluster.compose.member import Member
+from stress.cluster.compose.orphans import OrphanedProject, _is_orphaned
 from stress.cluster.compose.project import airflow_image
 from stress.cluster.compose.service import Service
 from stress.cluster.compose.watch import Told, _told
@@ -171,23 +171,23 @@ def container(service: str = "", status: str = "exited", code: int = 0, **labels
     return made
 
 
-def test_a_project_is_left_behind_only_when_a_run_of_it_was_killed() -> None:
+def test_a_project_is_orphaned_only_when_a_run_of_it_was_killed() -> None:
     postgres = container("postgres", "running")
     of_a_run = container("scheduler-1", "paused", run="r")
-    assert not _is_left_behind((postgres,), (), set()), "started by hand"
-    assert not _is_left_behind((postgres, container("stress")), (), set()), "kept up after its run"
-    assert not _is_left_behind((of_a_run, container("stress", "running")), (), set()), "its run goes on"
-    assert _is_left_behind((of_a_run, postgres), (), set())
-    assert _is_left_behind((postgres, container("stress", code=137)), (), set())
+    assert not _is_orphaned((postgres,), (), set()), "started by hand"
+    assert not _is_orphaned((postgres, container("stress")), (), set()), "kept up after its run"
+    assert not _is_orphaned((of_a_run, container("stress", "running")), (), set()), "its run goes on"
+    assert _is_orphaned((of_a_run, postgres), (), set())
+    assert _is_orphaned((postgres, container("stress", code=137)), (), set())
 
 
-def test_a_project_made_for_one_run_is_left_behind_when_nobody_waits_for_it() -> None:
+def test_a_project_made_for_one_run_is_orphaned_when_nobody_waits_for_it() -> None:
     postgres = container("postgres", "running", 0, **{"one-run": "r1"})
-    assert _is_left_behind((postgres,), (), set())
-    assert _is_left_behind((postgres,), (), {"r2"})
-    assert not _is_left_behind((postgres,), (), {"r1"})
-    assert "paused" not in ProjectLeftover("p", (postgres,), (), ()).describe()
-    assert "(1 paused)" in ProjectLeftover("p", (container(status="paused"),), (), ()).describe()
+    assert _is_orphaned((postgres,), (), set())
+    assert _is_orphaned((postgres,), (), {"r2"})
+    assert not _is_orphaned((postgres,), (), {"r1"})
+    assert "paused" not in OrphanedProject("p", (postgres,), (), ()).describe()
+    assert "(1 paused)" in OrphanedProject("p", (container(status="paused"),), (), ()).describe()
 
 
 def told_packet(number: int) -> bytes:

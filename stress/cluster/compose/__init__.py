@@ -11,5 +11,5 @@ watch.py       what the engine tells: containers that start, end, or run out of 
 logs.py        a container's output, followed into a file
 network.py     what is done to a container's network, and undone
 secrets.py     a project's secrets, made once
-leftovers.py   what a killed harness left behind
+orphans.py     what a killed harness left behind
 """

@@ -26,7 +26,7 @@ from stress.cluster.compose.engine import (
 )
 from stress.cluster.compose.project import airflow_image
 from stress.cluster.compose.tree import project_tree
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision.guard import RunGuard
 
 RUNS = "/airflow-stress/runs"
 

@@ -42,10 +42,10 @@ from stress.cluster.compose.network import Network
 from stress.cluster.compose.project import Project, airflow_image, own_release
 from stress.cluster.compose.service import MIGRATE, Service
 from stress.cluster.errors import ClusterError, ComponentFailed
-from stress.cluster.guard import RunGuard
 from stress.cluster.postgres_settings import PostgresSettings
-from stress.cluster.processes import Label
 from stress.cluster.server import DatabaseServer
+from stress.cluster.supervision.guard import RunGuard
+from stress.cluster.supervision.processes import Label
 from stress.components import Role
 from stress.results import SettingDifference
 

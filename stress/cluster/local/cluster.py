@@ -11,7 +11,6 @@ from pathlib import Path
 
 from stress.arms.environments import AirflowEnvironment
 from stress.arms.spec import Arm
-from stress.cluster import procfs
 from stress.cluster.base import (
     Cluster,
     ClusterSecrets,
@@ -22,7 +21,6 @@ from stress.cluster.base import (
     EventKind,
 )
 from stress.cluster.errors import ComponentFailed, FaultImpossible, PostgresError
-from stress.cluster.guard import RunGuard
 from stress.cluster.health import unhealthy
 from stress.cluster.local.environment import block_environment, database_variables
 from stress.cluster.local.member import Member
@@ -30,7 +28,9 @@ from stress.cluster.local.preload import Parents, place_of
 from stress.cluster.local.seats import Seat
 from stress.cluster.ports import is_free
 from stress.cluster.postgres import Postgres
-from stress.cluster.processes import Command, kill_trees, spawn, wait_any
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.guard import RunGuard
+from stress.cluster.supervision.processes import Command, kill_trees, spawn, wait_any
 from stress.components import Role, components
 
 _RESTART_GRACE_S = 5.0

@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stress.cluster import procfs
 from stress.cluster.base import Component, ComponentEvent, EventKind
 from stress.cluster.errors import ComponentFailed
-from stress.cluster.processes import Process, stop_all
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.processes import Process, stop_all
 from stress.components import ComponentSpec, Role
 
 _PAUSE_TIMEOUT_S = 5.0

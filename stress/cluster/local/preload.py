@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stress.arms.environments import AirflowEnvironment
-from stress.cluster import procfs
 from stress.cluster.errors import ClusterError, ComponentFailed
-from stress.cluster.processes import Command, Label, Process, spawn, stop_all
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.processes import Command, Label, Process, spawn, stop_all
 from stress.components import Role
 
 VARYING = frozenset(

@@ -13,7 +13,6 @@ from stress.cluster import differences
 from stress.cluster.airflow import component_variables
 from stress.cluster.base import ClusterSecrets, ClusterSettings, PreparedRuntime, Progress, Runtime, silent
 from stress.cluster.errors import ClusterError
-from stress.cluster.guard import RunGuard
 from stress.cluster.local.cluster import LocalCluster, Site
 from stress.cluster.local.environment import base_environment, block_environment, database_variables
 from stress.cluster.local.preload import Parents
@@ -21,7 +20,8 @@ from stress.cluster.local.seats import PLACES, Seats
 from stress.cluster.local.templates import make_template
 from stress.cluster.postgres import Postgres, server_version
 from stress.cluster.postgres_settings import PostgresSettings
-from stress.cluster.processes import Label
+from stress.cluster.supervision.guard import RunGuard
+from stress.cluster.supervision.processes import Label
 from stress.results import SettingDifference
 
 _Code = tuple[str, tuple[Path, ...]]

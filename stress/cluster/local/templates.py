@@ -17,8 +17,8 @@ from stress.cluster.base import ClusterSecrets
 from stress.cluster.errors import ComponentFailed
 from stress.cluster.local.environment import base_environment, database_variables
 from stress.cluster.postgres import Postgres, find_binaries, server_version
-from stress.cluster.processes import Command, Label, spawn, stop_all
 from stress.cluster.server import DatabaseServer
+from stress.cluster.supervision.processes import Command, Label, spawn, stop_all
 
 _MIGRATE_TIMEOUT_S = 180.0
 _COPY_TIMEOUT_S = 60.0

@@ -11,8 +11,8 @@ import os
 import signal
 import time
 
-from stress.cluster import procfs
-from stress.cluster.registry import RunRecord, forget
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.registry import RunRecord, forget
 
 _POSTGRES_GRACE_S = 2.0
 _PAUSE_S = 0.1

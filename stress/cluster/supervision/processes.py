@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from stress.cluster import procfs
 from stress.cluster.errors import ClusterError, StillAlive
+from stress.cluster.supervision import procfs
 
 _KILLED_TIMEOUT_S = 5.0
 _TAIL_BYTES = 8192

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stress.cache import cache_directory, write_atomically
-from stress.cluster import procfs
 from stress.cluster.errors import ClusterError
+from stress.cluster.supervision import procfs
 
 _PREFIX = "airflow-stress-"
 _MARKER = ".airflow-stress-run"

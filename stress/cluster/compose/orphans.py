@@ -27,13 +27,13 @@ from stress.cluster.compose.engine import (
     explain,
     remove,
 )
-from stress.cluster.registry import records
+from stress.cluster.supervision.registry import records
 
 _SIGNALLED = 128
 
 
 @dataclass(frozen=True)
-class ProjectLeftover:
+class OrphanedProject:
     """What is left of one project."""
 
     project: str
@@ -50,7 +50,7 @@ class ProjectLeftover:
         )
 
 
-def find() -> tuple[ProjectLeftover, ...]:
+def find() -> tuple[OrphanedProject, ...]:
     """What there is. Changes nothing. Nothing where no engine answers: then nothing of ours runs on it, either."""
     try:
         client = connect()
@@ -72,14 +72,14 @@ def find() -> tuple[ProjectLeftover, ...]:
         own: tuple[Container, ...] = tuple(container for container in containers if _label(container) == project)
         kept: tuple[Volume, ...] = tuple(volume for volume in volumes if _label(volume) == project)
         nets: tuple[Network, ...] = tuple(network for network in networks if _label(network) == project)
-        if _is_left_behind(own, kept, alive):
-            found.append(ProjectLeftover(project, own, kept, nets))
+        if _is_orphaned(own, kept, alive):
+            found.append(OrphanedProject(project, own, kept, nets))
     return tuple(found)
 
 
-def clean_up(leftover: ProjectLeftover) -> None:
+def clean_up(orphan: OrphanedProject) -> None:
     """Heal what is paused, then remove all of it. Raises EngineError."""
-    for container in leftover.containers:
+    for container in orphan.containers:
         if container.status == "paused":
             try:
                 container.unpause()
@@ -87,7 +87,7 @@ def clean_up(leftover: ProjectLeftover) -> None:
                 if error.status_code not in (404, 409):
                     raise explain(error, f"resuming {container.name}") from error
         remove(container)
-    things: list[Network | Volume] = [*leftover.networks, *leftover.volumes]
+    things: list[Network | Volume] = [*orphan.networks, *orphan.volumes]
     for thing in things:
         try:
             thing.remove()
@@ -97,7 +97,7 @@ def clean_up(leftover: ProjectLeftover) -> None:
             raise explain(error, f"removing {thing.name}") from error
 
 
-def _is_left_behind(containers: tuple[Container, ...], volumes: tuple[Volume, ...], alive: set[str]) -> bool:
+def _is_orphaned(containers: tuple[Container, ...], volumes: tuple[Volume, ...], alive: set[str]) -> bool:
     harnesses = [container for container in containers if container.labels.get(SERVICE_LABEL) == HARNESS]
     if any(container.status in ("running", "paused", "created") for container in harnesses):
         return False

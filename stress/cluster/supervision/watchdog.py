@@ -1,4 +1,4 @@
-"""The process that cleans up when the harness can't: `python -m stress.cluster.watchdog RECORD`.
+"""The process that cleans up when the harness can't: `python -m stress.cluster.supervision.watchdog RECORD`.
 
     harness ---- pipe, written once at the end ----> watchdog
        |                                                |
@@ -22,8 +22,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stress.cluster.reaper import end_run
-from stress.cluster.registry import load
+from stress.cluster.supervision.reaper import end_run
+from stress.cluster.supervision.registry import load
 
 GOODBYE = b"q"
 READY = b"r"

@@ -11,13 +11,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from stress.cluster import procfs
-from stress.cluster.reaper import end_run
-from stress.cluster.registry import RunRecord, records
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.reaper import end_run
+from stress.cluster.supervision.registry import RunRecord, records
 
 
 @dataclass(frozen=True)
-class Leftover:
+class OrphanedRun:
     """What is left of one dead run."""
 
     record: RunRecord
@@ -31,19 +31,19 @@ class Leftover:
         return f"run {self.record.run_id} of {self.record.created}: {', '.join(parts) or 'its record only'}"
 
 
-def find() -> tuple[Leftover, ...]:
+def find() -> tuple[OrphanedRun, ...]:
     """What there is. Changes nothing."""
     found = []
     for record in records():
         if not record.harness_is_alive:
             directory = Path(record.directory)
             processes = tuple(procfs.members(record.mark, but=(os.getpid(),)))
-            found.append(Leftover(record, processes, directory if directory.is_dir() else None))
+            found.append(OrphanedRun(record, processes, directory if directory.is_dir() else None))
     return tuple(found)
 
 
-def remove(leftover: Leftover) -> tuple[procfs.ProcessInfo, ...]:
+def remove(orphan: OrphanedRun) -> tuple[procfs.ProcessInfo, ...]:
     """End its processes and remove its files. Returns who survived; then its files are kept."""
-    if leftover.record.harness_is_alive:
+    if orphan.record.harness_is_alive:
         return ()
-    return end_run(leftover.record)
+    return end_run(orphan.record)

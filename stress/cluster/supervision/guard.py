@@ -17,12 +17,13 @@ import sys
 import threading
 from pathlib import Path
 
-from stress.cluster import registry
 from stress.cluster.errors import ClusterError
-from stress.cluster.processes import Label
-from stress.cluster.reaper import end_run
-from stress.cluster.watchdog import GOODBYE
+from stress.cluster.supervision import registry
+from stress.cluster.supervision.processes import Label
+from stress.cluster.supervision.reaper import end_run
+from stress.cluster.supervision.watchdog import GOODBYE
 
+_WATCHDOG = "stress.cluster.supervision.watchdog"
 _READY_TIMEOUT_S = 15.0
 _GOODBYE_TIMEOUT_S = 5.0
 
@@ -89,9 +90,9 @@ class RunGuard:
             )
 
     def _start(self) -> subprocess.Popen[bytes]:
-        root = str(Path(__file__).resolve().parents[2])
+        root = str(Path(__file__).resolve().parents[3])
         watchdog = subprocess.Popen(
-            [sys.executable, "-m", "stress.cluster.watchdog", str(registry.record_path(self.record.run_id))],
+            [sys.executable, "-m", _WATCHDOG, str(registry.record_path(self.record.run_id))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -108,7 +109,7 @@ class RunGuard:
             watchdog.wait()
             raise ClusterError(
                 f"the watchdog was not ready after {_READY_TIMEOUT_S:.0f} s (exit code {watchdog.returncode}); "
-                "is `python -m stress.cluster.watchdog` runnable on this machine?"
+                f"is `python -m {_WATCHDOG}` runnable on this machine?"
             )
         return watchdog
 
