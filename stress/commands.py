@@ -109,10 +109,10 @@ class _Listing:
 
 def list_things(what: str, *, as_json: bool = False) -> int:
     """`scenarios`, `fixes`, `releases`, `races`, `faults`, `pairs` or `twins`, as a table or as a JSON array."""
-    if what not in _LISTS:
-        print(f"stress: {what!r} can't be listed: there are {', '.join(_LISTS)}", file=sys.stderr)
+    if what not in LISTS:
+        print(f"stress: {what!r} can't be listed: there are {', '.join(LISTS)}", file=sys.stderr)
         return EXIT_USAGE
-    listing = _LISTS[what]()
+    listing = LISTS[what]()
     print(listing.json() if as_json else "\n".join([_table(listing.rows), *listing.notes]))
     return 0
 
@@ -181,7 +181,7 @@ def _twins() -> _Listing:
     return _Listing([["twin", "race", *LOCKED, "what it does"], *rows])
 
 
-_LISTS: Mapping[str, Callable[[], _Listing]] = MappingProxyType(
+LISTS: Mapping[str, Callable[[], _Listing]] = MappingProxyType(
     {
         "scenarios": _scenarios,
         "fixes": _fixes,

@@ -109,7 +109,7 @@ class ClusterSettings:
     schedulers: int = 2
     triggerers: int = 2
     api_workers: int = 1
-    """Processes of the api-server. Only on the local runtime."""
+    """Processes of the api-server."""
     deadlock_timeout_ms: int | None = None
     """Another than the server's, for this block."""
     start_timeout_s: float = 120.0

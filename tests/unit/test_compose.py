@@ -147,7 +147,9 @@ def test_a_pattern_keeps_what_compose_asked_for_and_nothing_of_its_image() -> No
     }
     service = Service.of(client, container)
     service.create(client, "run-1", "apache/airflow:3.3.2", {"OURS": "new"})
-    ((config, name),) = client.api.made
+    service.create(client, "run-1", "apache/airflow:3.3.2", {}, command=("scheduler", "--skip-serve-logs"))
+    (config, name), (other, _) = client.api.made
+    assert other["Cmd"] == ["scheduler", "--skip-serve-logs"]
     assert name == "p-scheduler-1-1"
     assert config["Image"] == "apache/airflow:3.3.2"
     assert sorted(config["Env"]) == ["OURS=new", "PGAPPNAME=scheduler-1"]

@@ -38,7 +38,7 @@ from stress.cluster.compose.watch import Told, Watch
 from stress.cluster.errors import ComponentFailed, PostgresError
 from stress.cluster.health import unhealthy
 from stress.cluster.server import DatabaseServer
-from stress.components import COMPONENTS, Role
+from stress.components import Role, components
 
 SHARED = Path("/airflow-stress/shared")
 POSTGRES_LOG = Path("/airflow-stress/postgres-log")
@@ -263,10 +263,11 @@ class ComposeCluster(Cluster):
         }
 
     def _make(self) -> None:
-        for name, spec in COMPONENTS.items():
+        for spec in components(api_workers=self._settings.api_workers):
+            name = spec.name
             variables = component_variables(self._settings, self._arm, name, self.api_url, self._shared, defaults={})
             variables["AIRFLOW_STRESS_DATABASE"] = self._database
-            container = self._project.create(name, self._arm, variables)
+            container = self._project.create(spec, self._arm, variables)
             self._members[name] = Member(spec, container, self._directory / f"{name}.log")
 
     def _each(self, doing: str, action: Callable[[Member], None]) -> None:

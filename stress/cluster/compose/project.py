@@ -13,7 +13,7 @@ from stress.arms.releases import DEFAULT_RELEASE
 from stress.arms.spec import Arm
 from stress.cluster.compose.engine import SERVICE_LABEL, containers_of, remove
 from stress.cluster.compose.service import MIGRATE, POSTGRES, Service
-from stress.components import COMPONENTS
+from stress.components import COMPONENTS, ComponentSpec
 
 
 def airflow_image(pattern: str, release: str, default_release: str) -> str:
@@ -46,9 +46,10 @@ class Project:
         """The image that containers of a release are made from."""
         return airflow_image(self.services[MIGRATE].image, release, own_release())
 
-    def create(self, service: str, arm: Arm, environment: Mapping[str, str]) -> Container:
-        """A container of a service for an arm, not started. Raises EngineError."""
-        return self.services[service].create(self.client, self.run_id, self.image(arm.airflow.version), environment)
+    def create(self, spec: ComponentSpec, arm: Arm, environment: Mapping[str, str]) -> Container:
+        """A container of a component for an arm, not started. Raises EngineError."""
+        image = self.image(arm.airflow.version)
+        return self.services[spec.name].create(self.client, self.run_id, image, environment, command=spec.command)
 
     def remove_components(self) -> None:
         """End and remove whatever containers the project has of Airflow's components. Raises EngineError."""
