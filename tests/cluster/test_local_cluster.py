@@ -22,9 +22,10 @@ import pytest
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
 from stress.cluster.base import ClusterSecrets, ClusterSettings, ComponentEvent, EventKind
-from stress.cluster.errors import ComponentFailed, PostgresError
+from stress.cluster.errors import ClusterError, ComponentFailed, PostgresError
 from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime, seats
 from stress.cluster.local.environment import base_environment
+from stress.cluster.postgres_settings import PostgresSettings
 from stress.cluster.supervision import procfs, registry
 
 ARM = parse_arm("stock", check("3.2.1"))
@@ -192,6 +193,25 @@ def test_a_server_that_ends_in_the_middle_of_a_block_is_told(tmp_path: Path) -> 
         runtime.postgres.process.wait(10)
         with pytest.raises(PostgresError, match="in the middle of a block, with exit code -9"):
             cluster.poll()
+
+
+def test_a_preparation_that_fails_half_way_leaves_nothing() -> None:
+    run_id = registry.new_run_id()
+    with LocalRuntime(run_id, PostgresSettings(max_connections=-1)) as runtime:
+        with pytest.raises(PostgresError, match="did not start"):
+            runtime.prepare([ARM])
+        record = registry.load(registry.record_path(run_id))
+        assert record is not None
+        assert Path(record.directory).is_dir()
+    assert procfs.members(record.mark) == []
+    assert not Path(record.directory).exists()
+    assert registry.load(registry.record_path(run_id)) is None
+
+
+def test_an_arm_that_was_not_prepared_is_told(runtime: PreparedLocalRuntime, tmp_path: Path) -> None:
+    other = parse_arm("other=airflow:3.3.2", check("3.3.2"))
+    with pytest.raises(ClusterError, match="arm other was not among those that the runtime was prepared for"):
+        runtime.open(other, 9, tmp_path, ClusterSettings())
 
 
 def test_a_harness_that_is_killed_in_the_middle_leaves_nothing_after_15_s(tmp_path: Path) -> None:
