@@ -1,8 +1,9 @@
 """What can be in a history: one frozen type per kind of event.
 
 An event says what was seen, and by which observer, in a form that a checker can use years later; it never says what it
-means. The envelope around it (sequence number, time, block, checksum) belongs to `history.py`. Times inside events are
-unix seconds, and are there only where the observed thing carries an earlier time than its observation.
+means (`counts.py` alone holds conclusions). The envelope around it (sequence number, time, block, checksum) belongs to
+`history.py`. Times inside events are unix seconds, and are there only where the observed thing carries an earlier time
+than its observation.
 
 One module a topic. No module here imports a race, a checker, the judge or the metrics.
 
@@ -45,9 +46,10 @@ from stress.events.components import (
     HarnessPaused,
     MemorySampled,
 )
+from stress.events.counts import CountedIncident, MeasureCounted, RaceCounted
 from stress.events.database import DatabaseSampled, DeadlockSeen, DeadlockSide, LockTimeoutSeen
 from stress.events.execution_api import API_BOUNDS_S, ApiAnswered, DoubleStart, SuccessAcknowledged, WorkerIdentity
-from stress.events.plan import ArmPlanned, RunPlanned
+from stress.events.plan import SCHEMA, ArmPlanned, MeasurePlanned, RacePlanned, RunPlanned
 from stress.events.triggers import (
     CallbackExecuted,
     CancellationDelivered,
@@ -63,6 +65,7 @@ from stress.events.triggers import (
 
 __all__ = [
     "API_BOUNDS_S",
+    "SCHEMA",
     "AnyEvent",
     "ApiAnswered",
     "ArmPlanned",
@@ -76,6 +79,7 @@ __all__ = [
     "ComponentExited",
     "ComponentStarted",
     "ComponentsHealthy",
+    "CountedIncident",
     "CpuUsed",
     "DatabaseSampled",
     "DeadlinesMissed",
@@ -95,11 +99,15 @@ __all__ = [
     "LoadStarted",
     "LoadStopped",
     "LockTimeoutSeen",
+    "MeasureCounted",
+    "MeasurePlanned",
     "MemorySampled",
     "ObserverBlind",
     "ObserverUp",
     "PassedDeadline",
     "PhaseEnded",
+    "RaceCounted",
+    "RacePlanned",
     "ReplyMisrouted",
     "RunPlanned",
     "RunnerDied",
@@ -117,12 +125,16 @@ __all__ = [
 AnyEvent = (
     ArmPlanned
     | RunPlanned
+    | RacePlanned
+    | MeasurePlanned
     | BlockStarted
     | ClusterReady
     | PhaseEnded
     | LoadStarted
     | LoadStopped
     | BlockEnded
+    | RaceCounted
+    | MeasureCounted
     | ComponentStarted
     | ComponentExited
     | FaultInjected
