@@ -125,9 +125,6 @@ def apply_to_scheduler(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="sweep_row_claims",
-    race="aborted_retry",
-    thread=0,
     place=15,
     summary="trigger clean-up and time-out sweep skip locked rows, and roll back before they try again",
     components=("triggerer", "scheduler"),

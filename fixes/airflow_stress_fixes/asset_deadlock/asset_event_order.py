@@ -137,9 +137,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="asset_event_order",
-    race="asset_deadlock",
-    thread=0,
     place=6,
     summary="reports of success write what belongs to assets in the order of assets and DAGs, in every process",
     components=("api-server",),

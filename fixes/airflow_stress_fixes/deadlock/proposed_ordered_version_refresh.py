@@ -88,8 +88,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="proposed_ordered_version_refresh",
-    race="deadlock",
     thread=66734,
     place=18,
     summary="as #66734 proposes: the scheduler refreshes DAG versions in ordered batches, skip locked",

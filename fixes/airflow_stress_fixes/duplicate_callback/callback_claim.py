@@ -75,9 +75,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="callback_claim",
-    race="duplicate_callback",
-    thread=0,
     place=13,
     summary="a scheduler takes a waiting callback for its executor only after it has locked the row",
     components=("scheduler",),

@@ -80,8 +80,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="callback_trigger_owner",
-    race="duplicate_callback",
     thread=64710,
     place=3,
     summary="a triggerer takes over callback and asset triggers only if no live triggerer owns them",

@@ -67,8 +67,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="deadline_claim",
-    race="duplicate_callback",
     thread=64710,
     place=2,
     summary="a scheduler handles a missed deadline only after it has locked the row and seen it unhandled",

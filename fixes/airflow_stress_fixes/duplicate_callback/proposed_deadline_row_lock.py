@@ -65,8 +65,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="proposed_deadline_row_lock",
-    race="duplicate_callback",
     thread=64710,
     place=17,
     summary="as #64710 proposes: the scheduler selects expired deadlines with row locks, skip locked",

@@ -67,9 +67,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="comms_end",
-    race="orphaned_runner",
-    thread=0,
     place=9,
     summary="a request to a supervisor that is gone fails at once and never waits for ever",
     components=("triggerer",),

@@ -60,8 +60,6 @@ def locked(stock: Any) -> type[Any]:
 
 
 FIX = Fix(
-    name="proposed_thread_lock",
-    race="out_of_order_frame",
     thread=64620,
     place=16,
     summary="as #64620 proposes: a threading.Lock held while a request is written and its reply is read",

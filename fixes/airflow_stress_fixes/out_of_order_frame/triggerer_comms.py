@@ -63,7 +63,10 @@ def apply(module: ModuleType) -> None:
 
 
 def routed(stock: Any) -> type[Any]:
-    """Make a subclass of the stock decoder in which one task reads and replies are routed by frame id."""
+    """Make a subclass of the stock decoder in which one task reads and replies are routed by frame id.
+
+    Long, because it is one class: its base is known only in a process that has imported Airflow.
+    """
     from airflow.sdk.execution_time.comms import _RequestFrame
     from asgiref.sync import async_to_sync
 
@@ -151,8 +154,6 @@ def routed(stock: Any) -> type[Any]:
 
 
 FIX = Fix(
-    name="triggerer_comms",
-    race="out_of_order_frame",
     thread=64620,
     place=1,
     summary="one reader task owns the triggerer's stream and routes each reply by its frame id",

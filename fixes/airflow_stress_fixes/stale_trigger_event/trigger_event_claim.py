@@ -166,9 +166,6 @@ def without_waiting(loop: Callable[[Any], None], queue_name: str) -> Callable[[A
 
 
 FIX = Fix(
-    name="trigger_event_claim",
-    race="stale_trigger_event",
-    thread=0,
     place=8,
     summary="a trigger's event or failure only reaches a task that is, under its row lock, still deferred on it",
     components=("triggerer",),
