@@ -16,7 +16,7 @@ How
     For the time of one ``_verify_integrity_if_dag_changed`` the session's ``execute`` replaces that one
     UPDATE. The batch size isn't in the report's words; 500 here.
 
-Its test: ``tests/airflow/test_proposed_ordered_version_refresh.py``.
+Its test: ``tests/airflow/test_deadlock_proposed_ordered_version_refresh.py``.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ How
 
 What it leaves: the error handler of these releases uses the session of a failed transaction and answers 500.
 
-Its test: ``tests/airflow/test_state_update_lock_scope.py``.
+Its test: ``tests/airflow/test_deadlock_state_update_lock_scope.py``.
 """
 
 from __future__ import annotations

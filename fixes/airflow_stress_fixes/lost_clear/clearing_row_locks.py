@@ -49,8 +49,8 @@ instances, with and without this fix (see ``marking_run_lock``). Several cleared
 out at that moment: the scheduler's sweep takes them in the order of its scan and can deadlock with the order by id,
 as it can on stock with the flush; ``sweep_row_claims`` removes that, from the sweep's side.
 
-Its tests: ``stress repro lost_clear`` (``tests/explore/test_twins.py``), ``tests/airflow/test_clearing_row_locks.py``
-and ``tests/airflow/test_row_order.py``.
+Its tests: ``stress repro lost_clear`` (``tests/explore/test_twins.py``),
+``tests/airflow/test_lost_clear_clearing_row_locks.py`` and ``tests/airflow/test_row_order.py``.
 """
 
 from __future__ import annotations

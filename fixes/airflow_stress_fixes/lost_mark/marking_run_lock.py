@@ -31,7 +31,8 @@ What it leaves: with ``future`` or ``past`` it locks runs in which nothing will 
 scheduler: ``state_update_lock_scope`` belongs to it. Somebody who marks a whole run has changed task instances before
 (``_set_dag_run_terminal_state``).
 
-Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``), ``tests/airflow/test_marking_run_lock.py``.
+Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``),
+``tests/airflow/test_lost_mark_marking_run_lock.py``.
 """
 
 from __future__ import annotations

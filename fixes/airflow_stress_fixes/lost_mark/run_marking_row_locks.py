@@ -35,7 +35,7 @@ What it leaves
     sweep's side.
 
 Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``),
-``tests/airflow/test_run_marking_row_locks.py`` and ``tests/airflow/test_row_order.py``.
+``tests/airflow/test_lost_mark_run_marking_row_locks.py`` and ``tests/airflow/test_row_order.py``.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ How
 
 What it leaves: what stock does to those who wait when the reader ends (a cancellation) stays.
 
-Its tests: ``stress repro orphaned_runner`` and ``tests/airflow/test_comms_end.py``.
+Its tests: ``stress repro orphaned_runner`` and ``tests/airflow/test_orphaned_runner_comms_end.py``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ What it really does
     - Its report's alternative, an ``RLock``, doesn't hang, because all coroutines of a loop are one thread
       to it, and for the same reason protects nothing between them.
 
-Its test: ``tests/airflow/test_proposed_thread_lock.py``.
+Its test: ``tests/airflow/test_out_of_order_frame_proposed_thread_lock.py``.
 """
 
 from __future__ import annotations

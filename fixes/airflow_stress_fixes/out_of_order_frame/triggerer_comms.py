@@ -26,7 +26,7 @@ What stays
     the first message, which the supervisor sends unasked, and the first request: the runner waits for the
     former before it sends the latter.
 
-Its test: ``tests/airflow/test_triggerer_comms.py``.
+Its test: ``tests/airflow/test_out_of_order_frame_triggerer_comms.py``.
 """
 
 from __future__ import annotations
