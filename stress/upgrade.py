@@ -4,8 +4,7 @@ The tables are closed. A race, a fix or a measure that comes later is in the eve
 lists the schemas), so that a change of today's tables never changes what a stored run says. tests/golden/ has a history
 of each schema.
 
-Schema 1 needs no step of its own: what harm is measured by is absent from its events, and such a measure is not read;
-its histograms have the bounds that `ApiAnswered` takes for unnamed ones.
+Histograms of schema 1 have the bounds that `ApiAnswered` takes for unnamed ones.
 """
 
 from __future__ import annotations
@@ -126,6 +125,11 @@ _MEASURES: tuple[events.MeasurePlanned, ...] = (
 """The measures of harm, as they were when schema 4 began to name them."""
 
 
+_NOT_IN_SCHEMA_1 = frozenset({"lock_timeouts", "wrong_replies", "double_starts"})
+"""Measures of events that nothing wrote before schema 2, so that their absence says nothing. The other measures that it
+lacks have no reading, which their readers see."""
+
+
 def upgraded(history: History) -> History:
     """The history as one of the present schema. An event that is added has the place of the run's own."""
     place = next((at for at, entry in enumerate(history.entries) if isinstance(entry.event, events.RunPlanned)), None)
@@ -137,12 +141,18 @@ def upgraded(history: History) -> History:
     if run.schema < 3:
         entries = [_with_roles(entry) for entry in entries]
     if run.schema < 4:
+        unseen = frozenset[str]() if _has_harm(history) else _NOT_IN_SCHEMA_1
         planned: list[events.AnyEvent] = [
             *(_RACES[race] for race in run.races if race in _RACES),
-            *_MEASURES,
+            *(measure for measure in _MEASURES if measure.name not in unseen),
         ]
         entries[place + 1 : place + 1] = [msgspec.structs.replace(entries[place], event=event) for event in planned]
     return History(tuple(entries), history.broken)
+
+
+def _has_harm(history: History) -> bool:
+    """Whether the history is of schema 2 or later: the first three do not name themselves; since 2 CPU is recorded."""
+    return any(isinstance(entry.event, events.CpuUsed) for entry in history.entries)
 
 
 def _with_roles(entry: Entry) -> Entry:
