@@ -138,7 +138,7 @@ class Run:
             dags=parts.dags,
             clock=self._clock,
         ).run()
-        return self._live.block_ends()
+        return self._live.block_ends(Recorder(self._store.journal, block))
 
     def _await_scrapes(self, interrupt: Interrupt) -> None:
         """Prometheus must see how the run ended: two more scrapes, if there were any."""

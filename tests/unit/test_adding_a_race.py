@@ -110,10 +110,7 @@ def test_the_tables_have_its_row(project: Path) -> None:
 
 
 def test_a_report_says_what_it_is(project: Path) -> None:
-    code = (
-        "from stress.report import text; from stress.judge.wording import opportunity_unit; "
-        "print(text.race_about('toy'), opportunity_unit('toy'))"
-    )
+    code = "from stress.races.registry import RACES, unit_of; print(RACES['toy'].summary, unit_of('toy'))"
     assert python(project, "-c", code).strip() == "Nothing happens. task instances"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from parties import Party
 from several_rows import BY_KEY, clean_up, gate_closed, rows, sweep
-from test_trigger_event_claim import transaction
+from test_stale_trigger_event_trigger_event_claim import transaction
 
 FIX = "sweep_row_claims"
 SWEEPS = [pytest.param(clean_up, "failed", id="clean-up"), pytest.param(sweep, "deferred", id="time-out")]

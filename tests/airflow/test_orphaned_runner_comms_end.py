@@ -16,7 +16,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from mounting import read_report
 from supervisor import Supervisor
-from test_triggerer_comms import on_stream, request
+from test_out_of_order_frame_triggerer_comms import on_stream, request
 
 from airflow_stress_fixes.catalogue import FIXES
 from airflow_stress_fixes.fix import Fit

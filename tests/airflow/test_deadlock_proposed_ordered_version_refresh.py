@@ -9,7 +9,7 @@ from dag_data import running_run, task_instance_ids, write_dag
 from parties import Party
 from scheduler_parts import refresh_dag_version
 from state_updates import heartbeat
-from test_state_update_lock_scope import new_run, race
+from test_deadlock_state_update_lock_scope import new_run, race
 
 from airflow_stress_fixes.catalogue import FIXES
 from airflow_stress_fixes.fix import Fit

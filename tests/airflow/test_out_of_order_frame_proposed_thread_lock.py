@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_triggerer_comms import cancelled_after_the_write, on_stream, request
+from test_out_of_order_frame_triggerer_comms import cancelled_after_the_write, on_stream, request
 
 from airflow_stress_fixes.catalogue import FIXES
 from airflow_stress_fixes.fix import Fit
@@ -44,8 +44,8 @@ async def two_coroutines(comms: Any, _supervisor: Any) -> list[str]:
 HANGS = f"""
 import faulthandler
 from mounting import mounted_fixes
-from test_proposed_thread_lock import two_coroutines
-from test_triggerer_comms import on_stream
+from test_out_of_order_frame_proposed_thread_lock import two_coroutines
+from test_out_of_order_frame_triggerer_comms import on_stream
 
 with mounted_fixes("{FIX}"):
     faulthandler.dump_traceback_later({HANG_S}, exit=True)  # in a thread: the loop can't look at a clock
