@@ -1,5 +1,5 @@
-"""What `.ci/nightly` sees of Docker, played: a harness that is killed or a Compose that fails, without minutes of a
-real cluster. `.ci/nightly` itself is real, and so is `stress report`.
+"""A `docker` command for tests of the soak: a harness that is killed or a Compose that fails, without minutes of a
+real cluster. `stress report` is real.
 
     FAKE_DOCKER   a directory: `play` is what happens, `run` the run's directory that the harness leaves, `calls` what
                   was asked, a line each; `up`, `asked` and `killed` say how far it came
