@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,7 +102,7 @@ def grafana(change: Change = lambda _path, _asked, answer: answer) -> Iterator[t
 
 def check(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(CHECK), *words],
+        [str(CHECK), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
