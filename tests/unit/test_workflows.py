@@ -156,7 +156,14 @@ def test_what_is_run_is_there(file: Path) -> None:
 
 @pytest.mark.parametrize("program", [".ci/nightly", ".ci/grafana-check"])
 def test_options_are_those_of_the_program(program: str) -> None:
-    done = subprocess.run([str(ROOT / program), "--help"], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [str(ROOT / program), "--help"],
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     given = {option for file in FILES for command in commands(file) for option in called(command, program)}
     assert given
     assert given <= set(re.findall(r"--[a-z-]+", done.stdout))
