@@ -94,8 +94,9 @@ def test_no_module_of_the_soak_needs_an_installed_package() -> None:
 
 
 def test_the_script_runs_this_checkout_s_soak_from_any_directory(machine: Machine) -> None:
-    (machine.directory / "stress" / "soak").mkdir(parents=True)
-    (machine.directory / "stress" / "soak" / "__main__.py").write_text("raise SystemExit('another soak')")
+    other = machine.directory / "stress"
+    other.mkdir()
+    (other / "__init__.py").write_text("raise SystemExit('another package')\n")
     soak = machine.soak("no engine")
     assert "nightly: no Docker engine answers" in soak.output
 
