@@ -20,7 +20,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,12 +64,16 @@ def succeeds(session: nox.Session, *command: str, environment: Mapping[str, str]
 
 
 def pytest(
-    session: nox.Session, tests: str, python: str = sys.executable, environment: Mapping[str, str] | None = None
+    session: nox.Session,
+    tests: str,
+    python: str = sys.executable,
+    environment: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Count:
     """Run pytest with the session's own arguments, and count by its JUnit file."""
     junit = DIRECTORY / f"{session.name}.xml"
     junit.unlink(missing_ok=True)
-    command = (python, "-m", "pytest", "-q", f"--junit-xml={junit}", tests, *session.posargs)
+    command = (python, "-m", "pytest", "-q", f"--junit-xml={junit}", tests, *options, *session.posargs)
     return Count.of_junit(junit, succeeded=succeeds(session, *command, environment=environment))
 
 
@@ -87,9 +91,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """No Airflow, no server."""
+    """No Airflow, no server. Modules run side by side, one on each logical CPU; a module's fixtures are made once."""
     with counted(session) as count:
-        count.add(pytest(session, "tests/unit"))
+        count.add(pytest(session, "tests/unit", options=("--numprocesses=logical", "--dist=loadfile")))
 
 
 @nox.session

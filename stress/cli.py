@@ -11,25 +11,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from stress import __version__
 from stress.exits import EXIT_FAILED, EXIT_USAGE
-from stress.words import joined, options_of
+from stress.words import Parser, joined, options_of
 
 
-class _Parser(argparse.ArgumentParser):
-    """Ends with the project's exit code for bad arguments.
-
-    No abbreviations: a new option must not change the meaning of an old command.
-    """
-
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(**keywords, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        print(f"stress: {message}\nTry '{self.prog} --help'.", file=sys.stderr)
-        raise SystemExit(EXIT_USAGE)
+class _Parser(Parser):
+    program = "stress"
 
 
 if TYPE_CHECKING:
