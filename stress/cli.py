@@ -49,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="SPEC",
-        help="NAME[=airflow:X.Y.Z|PATH][,fixes:all|none|proposed|A+B][,config:section.key=value]...; the first is the "
+        help="NAME[=airflow:VERSION|PATH[@REV][+PATH...]|diff:FILE][,fixes:all|none|proposed|A+B]"
+        "[,config:section.key=value]...; PATH is a wheel or a checkout of Airflow; the first is the "
         "control, the last is under test (default: stock, fixed)",
     )
     run.add_argument(
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         default=os.environ.get("AIRFLOW_STRESS_RUNTIME", "local"),
         help="local (processes; the default) or compose (containers; the default in the `stress` container)",
     )
-    run.add_argument("--airflow", default=None, metavar="X.Y.Z", help="Airflow release of arms that name none")
+    run.add_argument("--airflow", default=None, metavar="VERSION", help="Airflow release of arms that name none")
     run.add_argument("--budget", default=None, help="longest duration of the run, such as 10m (default: 9.5m)")
     run.add_argument("--load", default=None, metavar="TIME", help="duration of the load in each block, such as 30s")
     run.add_argument(
@@ -91,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     explore = commands.add_parser("explore", help="try every schedule of a pair of operations, for races unknown")
     explore.add_argument("pairs", metavar="PAIR", nargs="+", help="who races (`stress list pairs`), or all")
     for command in (repro, explore):
-        command.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release")
+        command.add_argument("--airflow", default=None, metavar="VERSION", help="the release")
         command.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
     repro.add_argument("--times", default="1", metavar="N", help="how often (default: once)")
     explore.add_argument("--preemptions", default="2", metavar="K", help="at most so many in a schedule (default: 2)")

@@ -158,16 +158,18 @@ class HarmMeasure:
 
 @dataclass(frozen=True)
 class ArmCode:
-    """The code of an arm that is a wheel or a checkout, laid over the packages of a release.
+    """The code of an arm that is laid over the packages of a release: wheels, a checkout, or a diff.
 
-    `kind` is `wheel` or `checkout`; `name` is the file's or the folder's, without its path; `version` is what the code
-    says that it is; `revision` is the git commit of a checkout, with `-dirty` after it if its files differ from it.
+    `kind` is `wheel`, `checkout` or `diff`; `name` is the file's or the folder's, without its path (several are joined
+    by ` + `); `version` is what the code says that it is; `revision` is the git commit of a checkout, with `-dirty`
+    after it if its files differ from it; `digest` is the SHA-256 (12 characters) of each file.
     """
 
     kind: str
     name: str
     version: str
     revision: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ def airflow_of(release: str, code: ArmCode | None) -> str:
     if code is None:
         return release
     at = f" at {code.revision}" if code.revision else ""
+    at += f", SHA-256 {code.digest}" if code.digest else ""
     return f"{code.version} ({code.kind} {code.name}{at}) on the packages of {release}"
 
 

@@ -19,7 +19,7 @@ def manifest_of(plan: Plan, arguments: list[str]) -> Manifest:
         ArmManifest(
             name=arm.name,
             airflow=arm.airflow.version,
-            overlay=[path.name for path in arm.overlay],
+            overlay=[part.path.name for part in arm.overlay],
             fixes=list(arm.fixes),
             config=dict(arm.config),
             code=code_of(arm),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import zipfile
 from pathlib import Path
@@ -68,7 +69,8 @@ def test_a_wheel_is_named_with_the_version_of_its_metadata(tmp_path: Path) -> No
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("airflow/__init__.py", '__version__ = "another"\n')
         archive.writestr("apache_airflow_core-3.3.2.post1.dist-info/METADATA", "Version: 3.3.2.post1\n")
-    assert code_of(arm(wheel)) == ArmCode("wheel", wheel.name, "3.3.2.post1")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()[:12]
+    assert code_of(arm(wheel)) == ArmCode("wheel", wheel.name, "3.3.2.post1", "", digest)
 
 
 def test_reports_say_what_ran_and_on_what() -> None:

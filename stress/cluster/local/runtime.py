@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from stress.arms.environments import AirflowEnvironment, environment_for
-from stress.arms.spec import Arm, unpacked
+from stress.arms.overlay import Part, directories
+from stress.arms.spec import Arm
 from stress.cluster import differences
 from stress.cluster.airflow import component_variables
 from stress.cluster.base import ClusterSecrets, ClusterSettings, Progress, Runtime, silent
@@ -50,8 +52,8 @@ class LocalRuntime(Runtime):
         self._postgres_settings = postgres or PostgresSettings()
         self._guard: RunGuard | None = None
         self._postgres: Postgres | None = None
-        self._environments: dict[tuple[str, tuple[Path, ...]], AirflowEnvironment] = {}
-        self._templates: dict[tuple[str, tuple[Path, ...]], str] = {}
+        self._environments: dict[tuple[str, tuple[Part, ...]], AirflowEnvironment] = {}
+        self._templates: dict[tuple[str, tuple[Part, ...]], str] = {}
         self._clusters: list[LocalCluster] = []
         self._secrets = ClusterSecrets.make()
 
@@ -79,7 +81,9 @@ class LocalRuntime(Runtime):
         """Environments first: they may take minutes, and need no server."""
         for arm in arms:
             if _key(arm) not in self._environments:
-                self._environments[_key(arm)] = environment_for(arm.airflow, overlay=unpacked(arm), progress=progress)
+                environment = environment_for(arm.airflow, progress=progress)
+                overlay = directories(arm.overlay, environment)
+                self._environments[_key(arm)] = replace(environment, overlay=overlay)
         if self._guard is None:
             self._guard = RunGuard(self._run_id)
         if self.parents is None and not self._cold_start:
@@ -197,5 +201,5 @@ class LocalRuntime(Runtime):
         return seat
 
 
-def _key(arm: Arm) -> tuple[str, tuple[Path, ...]]:
+def _key(arm: Arm) -> tuple[str, tuple[Part, ...]]:
     return arm.airflow.version, arm.overlay
