@@ -92,7 +92,12 @@ def parser() -> argparse.ArgumentParser:
     explore = commands.add_parser("explore", help="try every schedule of a pair of operations, for races unknown")
     explore.add_argument("pairs", metavar="PAIR", nargs="+", help="who races (`stress list pairs`), or all")
     for command in (repro, explore):
-        command.add_argument("--airflow", default=None, metavar="VERSION", help="the release")
+        command.add_argument(
+            "--airflow",
+            default=None,
+            metavar="CODE",
+            help="a release, or code that is laid over one: VERSION|PATH[@REV][+PATH...]|diff:FILE",
+        )
         command.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
     repro.add_argument("--times", default="1", metavar="N", help="how often (default: once)")
     explore.add_argument("--preemptions", default="2", metavar="K", help="at most so many in a schedule (default: 2)")
@@ -104,6 +109,8 @@ def parser() -> argparse.ArgumentParser:
     explore.add_argument(
         "--budget", default="5m", metavar="TIME", help="how long each pair at most, such as 90s (default: 5m)"
     )
+
+    _add_bisect(commands)
 
     judge = commands.add_parser(
         "judge",
@@ -136,6 +143,21 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def _add_bisect(commands: argparse._SubParsersAction[_Parser]) -> None:
+    bisect = commands.add_parser(
+        "bisect",
+        help="find which release or commit brought a race, and which removed it",
+        description="Plays the race's reproducers on a line of releases, or on the commits of a checkout of Airflow.",
+        epilog="examples: stress bisect deadlock 3.1.0..3.3.2; stress bisect deadlock v1..main --repo ~/src/airflow",
+    )
+    bisect.add_argument("race", metavar="RACE", help="a race or one of its reproducers")
+    bisect.add_argument("span", metavar="FIRST..LAST", help="the oldest and the newest release or revision")
+    bisect.add_argument("--repo", default=None, metavar="PATH", help="a checkout of Airflow, whose revisions are meant")
+    bisect.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
+    bisect.add_argument("--times", default="3", metavar="N", help="how often to play each reproducer (default: 3)")
+    bisect.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
 def command_parser(root: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
     """The parser of one command; that of all commands if there is no such command."""
     for action in root._actions:  # argparse has no public list of them
@@ -164,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "run": lambda o: _run(o, words, mistakes),
         "repro": _repro,
         "explore": _explore,
+        "bisect": _bisect,
         "judge": _judge,
         "analyze": _analyze,
         "report": _report,
@@ -242,6 +265,12 @@ def _repro(options: argparse.Namespace) -> int:
     from stress.explore.repro import repro
 
     return repro(options.races, options.airflow, options.fixes, options.times)
+
+
+def _bisect(options: argparse.Namespace) -> int:
+    from stress.explore.bisect import bisect
+
+    return bisect(options.race, options.span, options.repo, options.fixes, options.times, as_json=options.json)
 
 
 def _explore(options: argparse.Namespace) -> int:

@@ -171,6 +171,12 @@ class ArmCode:
     revision: str = ""
     digest: str = ""
 
+    def on(self, release: str) -> str:
+        """What ran: `3.4.0 (checkout airflow at 1a2b3c4d5e6f) on the packages of 3.3.2`."""
+        at = f" at {self.revision}" if self.revision else ""
+        at += f", SHA-256 {self.digest}" if self.digest else ""
+        return f"{self.version} ({self.kind} {self.name}{at}) on the packages of {release}"
+
 
 @dataclass(frozen=True)
 class ArmSummary:

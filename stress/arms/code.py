@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stress.arms.overlay import Part
 from stress.arms.overlay.wheel import digest_of
-from stress.arms.spec import Arm
+from stress.arms.releases import Release
 from stress.instrument import revision
 from stress.results import ArmCode
 
 _REVISION_CHARACTERS = 12
 
 
-def code_of(arm: Arm) -> ArmCode | None:
+def code_of(release: Release, overlay: Sequence[Part]) -> ArmCode | None:
     """The wheels, checkout or diff of an arm; None for a release. Raises EnvironmentFailed if it cannot be read."""
-    if not arm.overlay:
+    if not overlay:
         return None
-    main = next((part for part in arm.overlay if part.core_version), arm.overlay[0])
-    others = [part for part in arm.overlay if part is not main]
-    version = main.packages[0].version if main.packages else arm.airflow.version
+    main = next((part for part in overlay if part.core_version), overlay[0])
+    others = [part for part in overlay if part is not main]
+    version = main.packages[0].version if main.packages else release.version
     digests = [digest_of(part.path) for part in (main, *others) if part.path.is_file()]
     return ArmCode(
         main.kind,

@@ -15,6 +15,7 @@ slow part, once. A lock names no index: the hashes decide what is installed, whe
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import subprocess
@@ -135,6 +136,27 @@ def check(version: str, timeout_s: float = 2.0) -> Release:
         else f"the newest is {siblings[-1] if siblings else newest}"
     )
     raise UnknownRelease(f"there is no Airflow {version}: {there}")
+
+
+def between(first: str, last: str) -> tuple[Release, ...]:
+    """The final releases from one to the other, both included; a pre-release only if it is an end.
+
+    Raises UnknownRelease. Releases that are neither known nor listed by the package index are not in it.
+    """
+    start, end = check(first), check(last)
+    if start.number >= end.number:
+        raise UnknownRelease(f"{first} is not older than {last}: give the older release first")
+    found = {release.version: release for release in (*known_releases(), start, end)}
+    with contextlib.suppress(index.IndexUnreachable):
+        for published in index.published_releases():
+            if published.day is not None and _VERSION.fullmatch(published.version):
+                found.setdefault(published.version, Release(published.version, published.day, None))
+    return tuple(
+        release
+        for release in sorted(found.values(), key=lambda release: release.number)
+        if start.number <= release.number <= end.number
+        and (not release.number.is_prerelease or release.version in (first, last))
+    )
 
 
 def base_release(version: str) -> Release:

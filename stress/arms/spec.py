@@ -64,6 +64,21 @@ class Arm:
     config: tuple[tuple[str, str], ...] = ()
 
 
+def read_airflow(value: str) -> tuple[Release | None, tuple[Part, ...]]:
+    """Read `VERSION` or `PATH[@REV][+PATH...]`: the release whose packages are used, and what is laid over them.
+
+    No release: the code names none (a task-sdk without a core). Raises UnknownRelease or ValueError with a sentence.
+    """
+    try:
+        if not _is_path(value):
+            return check(value), ()
+        parts = _parts(value)
+        core = next((part.core_version for part in parts if part.core_version), None)
+        return base_release(core) if core is not None else None, parts
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory that we may not look into
+        raise ValueError(f"{value!r} can't be used: {getattr(error, 'strerror', None) or error}") from error
+
+
 def parse_arm(text: str, default: Release, resolve_fixes: FixResolver | None = None) -> Arm:
     """Read one arm. Raises `ArmSpecError` with everything that is wrong with it."""
     name, items = _split(text)
@@ -154,18 +169,9 @@ class _Draft:
             return
         self.airflow = value
         try:
-            if not _is_path(value):
-                self.release = check(value)
-                return
-            self.overlay = _parts(value)
-            for sentence in _supplied_twice(self.overlay):
-                self.problem(sentence)
-            core = next((part.core_version for part in self.overlay if part.core_version), None)
-            self.release = base_release(core) if core is not None else None
+            self.release, self.overlay = read_airflow(value)
         except (UnknownRelease, ValueError) as error:
             self.problem(str(error))
-        except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory that we may not look into
-            self.problem(f"{value!r} can't be used: {getattr(error, 'strerror', None) or error}")
 
     def _take_diff(self, value: str) -> None:
         if self.diff is not None:
@@ -227,6 +233,12 @@ def _parts(value: str) -> tuple[Part, ...]:
         length = next((n for n in range(len(pieces), 1, -1) if _on_disk("+".join(pieces[:n]))), 1)
         parts.append(_part("+".join(pieces[:length])))
         pieces = pieces[length:]
+    counts = Counter(package.name for part in parts for package in part.packages if part.kind == "wheel")
+    twice = [f"{name} is given {count} times" for name, count in counts.items() if count > 1]
+    if sum(part.kind == "checkout" for part in parts) > 1:
+        twice.append("several checkouts are given")
+    if twice:
+        raise ValueError(f"{'; '.join(twice)}: give each once")
     return tuple(parts)
 
 
@@ -250,10 +262,3 @@ def _part(text: str) -> Part:
 def _on_disk(text: str) -> bool:
     path = Path(text).expanduser()
     return path.exists() or ("@" in text and Path(text.rpartition("@")[0]).expanduser().is_dir())
-
-
-def _supplied_twice(parts: Sequence[Part]) -> list[str]:
-    counts = Counter(package.name for part in parts for package in part.packages if part.kind == "wheel")
-    checkouts = sum(part.kind == "checkout" for part in parts)
-    sentences = [f"{name} is given {count} times" for name, count in counts.items() if count > 1]
-    return sentences + (["give one checkout, not several"] if checkouts > 1 else [])

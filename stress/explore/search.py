@@ -148,7 +148,7 @@ class _Telling:
     def search(self, pairs: Sequence[Searchable]) -> None:
         """In one process. Raises StressError."""
         this = self.this
-        runner = Runner(this.arm.release, this.arm.fixes, options.progress)
+        runner = Runner(this.arm.release, this.arm.fixes, options.progress, this.arm.overlay)
         coroutines = pairs[0].coroutines
         lines = runner.ask(
             this.request_of(pairs), coroutines=coroutines, budget_s=this.budget_s * len(pairs), players=this.players

@@ -22,7 +22,7 @@ def manifest_of(plan: Plan, arguments: list[str]) -> Manifest:
             overlay=[part.path.name for part in arm.overlay],
             fixes=list(arm.fixes),
             config=dict(arm.config),
-            code=code_of(arm),
+            code=code_of(arm.airflow, arm.overlay),
         )
         for arm in plan.arms
     ]

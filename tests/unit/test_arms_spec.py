@@ -150,7 +150,7 @@ def test_a_wheel_without_the_core_lies_over_the_runs_release(sdk_wheel: Path) ->
 
 
 def test_a_package_can_not_be_given_twice(wheel: Path) -> None:
-    assert problems_of(f"mine={wheel}+{wheel}") == ("arm 'mine': apache-airflow-core is given 2 times",)
+    assert problems_of(f"mine={wheel}+{wheel}") == ("arm 'mine': apache-airflow-core is given 2 times: give each once",)
 
 
 def test_a_file_name_may_hold_a_plus_sign(wheel: Path) -> None:
