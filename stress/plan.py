@@ -18,14 +18,15 @@ from pathlib import Path
 
 import msgspec
 
-from stress.arms.cache import quiet
 from stress.arms.errors import ArmSpecError, EnvironmentFailed, UnknownRelease
 from stress.arms.fixes import resolve
 from stress.arms.overlay.requirements import locked_versions, unmet
 from stress.arms.releases import DEFAULT_RELEASE, locked
 from stress.arms.releases import check as check_release
 from stress.arms.spec import Arm, parse_arms
+from stress.cache import quiet
 from stress.cluster.ports import is_free
+from stress.durations import parse_duration
 from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.recovery import CONFIG as RECOVERY_CONFIG
@@ -40,8 +41,6 @@ DEFAULT_BUDGET = "9.5m"
 WORKERS = ("hollow", "real")
 RUNTIMES = ("local", "compose")
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
-_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LEAST_BUDGET_S = 60.0
 _LEAST_LOAD_S = 5.0
 _MOST_LOAD_S = 3600.0
@@ -292,8 +291,7 @@ def _users(scenarios: Sequence[Scenario]) -> list[str]:
 
 
 def _duration(option: str, text: str, least_s: float, most_s: float, mistakes: list[str]) -> float:
-    match = _DURATION.fullmatch(text)
-    seconds = float(match[1]) * _UNIT_S[match[2]] if match else None
+    seconds = parse_duration(text)
     if seconds is None or not least_s <= seconds <= most_s:
         most = f" and at most {most_s:g}s" if most_s != float("inf") else ""
         mistakes.append(f"{option} {text!r}: write a time such as 90s, 10m or 1.5h, at least {least_s:g}s{most}")

@@ -29,9 +29,9 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from stress.arms import index
-from stress.arms.cache import cache_directory, write_atomically
 from stress.arms.errors import EnvironmentFailed, UnknownRelease
 from stress.arms.uvtool import run_uv
+from stress.cache import cache_directory, write_atomically
 from stress.layout import REQUIREMENTS
 
 DEFAULT_RELEASE = "3.2.1"

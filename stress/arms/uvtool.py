@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import IO
 
 from uv import find_uv_bin
 
@@ -45,6 +46,8 @@ def run_uv(
 
     uv outlives a harness that is killed; `keep_open` are the descriptors of locks that it then still needs.
     """
+    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    out: list[str] = []
     process = subprocess.Popen(
         [find_uv_bin(), *arguments],
         stdin=subprocess.PIPE,
@@ -56,65 +59,47 @@ def run_uv(
         env=uv_environment(),
         pass_fds=keep_open,
     )
-    streams = _Streams(process, progress)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    threads = [
+        threading.Thread(target=_listen, args=(process.stderr, tail, progress), daemon=True),
+        threading.Thread(target=lambda stdout: out.append(stdout.read()), args=(process.stdout,), daemon=True),
+    ]
     with process:
-        streams.start()
+        for thread in threads:
+            thread.start()
         try:
-            assert process.stdin is not None
             process.stdin.write(stdin)
             process.stdin.close()
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise EnvironmentFailed(
                 f"uv {arguments[0]} {arguments[1]} had not ended after {timeout_s:.0f} s (is the network very slow?): "
-                + streams.end_of_errors()
+                + _joined(tail)
             ) from None
         finally:
-            # Also on Ctrl-C: uv must not continue to install in the background.
+            # Also on Ctrl-C: uv must not go on installing behind the user's back.
             if process.poll() is None:
                 process.kill()
-        streams.join()
-    if code != 0:
-        raise EnvironmentFailed(
-            f"uv {arguments[0]} {arguments[1]} failed with exit code {code}: {streams.end_of_errors()}"
-        )
-    return "".join(streams.out)
-
-
-class _Streams:
-    """Reads what uv prints, each stream in a thread of its own, so that no pipe fills up."""
-
-    def __init__(self, process: subprocess.Popen[str], progress: Callable[[str], None] | None) -> None:
-        self._process = process
-        self._progress = progress
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self.out: list[str] = []
-        self._threads = [threading.Thread(target=target, daemon=True) for target in (self._listen, self._collect)]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def join(self) -> None:
-        """Wait for the rest of the output: at most 5 s, since a grandchild may hold a pipe open."""
-        for thread in self._threads:
+        for thread in threads:
             thread.join(5)
+    if code != 0:
+        raise EnvironmentFailed(f"uv {arguments[0]} {arguments[1]} failed with exit code {code}: {_joined(tail)}")
+    return "".join(out)
 
-    def end_of_errors(self) -> str:
-        return " | ".join(line.strip() for line in self._tail) or "it printed nothing"
 
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        for line in map(str.rstrip, self._process.stderr):
-            if line:
-                self._tail.append(line)
-                # ` + package==version`, a hundred times, would push everything else off the screen.
-                if self._progress is not None and not line.startswith(" + "):
-                    self._progress(line.strip())
+def _listen(stderr: IO[str], tail: deque[str], progress: Callable[[str], None] | None) -> None:
+    for line in map(str.rstrip, stderr):
+        if line:
+            tail.append(line)
+            # ` + package==version`, a hundred times, would push everything else off the screen.
+            if progress is not None and not line.startswith(" + "):
+                progress(line.strip())
 
-    def _collect(self) -> None:
-        assert self._process.stdout is not None
-        self.out.append(self._process.stdout.read())
+
+def _joined(lines: deque[str]) -> str:
+    return " | ".join(line.strip() for line in lines) or "it said nothing"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 from stress.arms import fixes as fix_catalogue
 from stress.arms.code import code_of
-from stress.arms.errors import StressError, UnknownRelease
+from stress.arms.errors import UnknownRelease
 from stress.arms.overlay import Part
 from stress.arms.overlay.diff import read_diff
 from stress.arms.releases import DEFAULT_RELEASE, Release
 from stress.arms.releases import check as check_release
 from stress.arms.spec import read_airflow
+from stress.errors import StressError
 from stress.exits import EXIT_USAGE
 
 _ARMS = {"stock": "none", "fixed": "all", "proposed": "proposed"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from stress.arms.errors import StressError
+from stress.errors import StressError
 from stress.explore import options
 from stress.explore.catalogue import Race
 from stress.explore.options import Arm

@@ -16,10 +16,10 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from stress.arms.cache import cache_directory, exclusive, quiet
 from stress.arms.errors import EnvironmentFailed
 from stress.arms.overlay.git import GitFailed, git
 from stress.arms.overlay.part import CORE, Package, Part
+from stress.cache import cache_directory, exclusive, quiet
 
 SDK = "apache-airflow-task-sdk"
 _PROVIDER = "apache-airflow-providers-"

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from stress.arms.cache import cache_directory, exclusive, quiet
 from stress.arms.errors import EnvironmentFailed
 from stress.arms.overlay.git import GitFailed, git
 from stress.arms.overlay.part import Part
 from stress.arms.overlay.wheel import digest_of
+from stress.cache import cache_directory, exclusive, quiet
 
 _APPLY_TIMEOUT_S = 120
 _NOWHERE = "/dev/null"

@@ -12,9 +12,9 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from stress.arms.cache import cache_directory, exclusive, quiet
 from stress.arms.errors import EnvironmentFailed
 from stress.arms.overlay.part import Package, Part
+from stress.cache import cache_directory, exclusive, quiet
 
 _UNPACK_TIMEOUT_S = 60
 
