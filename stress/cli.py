@@ -51,7 +51,8 @@ def _add_run(commands: _Commands) -> None:
         action="append",
         default=[],
         metavar="SPEC",
-        help="NAME[=airflow:X.Y.Z|PATH][,fixes:all|none|proposed|A+B][,config:section.key=value]...; the first is the "
+        help="NAME[=airflow:VERSION|PATH[@REV][+PATH...]|diff:FILE][,fixes:all|none|proposed|A+B]"
+        "[,config:section.key=value]...; PATH is a wheel or a checkout of Airflow; the first is the "
         "control, the last is under test (default: stock, fixed)",
     )
     run.add_argument(
@@ -59,7 +60,7 @@ def _add_run(commands: _Commands) -> None:
         default=os.environ.get("AIRFLOW_STRESS_RUNTIME", "local"),
         help="local (processes; the default) or compose (containers; the default in the `stress` container)",
     )
-    run.add_argument("--airflow", default=None, metavar="X.Y.Z", help="Airflow release of arms that name none")
+    run.add_argument("--airflow", default=None, metavar="VERSION", help="Airflow release of arms that name none")
     run.add_argument("--budget", default=None, help="longest duration of the run, such as 10m (default: 9.5m)")
     run.add_argument("--load", default=None, metavar="TIME", help="duration of the load in each block, such as 30s")
     run.add_argument(
@@ -95,7 +96,12 @@ def _add_explorer(commands: _Commands) -> None:
     explore = commands.add_parser("explore", help="try every schedule of a pair of operations, for races unknown")
     explore.add_argument("pairs", metavar="PAIR", nargs="+", help="who races (`stress list pairs`), or all")
     for command in (repro, explore):
-        command.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release")
+        command.add_argument(
+            "--airflow",
+            default=None,
+            metavar="CODE",
+            help="a release, or code that is laid over one: VERSION|PATH[@REV][+PATH...]|diff:FILE",
+        )
         command.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
     repro.add_argument("--times", default="1", metavar="N", help="how often (default: once)")
     explore.add_argument("--preemptions", default="2", metavar="K", help="at most so many in a schedule (default: 2)")
@@ -107,6 +113,8 @@ def _add_explorer(commands: _Commands) -> None:
     explore.add_argument(
         "--budget", default="5m", metavar="TIME", help="how long each pair at most, such as 90s (default: 5m)"
     )
+
+    _add_bisect(commands)
 
 
 def _add_judge(commands: _Commands) -> None:
@@ -144,6 +152,21 @@ def _add_machine(commands: _Commands) -> None:
     clean.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
+def _add_bisect(commands: _Commands) -> None:
+    bisect = commands.add_parser(
+        "bisect",
+        help="find which release or commit brought a race, and which removed it",
+        description="Plays the race's reproducers on a line of releases, or on the commits of a checkout of Airflow.",
+        epilog="examples: stress bisect deadlock 3.1.0..3.3.2; stress bisect deadlock v1..main --repo ~/src/airflow",
+    )
+    bisect.add_argument("race", metavar="RACE", help="a race or one of its reproducers")
+    bisect.add_argument("span", metavar="FIRST..LAST", help="the oldest and the newest release or revision")
+    bisect.add_argument("--repo", default=None, metavar="PATH", help="a checkout of Airflow, whose revisions are meant")
+    bisect.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
+    bisect.add_argument("--times", default="3", metavar="N", help="how often to play each reproducer (default: 3)")
+    bisect.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
 def command_parser(root: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
     """The parser of one command; that of all commands if there is no such command."""
     for action in root._actions:  # argparse has no public list of them
@@ -172,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "run": lambda o: _run(o, words, mistakes),
         "repro": _repro,
         "explore": _explore,
+        "bisect": _bisect,
         "judge": _judge,
         "analyze": _analyze,
         "report": _report,
@@ -250,6 +274,12 @@ def _repro(options: argparse.Namespace) -> int:
     from stress.explore.repro import repro
 
     return repro(options.races, options.airflow, options.fixes, options.times)
+
+
+def _bisect(options: argparse.Namespace) -> int:
+    from stress.explore.bisect import bisect
+
+    return bisect(options.race, options.span, options.repo, options.fixes, options.times, as_json=options.json)
 
 
 def _explore(options: argparse.Namespace) -> int:

@@ -164,16 +164,24 @@ class HarmMeasure:
 
 @dataclass(frozen=True)
 class ArmCode:
-    """The code of an arm that is a wheel or a checkout, laid over the packages of a release.
+    """The code of an arm that is laid over the packages of a release: wheels, a checkout, or a diff.
 
-    `kind` is `wheel` or `checkout`; `name` is the file's or the folder's, without its path; `version` is what the code
-    says that it is; `revision` is the git commit of a checkout, with `-dirty` after it if its files differ from it.
+    `kind` is `wheel`, `checkout` or `diff`; `name` is the file's or the folder's, without its path (several are joined
+    by ` + `); `version` is what the code says that it is; `revision` is the git commit of a checkout, with `-dirty`
+    after it if its files differ from it; `digest` is the SHA-256 (12 characters) of each file.
     """
 
     kind: str
     name: str
     version: str
     revision: str = ""
+    digest: str = ""
+
+    def on(self, release: str) -> str:
+        """What ran: `3.4.0 (checkout airflow at 1a2b3c4d5e6f) on the packages of 3.3.2`."""
+        at = f" at {self.revision}" if self.revision else ""
+        at += f", SHA-256 {self.digest}" if self.digest else ""
+        return f"{self.version} ({self.kind} {self.name}{at}) on the packages of {release}"
 
 
 @dataclass(frozen=True)

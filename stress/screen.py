@@ -215,7 +215,7 @@ class LiveScreen(Screen):
 
 def _describe(arm: Arm) -> str:
     fixes = f"{len(arm.fixes)} fix{'' if len(arm.fixes) == 1 else 'es'}"
-    return f"{arm.name} ({text.airflow_of(arm.airflow.version, code_of(arm))}, {fixes})"
+    return f"{arm.name} ({text.airflow_of(arm.airflow.version, code_of(arm.airflow, arm.overlay))}, {fixes})"
 
 
 def _state(verdict: RaceVerdict) -> str:

@@ -126,10 +126,7 @@ def moment(unix_s: float | None) -> str:
 
 def airflow_of(release: str, code: ArmCode | None) -> str:
     """What ran: `3.2.1`, or `3.4.0 (checkout airflow at 1a2b3c4d5e6f) on the packages of 3.3.2`."""
-    if code is None:
-        return release
-    at = f" at {code.revision}" if code.revision else ""
-    return f"{code.version} ({code.kind} {code.name}{at}) on the packages of {release}"
+    return release if code is None else code.on(release)
 
 
 def race_title(race: str) -> str:
