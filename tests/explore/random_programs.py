@@ -81,7 +81,7 @@ def program(draw: random.Random, actor: int, lengths: tuple[int, int]) -> list[s
                     f"DELETE FROM child WHERE parent_id = {row}",
                     f"DELETE FROM parent WHERE id = {row}",
                     f"SELECT note({mark})",
-                    *opaque(mark),
+                    draw.choice(opaque(mark)),
                     "SAVEPOINT s",
                     "ROLLBACK TO SAVEPOINT s",
                     "SELECT pg_advisory_xact_lock(7)",

@@ -166,6 +166,9 @@ class Search:
         """Follow a prefix in what is known: as far as it must be played; None if all of it is known."""
         state = (prefix.before or self._first) if self.pruning else None
         path = list(prefix.choices)
+        if state is not None and path[-1] not in state.runnable:  # an actor that takes no step at all
+            self.pruned += 1
+            return None
         while state is not None and (state := self.transitions.after(state, path[-1])) is not None:
             if not state.runnable:
                 if state.trace.signature("") not in self._classes:
