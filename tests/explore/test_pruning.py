@@ -16,6 +16,9 @@ from release_scripts import run_script
 from stress.arms.releases import DEFAULT_RELEASE
 
 PROGRAMS = {"statements": 25, "rows": 10, "three": 10}
+MOST_PLAYED = {"statements": 0.8, "rows": 0.8, "three": 0.9}
+"""Of the schedules of the whole search; three actors are searched with one preemption, where less is equivalent."""
+
 SEED = int(os.environ.get("EXPLORE_SEED", "9"))
 SCRIPT = "random_programs.py"
 
@@ -114,7 +117,8 @@ def test_the_programs_race_and_most_of_their_schedules_are_left_out(mode: str) -
     """Programs that never come to two outcomes, or of which nothing is left out, would show nothing."""
     found = searched(mode)
     assert sum(len(one["whole"]["outcomes"]) > 1 for one in found) > len(found) / 3
-    assert sum(one["pruned"]["played"] for one in found) < sum(one["whole"]["played"] for one in found) * 0.8
+    played = {name: sum(one[name]["played"] for one in found) for name in ("pruned", "whole")}
+    assert played["pruned"] < played["whole"] * MOST_PLAYED[mode]
 
 
 @pytest.mark.parametrize("pair", OPPOSITE)
