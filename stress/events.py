@@ -411,6 +411,46 @@ class SuccessAcknowledged(Event, frozen=True, kw_only=True, tag="success_acknowl
     task_instances: list[str]
 
 
+class ReportAnswered(Event, frozen=True, kw_only=True, tag="report_answered"):
+    """A worker reported a task's end, and was answered. Only for tasks whose DAG asks for it (`recorded`).
+
+    `id` is the task instance, `state` what was reported, `sent_at` and `at` when (unix seconds) the request was made
+    and answered; code 0 is no answer at all. A request that is made again is a report of its own. A task that was
+    deferred was resumed with `next_method`, and with a trigger's event if `next_event`.
+    """
+
+    at: float
+    sent_at: float
+    id: str
+    dag: str
+    run: str
+    task: str
+    try_number: int
+    state: str
+    code: int
+    next_method: str | None = None
+    next_event: bool = False
+
+
+class RequestAnswered(Event, frozen=True, kw_only=True, tag="request_answered"):
+    """A user of the load asked the REST API to change a task or a run, and was answered.
+
+    `request` is `mark_task`, `mark_run` or `clear_task`, `state` what a mark asks for, `task` empty where it is about
+    the whole run. `sent_at` and `at` (unix seconds) are when the request was made and answered; code 0 is no answer at
+    all. `changed` is how many task instances the answer names, None where it names none.
+    """
+
+    at: float
+    sent_at: float
+    request: str
+    dag: str
+    run: str
+    task: str
+    state: str
+    code: int
+    changed: int | None = None
+
+
 class BlockSettled(Event, frozen=True, kw_only=True, tag="block_settled"):
     """The settling time of a block is over, `seconds` after it began.
 
@@ -543,6 +583,8 @@ AnyEvent = (
     | TasksCounted
     | StaleVersionsCounted
     | SuccessAcknowledged
+    | ReportAnswered
+    | RequestAnswered
     | BlockSettled
     | DeadlinesPassed
     | FiniteTasksCounted

@@ -11,7 +11,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,20 @@ _run_numbers = itertools.count()
 
 def act(action: str, count: int = 1) -> None:
     """Append what was done to the record that the harness follows."""
+    append("actions", {"t": time.time(), "action": action, "count": count})
+
+
+def append(family: str, record: Mapping[str, object]) -> None:
+    """Append one line to a record that the harness follows."""
     directory = SHARED / "load"
     directory.mkdir(exist_ok=True)
-    line = json.dumps({"t": time.time(), "action": action, "count": count}) + "\n"
-    with (directory / "actions.jsonl").open("a") as file:
-        file.write(line)
+    with (directory / f"{family}.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def until(second: float, period_s: float) -> None:
+    """Sleep until the next `second` of a period of the clock, which the DAGs and the hollow workers have, too."""
+    gevent.sleep((second - time.time()) % period_s)
 
 
 def new_run_id(kind: str) -> str:
@@ -150,6 +159,32 @@ class ApiUser(HttpUser):
             return self.call("PATCH", path, "/dags/{dag}/dagRuns/{run}", json={"state": state})
 
         return sum(answer is not None for answer in together(patch, [(run_id,) for run_id in run_ids]))
+
+    def change(self, request: str, method: str, path: str, name: str, dag: str, run: str, **facts: Any) -> None:
+        """Make one request that a checker compares with what is stored in the end, and record its answer.
+
+        `facts` are `task` and `state` (`RequestAnswered`) and the request's `json`.
+        """
+        body = facts.pop("json")
+        sent_at = time.time()
+        response = self.client.request(
+            method, f"/api/v2{path}", name=f"{method} {name}", timeout=_REQUEST_TIMEOUT_S, json=body
+        )
+        answered = 200 <= response.status_code < 300 and response.content
+        line = {
+            "kind": "request_answered",
+            "at": time.time(),
+            "sent_at": sent_at,
+            "request": request,
+            "dag": dag,
+            "run": run,
+            "task": "",
+            "state": "",
+            "code": response.status_code,
+            "changed": response.json().get("total_entries") if answered else None,
+            **facts,
+        }
+        append("requests", line)
 
 
 def together(call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:

@@ -68,6 +68,7 @@ class HollowExecutor(BaseExecutor):
                 "id": work_id,
                 "ti": str(ti.id),
                 "try": ti.try_number,
+                "owner": {"dag": ti.dag_id, "run": ti.run_id, "task": ti.task_id},
                 "token": workload.token,
                 "hollow": hollow,
             }

@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from clusters import PaperCluster
+from histories import request
 
 from stress import events
 from stress.metrics import API_BUCKETS_S
@@ -388,6 +390,34 @@ def test_what_the_load_did_is_an_event(cluster: PaperCluster) -> None:
     cluster.leave("load/actions.jsonl", json.dumps({"t": 1.5, "action": "dag_changed", "count": 1}))
     cluster.leave("load/other", "not an action")
     assert list(Load(cluster).poll()) == [events.LoadActed(at=1.5, action="dag_changed", count=1)]
+
+
+def test_the_answers_to_the_load_s_requests_are_told(cluster: PaperCluster) -> None:
+    answered = request(5.0, "mark_task", "d", "t", state="failed", code=200)
+    cluster.leave("load/requests.jsonl", msgspec.json.encode(answered).decode())
+    assert list(Load(cluster).poll()) == [answered]
+
+
+def test_a_recorded_report_is_told_with_its_task_and_the_time_of_its_request(cluster: PaperCluster) -> None:
+    record = {"t": 7.5, "op": "failed", "code": 204, "s": 0.5, "ti": "i", "reported": "failed", "try": 2, "dag": "d"}
+    resumed = {"run": "r", "task": "t", "next_method": "__fail__", "next_event": True}
+    cluster.leave("execution_api/a.jsonl", json.dumps(record | resumed))
+    found = [event for event in ExecutionApi(cluster).poll() if isinstance(event, events.ReportAnswered)]
+    assert found == [
+        events.ReportAnswered(
+            at=7.5,
+            sent_at=7.0,
+            id="i",
+            dag="d",
+            run="r",
+            task="t",
+            try_number=2,
+            state="failed",
+            code=204,
+            next_method="__fail__",
+            next_event=True,
+        )
+    ]
 
 
 def test_times_of_logs_are_in_utc(cluster: PaperCluster, monkeypatch: pytest.MonkeyPatch) -> None:
