@@ -42,5 +42,9 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """From one time to the next, at least."""
     cancel_settle_s: float = 1.0
     """How long both triggerers must have been polling before their runs are ended."""
+    outlets_period_s: float = 3.0
+    """How often runs that end together are started."""
+    outlets_runs: int = 4
+    """Runs of each producing DAG that are started together."""
     ui_period_s: float = 1.5
     clear_period_s: float = 3.0

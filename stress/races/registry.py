@@ -46,6 +46,10 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
 """Every scenario by its name, in the order of its first race."""
 
 
+DAG_FILES = tuple(name for scenario in SCENARIOS.values() for name in scenario.dag_files)
+"""Every file of `dags/` that only some scenarios need."""
+
+
 def races_of(scenarios: Sequence[Scenario], *, faults: bool) -> tuple[str, ...]:
     """The races that these scenarios are asked for, those that need faults last."""
     asked = [race for scenario in scenarios for race in RACES.values() if race.scenario == scenario]

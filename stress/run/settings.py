@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from stress import layout
 from stress.cluster.base import ClusterSettings
 from stress.plan import Plan
+from stress.races.registry import DAG_FILES
 
 
 def cluster_settings(plan: Plan) -> ClusterSettings:
@@ -22,12 +23,14 @@ def cluster_settings(plan: Plan) -> ClusterSettings:
             **plan.config,
         },
         environment={
-            "AIRFLOW_STRESS_HOLLOW_WORKERS": "12",
+            "AIRFLOW_STRESS_HOLLOW_WORKERS": str(max(scenario.hollow_workers for scenario in plan.scenarios)),
             # As patient as Airflow's own worker while its api-server is started again: 0.3 s doubled 7 times, 38 s.
             **({"AIRFLOW_STRESS_HOLLOW_ATTEMPTS": "8"} if plan.faults else {}),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         fixes_directory=layout.FIXES,
+        dag_files_left_out=[name for name in DAG_FILES if name not in plan.dag_files],
+        api_workers=max(scenario.api_workers for scenario in plan.scenarios),
     )
 
 

@@ -155,6 +155,8 @@ def test_a_pattern_keeps_what_compose_asked_for_and_nothing_of_its_image() -> No
         "org.airflow-stress.run": "run-1",
         "com.docker.compose.config-hash": "run-1",
     }
+    service.create(client, "run-1", "apache/airflow:3.3.2", {}, command=["api-server", "--workers", "3"])
+    assert client.api.made[1][0]["Cmd"] == ["api-server", "--workers", "3"]
     assert config["HostConfig"] == {"Binds": ["a:b"]}
     assert config["NetworkingConfig"] == {"EndpointsConfig": {"p_default": {"Aliases": ["scheduler-1"]}}}
 

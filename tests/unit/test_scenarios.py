@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import re
 import subprocess
@@ -19,7 +20,7 @@ from stress.load.settings import LoadSettings
 from stress.observers.aftermath import ENDLESS_DAGS
 from stress.observers.panel import NAMES, Panel
 from stress.plan import Options, Plan, check
-from stress.races.registry import RACES, SCENARIOS, races_of
+from stress.races.registry import DAG_FILES, RACES, SCENARIOS, races_of
 from stress.races.scenario import Scenario
 from stress.run.parts import observers_of
 from stress.run.settings import cluster_settings
@@ -56,12 +57,13 @@ def load_file(shared: Path, *taking_part: str) -> subprocess.CompletedProcess[st
 
 
 def dag_ids() -> set[str]:
-    """The ids that the DAG files give, an f-string's number filled in."""
+    """The ids that the DAG files give, an f-string's numbers filled in."""
     found: set[str] = set()
     for path in layout.DAGS.glob("*.py"):
         for literal in re.findall(r"\bDAG\(\s*(f?\"[^\"]+\")", path.read_text()):
-            name = literal.removeprefix("f").strip('"')
-            found |= {name.replace("{number}", str(number)) for number in range(4)}
+            parts = re.split(r"\{\w+\}", literal.removeprefix("f").strip('"'))
+            numbers = itertools.product("0123", repeat=len(parts) - 1)
+            found |= {"".join(map("".join, zip(parts, (*chosen, ""), strict=True))) for chosen in numbers}
     return found
 
 
@@ -179,9 +181,10 @@ def test_a_race_of_faults_is_asked_for_with_its_scenario(scenario: str, races: t
     assert check(Options(scenarios=(scenario,), faults="kill")).races == races
 
 
-def test_races_of_a_plan_keep_the_order_of_the_registry() -> None:
+def test_races_of_a_plan_keep_the_order_of_the_registry_with_those_that_need_faults_last() -> None:
     asked = races_of(list(SCENARIOS.values()), faults=True)
-    assert asked == tuple(race.name for race in RACES.values() if race.scenario is not None)
+    provoked = [race for race in RACES.values() if race.scenario is not None]
+    assert asked == tuple(race.name for race in sorted(provoked, key=lambda race: race.needs_faults))
 
 
 def test_the_last_looks_come_in_the_order_in_which_they_may_be_compared(tmp_path: Path) -> None:
@@ -218,6 +221,19 @@ def test_the_findings_state_the_present_load() -> None:
         f"A block has {load.seconds:g} s of load: {deadlines} deadlines that pass together, "
         f"and {bursts} that ends {load.cancel_runs} runs of {triggers} triggers each"
     ) in text
+
+
+@pytest.mark.parametrize("race", DAG_FILES)
+def test_the_load_and_the_dags_of_a_race_have_the_same_moments(race: str) -> None:
+    in_scenario = (layout.ROOT / "stress" / "races" / race / "scenario.py").read_text()
+    moments = re.compile(r"^(\w+_S) = (.+)$", re.MULTILINE)
+    assert set(moments.findall(in_scenario)) <= set(moments.findall((layout.DAGS / f"{race}.py").read_text()))
+
+
+@ALL
+def test_the_dag_files_of_a_scenario_are_there_and_only_scenarios_on_request_have_some(scenario: Scenario) -> None:
+    assert all((layout.DAGS / f"{name}.py").is_file() for name in scenario.dag_files)
+    assert scenario.on_request or not scenario.dag_files
 
 
 def number_in(dag_file: str, pattern: str) -> int:

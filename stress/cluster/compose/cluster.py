@@ -274,8 +274,13 @@ class ComposeCluster(Cluster):
         for name, role in COMPONENTS.items():
             variables = component_variables(self._settings, self._arm, name, self.api_url, self._shared, defaults={})
             variables["AIRFLOW_STRESS_DATABASE"] = self._database
+            workers = ["api-server", "--workers", str(self._settings.api_workers)]
             container = self._runtime.service(name).create(
-                self._runtime.client, self._runtime.run_id, self._runtime.image(self._arm), variables
+                self._runtime.client,
+                self._runtime.run_id,
+                self._runtime.image(self._arm),
+                variables,
+                command=workers if role is Role.API_SERVER else None,
             )
             self._members[name] = _Member(name, role, container, self._directory / f"{name}.log")
 

@@ -106,8 +106,9 @@ class Service:
         environment: Mapping[str, str],
         *,
         name: str | None = None,
+        command: Sequence[str] | None = None,
     ) -> Container:
-        """A container after the pattern, not started. `environment` goes over the pattern's.
+        """A container after the pattern, not started. `environment` goes over the pattern's, `command` replaces it.
 
         Raises EngineError, also if the name is taken by a container that isn't ours.
         """
@@ -118,6 +119,7 @@ class Service:
                 "Image": image,
                 # The harness looks after health itself, at no cost to the cluster.
                 "Healthcheck": {"Test": ["NONE"]},
+                **({} if command is None else {"Cmd": list(command)}),
             },
             {**self.environment, **environment},
             # Another hash than the service's: the next `docker compose up` makes its own container instead of this.

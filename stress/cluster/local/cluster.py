@@ -103,7 +103,6 @@ class LocalCluster(Cluster):
         self._secrets = cluster_secrets
         self._database = f"block_{block}"
         self.seat = seat
-        self.api_server_workers = 1
         self._members: list[_Member] = []
         self._events: list[ComponentEvent] = []
         self._stopped = False
@@ -278,7 +277,7 @@ class LocalCluster(Cluster):
             "--port",
             str(self.seat.api_port),
             "--workers",
-            str(self.api_server_workers),
+            str(settings.api_workers),
         )
         wanted: list[tuple[str, Role, tuple[str, ...]]] = [("api-server", Role.API_SERVER, web)]
         numbers = range(1, settings.schedulers + 1)
