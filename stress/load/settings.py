@@ -46,5 +46,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often runs that end together are started."""
     outlets_runs: int = 4
     """Runs of each producing DAG that are started together."""
+    fail_fast_period_s: float = 2.0
+    fail_fast_runs: int = 3
+    """Runs of each fail_fast DAG that are started together."""
     ui_period_s: float = 1.5
     clear_period_s: float = 3.0

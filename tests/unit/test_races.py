@@ -25,6 +25,7 @@ ASKED_FOR = {
     "lost_callback": ("deadline_miss", "passed deadlines", "lost_callbacks"),
     "false_failed": ("shared_outlets", "reports answered as stored", "false_failed_tasks"),
     "asset_deadlock": ("shared_outlets", "reports made together", "asset_deadlocks"),
+    "fail_fast": ("fail_fast_ends", "reports made together", "fail_fast_overwrites"),
 }
 """What users and dashboards rely on: the names of races that a run can be asked for, in this order."""
 
