@@ -49,5 +49,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast_period_s: float = 2.0
     fail_fast_runs: int = 3
     """Runs of each fail_fast DAG that are started together."""
+    event_runs: int = 3
+    """Runs of each DAG whose triggers fire together."""
     ui_period_s: float = 1.5
     clear_period_s: float = 3.0

@@ -26,6 +26,7 @@ ASKED_FOR = {
     "false_failed": ("shared_outlets", "reports answered as stored", "false_failed_tasks"),
     "asset_deadlock": ("shared_outlets", "reports made together", "asset_deadlocks"),
     "fail_fast": ("fail_fast_ends", "reports made together", "fail_fast_overwrites"),
+    "stale_trigger_event": ("late_events", "marks and time-outs", "stale_trigger_events"),
 }
 """What users and dashboards rely on: the names of races that a run can be asked for, in this order."""
 
