@@ -49,6 +49,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast_period_s: float = 2.0
     fail_fast_runs: int = 3
     """Runs of each fail_fast DAG that are started together."""
+    cleared_runs: int = 10
+    """Runs that end together, of each of which a task is cleared."""
     event_runs: int = 3
     """Runs of each DAG whose triggers fire together."""
     ui_period_s: float = 1.5
