@@ -53,5 +53,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that end together, of each of which a task is cleared."""
     event_runs: int = 3
     """Runs of each DAG whose triggers fire together."""
+    marked_runs: int = 6
+    """Runs that are marked failed while their tasks end."""
     ui_period_s: float = 1.5
     clear_period_s: float = 3.0
