@@ -33,15 +33,14 @@ def test_without_the_variable_airflow_s_heuristic_decides(monkeypatch: pytest.Mo
     assert not airflow_stress_component.might_contain_dag(str(other))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_dag_file_can_be_imported(file: Path) -> None:
+def test_the_dag_files_can_be_imported() -> None:
     path = os.pathsep.join([str(ROOT / "stress" / "mounted"), str(ROOT / "dags")])
     done = subprocess.run(
-        [sys.executable, str(file)],
+        [sys.executable, "-c", "import runpy, sys; [runpy.run_path(file) for file in sys.argv[1:]]", *map(str, FILES)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

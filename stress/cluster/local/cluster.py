@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from stress.cluster.base import (
     Role,
 )
 from stress.cluster.errors import ComponentFailed, FaultImpossible, PostgresError
-from stress.cluster.health import unhealthy
+from stress.cluster.health import api_starting, unhealthy
 from stress.cluster.local.environment import base_environment, database_variables
 from stress.cluster.ports import is_free
 from stress.cluster.processes import Command, Process, kill_trees, spawn, stop_all, wait_any
@@ -361,7 +362,8 @@ class LocalCluster(Cluster):
         running = [member.process for member in self._members if member.process is not None]
         missing = self._roles()
         # The database is new: whoever has a row in it is one of ours, and who was healthy once is not asked again.
-        while silent := unhealthy(self.dsn("airflow-stress"), self.api_url, missing, since=0.0):
+        starting = partial(api_starting, self._directory / f"{Role.API_SERVER}.log", self._settings.api_workers)
+        while silent := unhealthy(self.dsn("airflow-stress"), self.api_url, missing, since=0.0) | starting():
             missing = {name: role for name, role in missing.items() if name in silent}
             self._check_foundations()
             # Ends at once if a component does: during a start that is a failure, not something to restart.
