@@ -32,6 +32,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     deadline_batch_runs: int = 5
     """Runs triggered together; each has the deadline DAG's number of alerts."""
     deadline_batch_period_s: float = 6.0
+    sync_deadline_batch_runs: int = 12
+    """The same for synchronous callbacks: twelve runs have 192, and two schedulers have 128 places."""
     cancel_runs: int = 8
     """Runs of the endless deferrable DAG (five triggers each) that are ended together. They are more than one triggerer
     has the capacity for in the `trigger_cancel` scenario, so that both have some."""

@@ -51,6 +51,9 @@ class Race:
     scenario: Scenario | None = None
     """How a run provokes it. A race without one can't be asked for."""
 
+    also: tuple[Scenario, ...] = ()
+    """Other scenarios that provoke it, for causes that need a load of their own. Each is asked for by its name."""
+
     needs_faults: bool = False
     """Whether it is asked for only if the plan has faults: without them Airflow has nothing to recover from."""
 
@@ -71,3 +74,8 @@ class Race:
 
     reproduced_by: str = ""
     """A command that shows it, where neither a reproducer nor a scenario does."""
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """All scenarios that provoke it, the one that is asked for by its name first."""
+        return (*(() if self.scenario is None else (self.scenario,)), *self.also)

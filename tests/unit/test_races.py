@@ -56,6 +56,16 @@ def test_the_races_of_a_run_keep_their_names_units_and_counters() -> None:
     } == ASKED_FOR
 
 
+def test_a_scenario_that_a_race_has_beside_its_own_is_asked_for_by_name_and_listed() -> None:
+    race = RACES["duplicate_callback"]
+    assert [scenario.name for scenario in race.scenarios] == ["deadline_miss", "sync_deadline_miss"]
+    assert registry.races_of(race.also, faults=False) == ("duplicate_callback",)
+    assert registry.races_of(race.scenarios, faults=False) == ("duplicate_callback",)
+    row = next(row for row in listing.table() if row[0] == race.name)
+    assert row[2] == "deadline_miss"
+    assert "sync_deadline_miss" in {row[2] for row in listing.table()}
+
+
 def test_races_of_a_run_are_reported_in_a_fixed_order() -> None:
     assert tuple(registry.CHECKERS) == tuple(ASKED_FOR)
 
