@@ -151,7 +151,8 @@ def check(options: Options) -> Plan:
         seconds = _duration("--load", options.load, _LEAST_LOAD_S, _MOST_LOAD_S, mistakes)
         if faults and len(mistakes) == before and seconds < (least_s := least_load_s(faults)):
             mistakes.append(f"--load {options.load!r} is too short for --faults: they need at least {least_s:g}s")
-    load = LoadSettings(users=_users(scenarios), seconds=seconds)
+    api_workers = max((scenario.api_workers for scenario in scenarios), default=1)
+    load = LoadSettings(users=_users(scenarios), seconds=seconds, api_workers=api_workers)
     if faults:
         load = _spread(load)
     seed = secrets.randbelow(2**32)

@@ -16,6 +16,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a block's load lasts."""
     warm_up_s: float = 25.0
     """How long the load waits at most for both triggerers to answer triggers."""
+    api_workers: int = 1
+    """Processes of the api-server. With several the load begins when each is warm, at most after `warm_up_s`."""
     users: list[str] = []
     """Names of the Locust users that take part."""
     churn_first_runs: int = 6
@@ -51,9 +53,9 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast_period_s: float = 2.0
     fail_fast_runs: int = 3
     """Runs of each fail_fast DAG that are started together."""
-    cleared_runs: int = 10
+    cleared_runs: int = 16
     """Runs that end together, of each of which a task is cleared."""
-    event_runs: int = 3
+    event_runs: int = 8
     """Runs of each DAG whose triggers fire together."""
     marked_runs: int = 6
     """Runs that are marked failed while their tasks end."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import random
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +42,8 @@ CHURN_DAGS = 4
 
 _REQUEST_TIMEOUT_S = 30.0
 _GO_POLL_S = 0.05
+_WARM_UP_REQUESTS = 4
+_WARM_S = 1.0
 _run_numbers = itertools.count()
 
 
@@ -99,15 +103,43 @@ START = Start()
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _started(environment: Environment, **_: Any) -> None:
-    gevent.spawn(_await_cluster, any(getattr(user, "gives_start", False) for user in environment.user_classes))
+    gevent.spawn(
+        _await_cluster,
+        str(environment.host),
+        any(getattr(user, "gives_start", False) for user in environment.user_classes),
+    )
 
 
-def _await_cluster(start_is_given_by_a_user: bool) -> None:
+def _await_cluster(host: str, start_is_given_by_a_user: bool) -> None:
     while GO is not None and not GO.exists():
         gevent.sleep(_GO_POLL_S)
+    if SETTINGS.api_workers > 1:
+        _warm_up(host)
     START.cluster_ready.set()
     if not start_is_given_by_a_user:
         START.give()
+
+
+def _warm_up(host: str) -> None:
+    """Ask until no process of the api-server is slow: the first requests of each take seconds.
+
+    Connections are new each time, and many at a time, so that each process is asked.
+    """
+    paths = ("/auth/token", "/execution/health") * _WARM_UP_REQUESTS * SETTINGS.api_workers
+    began = time.monotonic()
+    while time.monotonic() - began < SETTINGS.warm_up_s:
+        answers = together(lambda path: _asked_s(f"{host}{path}"), [(path,) for path in paths])
+        slowest = max(math.inf if took_s is None else took_s for took_s in answers)
+        if slowest < _WARM_S:
+            return
+
+
+def _asked_s(url: str) -> float:
+    """Seconds until a request on a connection of its own was answered."""
+    began = time.monotonic()
+    with urllib.request.urlopen(url, timeout=_REQUEST_TIMEOUT_S) as answer:  # noqa: S310 - our own
+        answer.read()
+    return time.monotonic() - began
 
 
 class ApiUser(HttpUser):

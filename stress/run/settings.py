@@ -30,7 +30,7 @@ def cluster_settings(plan: Plan) -> ClusterSettings:
         },
         fixes_directory=layout.FIXES,
         dag_files_left_out=[name for name in DAG_FILES if name not in plan.dag_files],
-        api_workers=max(scenario.api_workers for scenario in plan.scenarios),
+        api_workers=plan.load.api_workers,
     )
 
 

@@ -28,7 +28,7 @@ ASKED_FOR = {
     "fail_fast": ("fail_fast_ends", "reports made together", "fail_fast_overwrites"),
     "stale_trigger_event": ("late_events", "marks and time-outs", "stale_trigger_events"),
     "lost_clear": ("clear_at_end", "clears", "lost_clears"),
-    "lost_mark": ("run_marks", "marks of runs", "lost_marks"),
+    "lost_mark": ("run_marks", "successes in marked runs", "lost_marks"),
 }
 """What users and dashboards rely on: the names of races that a run can be asked for, in this order."""
 

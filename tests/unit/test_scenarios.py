@@ -8,7 +8,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -241,3 +245,42 @@ def number_in(dag_file: str, pattern: str) -> int:
     found = re.search(pattern, (layout.DAGS / dag_file).read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1])
+
+
+class FakeApiServer(BaseHTTPRequestHandler):
+    """Answers anything; the first `slow` requests after 1.2 s."""
+
+    slow: ClassVar[int] = 3
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        if len(self.asked) <= self.slow:
+            time.sleep(1.2)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+
+def test_the_load_waits_until_no_process_of_the_api_server_is_slow(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeApiServer)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    plan = tmp_path / "load.json"
+    plan.write_bytes(msgspec.json.encode(LoadSettings(api_workers=2)))
+    environment = {**os.environ, "PYTHONPATH": str(layout.ROOT), "AIRFLOW_STRESS_SHARED": str(tmp_path)}
+    environment |= {"AIRFLOW_STRESS_LOAD": str(plan), "NO_PROXY": "127.0.0.1"}
+    code = f"from stress.load import users; users._warm_up('http://127.0.0.1:{server.server_address[1]}')"
+    try:
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        subprocess.run(command, env=environment, timeout=60, check=True)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    # The first round had slow answers, so that there was another; on a busy machine there may be more.
+    assert len(FakeApiServer.asked) >= 32
+    assert set(FakeApiServer.asked) == {"/auth/token", "/execution/health"}

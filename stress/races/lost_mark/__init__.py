@@ -15,8 +15,8 @@ RACE = Race(
     scenario=SCENARIO,
     check=checker.check,
     causes=checker.CAUSES,
-    unit="marks of runs",
-    opportunity="a run was marked failed while its tasks ended, and the mark was answered as stored",
+    unit="successes in marked runs",
+    opportunity="a success was answered as stored in a run that was marked failed as its tasks ended",
     headline=Headline(
         "lost_marks",
         "Marks of runs that overwrote a stored success, were overwritten, or deadlocked",

@@ -8,14 +8,15 @@
                         cycle (`deadlock/checker.py`, cause `run_marking`)
 ======================  ===========================================================================================
 
-Opportunities are marks of runs that were answered as stored. Marks of single tasks (FINDINGS 15) are not in the load.
+Opportunities are reports of success that were answered as stored in runs whose mark was answered as stored: each could
+be overwritten. Marks of single tasks (FINDINGS 15) are not in the load.
 """
 
 from __future__ import annotations
 
 from stress import events
 from stress.checkers.evidence import clock, deadlock_witness
-from stress.checkers.reports import stored_otherwise, uncounted
+from stress.checkers.reports import acknowledged, stored_otherwise, uncounted
 from stress.checkers.view import BlockView
 from stress.races.deadlock.checker import RUN_MARKING, cause_of
 from stress.races.lost_mark.scenario import MARKED
@@ -30,7 +31,7 @@ CAUSES = (SUCCESS, MARK, DEADLOCK)
 
 
 def check(view: BlockView) -> BlockCheck:
-    """Count marks of runs, and what they overwrote, what overwrote them, and their deadlocks."""
+    """Count successes in marked runs, and what the marks overwrote, what overwrote them, and their deadlocks."""
     marks = {
         event.run: event
         for _, event in view.all(events.RequestAnswered)
@@ -52,7 +53,7 @@ def check(view: BlockView) -> BlockCheck:
         view.block,
         view.arm,
         tuple(incidents),
-        len(marks),
+        len({report.id for report in acknowledged(view) if report.dag == MARKED and report.run in marks}),
         view.load_s,
         (*view.blind("load", "postgres_log", "execution_api", "database"), *uncounted(view)),
     )
