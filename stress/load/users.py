@@ -60,9 +60,16 @@ def append(family: str, record: Mapping[str, object]) -> None:
         file.write(json.dumps(record) + "\n")
 
 
-def until(second: float, period_s: float) -> None:
-    """Sleep until the next `second` of a period of the clock, which the DAGs and the hollow workers have, too."""
-    gevent.sleep((second - time.time()) % period_s)
+def next_period(period_s: float) -> float:
+    """Sleep until the next period of the clock, which the DAGs and the hollow workers have, too; its unix time."""
+    begin = (time.time() // period_s + 1) * period_s
+    until(begin)
+    return begin
+
+
+def until(moment: float) -> None:
+    """Sleep until a unix time."""
+    gevent.sleep(max(0.0, moment - time.time()))
 
 
 def new_run_id(kind: str) -> str:

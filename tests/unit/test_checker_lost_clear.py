@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, counted, left, request, settled
+from histories import Block, counted, left, report, request, settled
 
 from stress import events
 from stress.races.lost_clear.checker import ENDED_RUN, check
@@ -12,7 +12,7 @@ from stress.results import BlockCheck
 
 def cleared(*unfinished: events.UnfinishedTask, code: int = 200, dag: str = "cleared") -> BlockCheck:
     """A block in which the first task of one run was cleared."""
-    block = Block().add(9.0, request(5.0, "clear_task", dag, "first", code=code))
+    block = Block().add(9.0, report(4.9, dag, "last"), request(5.0, "clear_task", dag, "first", code=code))
     return check(block.add(60.0, settled(), counted(*unfinished)).end().view())
 
 
@@ -45,3 +45,13 @@ def test_a_clear_that_was_not_answered_as_done_promises_nothing(code: int) -> No
 
 def test_clears_of_another_load_are_not_counted() -> None:
     assert cleared(dag="churn_0").opportunities == 0
+
+
+@pytest.mark.parametrize(("second", "opportunities"), [(3.0, 1), (2.9, 0), (7.0, 1), (7.1, 0)])
+def test_only_a_clear_near_the_end_of_its_run_is_an_opportunity(second: float, opportunities: int) -> None:
+    block = Block().add(9.0, report(5.0, "cleared", "last"), request(second, "clear_task", "cleared", "first"))
+    assert check(block.end().view()).opportunities == opportunities
+
+
+def test_a_clear_of_a_run_whose_last_task_did_not_report_is_no_opportunity() -> None:
+    assert check(Block().add(9.0, request(5.0, "clear_task", "cleared", "first")).end().view()).opportunities == 0

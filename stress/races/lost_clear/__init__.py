@@ -19,7 +19,7 @@ RACE = Race(
     check=checker.check,
     causes=checker.CAUSES,
     unit="clears",
-    opportunity="a clear near the end of a run was answered as done",
+    opportunity="a clear within 2 s of the report of the last task of its run was answered as done",
     headline=Headline(
         "lost_clears",
         "Clears that were answered as done and whose task never runs",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gevent
 from locust import constant, task
 
-from stress.load.users import SETTINGS, ApiUser, act, together, until
+from stress.load.users import SETTINGS, ApiUser, act, next_period, together, until
 from stress.races.lost_mark.scenario import ENDS_AT_S, MARKED, PERIOD_S
 
 AROUND_S = 0.2
@@ -21,17 +20,16 @@ class RunMarker(ApiUser):
     @task
     def cycle(self) -> None:
         """One period of the clock."""
-        until(0.0, PERIOD_S)
+        ends_at = next_period(PERIOD_S) + ENDS_AT_S
         runs = [run for run in together(self._start, [()] * SETTINGS.marked_runs) if run is not None]
         act("marked_runs_started", len(runs))
-        until(ENDS_AT_S - AROUND_S, PERIOD_S)
-        together(self._mark, [(run, self.random.uniform(0.0, 2 * AROUND_S)) for run in runs])
+        together(self._mark, [(run, ends_at + self.random.uniform(-AROUND_S, AROUND_S)) for run in runs])
 
     def _start(self) -> str | None:
         return self.trigger(MARKED, "marked")
 
-    def _mark(self, run: str, after_s: float) -> None:
-        gevent.sleep(after_s)
+    def _mark(self, run: str, moment: float) -> None:
+        until(moment)
         self.change(
             "mark_run",
             "PATCH",
