@@ -11,7 +11,6 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from clusters import PaperCluster
 from psycopg import sql
 
 from stress import events
@@ -21,6 +20,7 @@ from stress.cluster.local import LocalRuntime
 from stress.observers.database import Database
 from stress.races.lost_callback import checker as lost_callback
 from stress.races.stuck_task import checker as stuck_task
+from tests.unit.clusters import PaperCluster
 
 RELEASES = ("3.1.8", "3.2.1", "3.3.2")
 NOW = datetime.now(UTC)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from asked import DASHBOARDS, QUERIES, VARIABLES, Filled
-from grafana_files import Dashboard, Panel, Target, Variable
-from projects import Project, events_of, stress, the_run, wait_for
-from prometheus_server import Server
 
 from stress.cluster.compose.service import COMPONENTS
 from stress.faults import FAULTS
 from stress.faults.schedule import schedule
+from tests.compose.projects import Project, events_of, stress, the_run, wait_for
+from tests.dashboards.asked import DASHBOARDS, QUERIES, VARIABLES, Filled
+from tests.dashboards.grafana_files import Dashboard, Panel, Target, Variable
+from tests.dashboards.prometheus_server import Server
 
 KINDS = [name for name, fault in FAULTS.items() if "compose" in fault.runtimes]
 LOAD_S = 60

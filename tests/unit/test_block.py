@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock, FakeCluster, FakeInterrupt, FakeLoad, NothingWaits, Script
 
 from stress import events, history
 from stress.cluster.base import Cluster
@@ -23,6 +22,7 @@ from stress.plan import Options, check
 from stress.run.block import HEALTHY_S, POLL_S, Block, BlockFailed, DagsKnown, Turn
 from stress.run.settings import airflow_config, cluster_settings
 from stress.settling import Waiting, callbacks_needed_s
+from tests.unit.fakes import FakeClock, FakeCluster, FakeInterrupt, FakeLoad, NothingWaits, Script
 
 SEEN = events.LoadActed(at=1.0, action="seen", count=1)
 

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from histories import Block, callback, deadlock, run, write
 
 from stress import commands, events, manifest, plan
 from stress.cli import main
 from stress.results import RunState
+from tests.unit.histories import Block, callback, deadlock, run, write
 
 
 @pytest.fixture(autouse=True)

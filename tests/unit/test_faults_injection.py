@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from clusters import PaperCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from stress.faults.base import COMPONENTS, PlannedFault
 from stress.faults.injector import HealFailed, Injector
 from stress.faults.recovery import CONFIG, HEALTH_THRESHOLD_S
 from stress.faults.schedule import LEAD_S, TAIL_S, least_load_s, schedule
+from tests.unit.clusters import PaperCluster
 
 KINDS = st.lists(st.sampled_from(sorted(FAULTS)), min_size=1, unique=True)
 SEEDS = st.integers(0, 2**32 - 1)

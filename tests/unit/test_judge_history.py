@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from histories import Block, at, callback, deadlock, run, settled
 
 from stress import events, history
 from stress.history import History, Journal
 from stress.judge.history import judge_history, planned
 from stress.report import results_json
 from stress.results import RaceState, RunState, Verdict
+from tests.unit.histories import Block, at, callback, deadlock, run, settled
 
 FIX = "deadline_claim"  # loaded by schedulers
 FIXED = {"stock": [], "fixed": [FIX]}

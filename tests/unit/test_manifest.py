@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from histories import manifest_of
 
 from stress import __version__, instrument, manifest
 from stress.cli import main
@@ -20,6 +19,7 @@ from stress.layout import ROOT
 from stress.plan import Options, Plan, check
 from stress.results import RunState
 from stress.run.lifecycle import Run
+from tests.unit.histories import manifest_of
 
 GOING_ON = (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING)
 OVER = (RunState.DONE, RunState.INTERRUPTED, RunState.FAILED)

@@ -19,7 +19,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from histories import Block, deadlock, run, write
 
 from stress import events, manifest
 from stress.history import History
@@ -27,6 +26,7 @@ from stress.layout import ROOT
 from stress.report import write_all
 from stress.results import RunState
 from stress.run.stored import analyse
+from tests.unit.histories import Block, deadlock, run, write
 
 NIGHTLY = ROOT / ".ci" / "nightly"
 LIMIT = 1024 * 1024

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from clusters import PaperCluster
 
 from stress import events
 from stress.metrics import API_BUCKETS_S
@@ -18,6 +17,7 @@ from stress.observers.execution_api import ExecutionApi
 from stress.observers.load import Load
 from stress.observers.receipts import FixReports, Receipts
 from stress.observers.tail import SourceLost
+from tests.unit.clusters import PaperCluster
 
 RECEIPT = {"t": 1.5, "component": "triggerer-1", "pid": 7}
 

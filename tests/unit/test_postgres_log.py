@@ -15,13 +15,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from clusters import PaperCluster
 
 from stress import events
 from stress.observers import connection, postgres_log
 from stress.observers.connection import PATIENCE_S
 from stress.observers.postgres_log import MARK_INTERVAL_S, MARK_TIMEOUT_S, PostgresLog
 from stress.observers.tail import SourceLost
+from tests.unit.clusters import PaperCluster
 
 REFRESH = (
     "UPDATE task_instance SET updated_at='2026-11-21T08:24:31.971368+00:00'::timestamptz, "

@@ -8,8 +8,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from histories import Block, manifest_of, run, write
-from test_report import FACTS, SCHEDULER_STATEMENT, example
 
 from stress import manifest
 from stress.report import blind_spots, cycle, junit, page, summary, terminal, text
@@ -25,6 +23,8 @@ from stress.results import (
     WitnessTable,
 )
 from stress.run.stored import analyse
+from tests.unit.histories import Block, manifest_of, run, write
+from tests.unit.test_report import FACTS, SCHEDULER_STATEMENT, example
 
 ERROR = "`airflow db migrate` failed with exit code 1:\nModuleNotFoundError: No module named 'airflow.sdk.x'"
 HARM = (

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fakes import Script, World
 from prometheus_client.registry import Collector
 
 from stress import history, manifest
@@ -25,6 +24,7 @@ from stress.run.live import metrics_of
 from stress.run.manifests import manifest_of
 from stress.run.parts import served
 from stress.screen import PlainScreen
+from tests.unit.fakes import Script, World
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import Script, World, interrupting
 
 from stress import events, history, manifest
 from stress.arms.fixes import components_of
@@ -16,6 +15,7 @@ from stress.cluster.errors import ClusterError
 from stress.plan import Options, Plan, check
 from stress.run.lifecycle import Run
 from stress.screen import PlainScreen
+from tests.unit.fakes import Script, World, interrupting
 
 DECISIVE = {"stock": 10}
 COST_S = 40.0

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from clusters import PaperCluster
 
 from stress import layout
 from stress.history import Journal, Recorder
@@ -23,6 +22,7 @@ from stress.races.registry import RACES, SCENARIOS, races_of
 from stress.races.scenario import Scenario
 from stress.run.parts import observers_of
 from stress.run.settings import cluster_settings
+from tests.unit.clusters import PaperCluster
 
 ALL = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from histories import Block, deadlock
 from rich.console import Console
 
 from stress.arms import fixes
@@ -17,6 +16,7 @@ from stress.plan import check as check_plan
 from stress.races.registry import check
 from stress.results import BlockCheck
 from stress.screen import LiveScreen, PlainScreen, choose
+from tests.unit.histories import Block, deadlock
 
 
 @pytest.fixture
