@@ -24,7 +24,7 @@ from stress.results import (
 )
 from stress.run.stored import analyse
 from tests.unit.histories import Block, manifest_of, run, write
-from tests.unit.test_report import FACTS, SCHEDULER_STATEMENT, example
+from tests.unit.reported import FACTS, SCHEDULER_STATEMENT, example
 
 ERROR = "`airflow db migrate` failed with exit code 1:\nModuleNotFoundError: No module named 'airflow.sdk.x'"
 HARM = (
