@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -27,6 +27,7 @@ from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.injector import Injector
 from stress.faults.recovery import CONFIG
+from tests.timing import eventually
 
 ARM = parse_arm("stock", check("3.2.1"))
 LOCAL = [name for name, fault in FAULTS.items() if "local" in fault.runtimes]
@@ -73,11 +74,12 @@ def cluster(runtime: LocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> 
 def await_healthy(cluster: LocalCluster) -> float:
     """Look after the cluster until every component has given a sign of life since now; the seconds that it took."""
     since = time.time()
-    deadline = time.monotonic() + HEALTHY_WITHIN_S
-    while missing := cluster.unhealthy(since):
-        assert time.monotonic() < deadline, f"{HEALTHY_WITHIN_S:.0f} s without a sign of life of {sorted(missing)}"
+
+    def healthy() -> bool:
         cluster.poll()
-        time.sleep(0.3)
+        return not cluster.unhealthy(since)
+
+    assert eventually(healthy, HEALTHY_WITHIN_S), f"no sign of life of {sorted(cluster.unhealthy(since))}"
     return time.time() - since
 
 
@@ -93,14 +95,6 @@ def stopped(cluster: LocalCluster) -> list[procfs.ProcessInfo]:
     """Processes of any component that stand still."""
     running = [component.name for component in cluster.components if component.pid is not None]
     return [info for name in running for info in members(cluster, name) if info.state == "T"]
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Whether it becomes true in time."""
-    deadline = time.monotonic() + timeout_s
-    while not (fulfilled := condition()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return fulfilled
 
 
 @pytest.mark.parametrize("fault", LOCAL)
@@ -125,6 +119,8 @@ def test_a_fault_is_injected_and_healed_and_every_component_is_healthy_again(clu
             assert 0 < len(backends - sessions_of(cluster)) < len(backends)
         case "postgres":
             assert not backends & sessions_of(cluster)
+        case _:
+            pytest.fail(f"no effect of the fault {fault} is asserted here")
     injector.heal_all()
     kinds = [type(event).__name__ for event in recorded]
     assert kinds == ["FaultInjected", "FaultHealed"]

@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from stress.cluster import procfs, registry
+from tests.timing import wait_for
 
 STARTED_WITHIN_S = 150.0
 GONE_WITHIN_S = 15.0
@@ -52,14 +53,6 @@ class StartedRun:
     def record(self) -> registry.RunRecord:
         run_id = json.loads((self.directory / "manifest.json").read_text())["run_id"]
         return next(record for record in registry.records() if record.run_id == run_id)
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Look again and again, at most so long."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s for {what}"
-        time.sleep(0.1)
 
 
 def stress(*arguments: str) -> subprocess.CompletedProcess[str]:

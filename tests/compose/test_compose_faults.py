@@ -14,10 +14,11 @@ import pytest
 from stress.cluster.compose.service import COMPONENTS
 from stress.faults import FAULTS
 from stress.faults.schedule import schedule
-from tests.compose.projects import Project, events_of, stress, the_run, wait_for
+from tests.compose.projects import Project, events_of, stress, the_run
 from tests.dashboards.asked import DASHBOARDS, QUERIES, VARIABLES, Filled
 from tests.dashboards.grafana_files import Dashboard, Panel, Target, Variable
 from tests.dashboards.prometheus_server import Server
+from tests.timing import wait_for
 
 KINDS = [name for name, fault in FAULTS.items() if "compose" in fault.runtimes]
 LOAD_S = 60

@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from stress.cluster.compose.engine import COMPOSE_PROJECT_LABEL, PROJECT_LABEL, SERVICE_LABEL, containers_of
 from stress.cluster.compose.logs import LogFollower
 from stress.cluster.compose.watch import Told, Watch
-from tests.compose.projects import wait_for
+from tests.timing import wait_for
 
 IMAGE = "postgres:16.10"
 """Any image with a shell that a compose run needs anyway."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from stress.cluster import procfs
 from stress.cluster.errors import ClusterError
 from stress.cluster.ports import free_port, is_free
 from stress.cluster.processes import Command, Label, Process, kill_trees, spawn, stop_all, wait_any
+from tests.timing import wait_for
 
 Start = Callable[..., Process]
 
@@ -48,13 +48,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def first_line(process: Process, timeout_s: float = 20.0) -> str:
     """What the process printed first."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        text = process.command.log_file.read_text()
-        if text.endswith("\n"):
-            return text.splitlines()[0]
-        time.sleep(0.02)
-    raise AssertionError(f"{process.name} printed nothing within {timeout_s} s")
+    log = process.command.log_file
+    wait_for(lambda: log.read_text().endswith("\n"), timeout_s, f"{process.name} to print a line")
+    return log.read_text().splitlines()[0]
 
 
 def test_output_and_errors_go_to_one_log(start: Start) -> None:
@@ -76,9 +72,7 @@ def test_a_process_is_outside_of_the_terminal_s_session(start: Start) -> None:
 
 def test_waiting_ends_with_the_process_not_with_the_time(start: Start) -> None:
     process = start("pass")
-    began = time.monotonic()
-    assert wait_any([process], 30)
-    assert time.monotonic() - began < 20
+    assert wait_any([process], 3600)  # longer than the test may last
 
 
 def test_waiting_is_bounded(start: Start) -> None:
@@ -106,6 +100,7 @@ def test_stopping_what_has_ended_is_no_error(start: Start) -> None:
     process.wait(20)
     stop_all([process], grace_s=0)
     stop_all([process], grace_s=0)
+    assert process.exit_code() == 0
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:

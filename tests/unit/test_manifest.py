@@ -21,6 +21,8 @@ from stress.results import RunState
 from stress.run.lifecycle import Run
 from tests.unit.histories import manifest_of
 
+pytestmark = pytest.mark.usefixtures("fit_machine")
+
 GOING_ON = (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING)
 OVER = (RunState.DONE, RunState.INTERRUPTED, RunState.FAILED)
 
@@ -116,9 +118,8 @@ def test_a_further_state_keeps_the_end_and_the_error() -> None:
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> Plan:
     """A plan of nothing but defaults, and a seed."""
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
     return check(Options(seed="7", out=str(tmp_path / "run")))
 
 

@@ -26,11 +26,12 @@ from stress.run.parts import served
 from stress.screen import PlainScreen
 from tests.unit.fakes import Script, World
 
+pytestmark = pytest.mark.usefixtures("fit_machine")
+
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> Plan:
     """A plan of the defaults."""
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
     return check(Options(seed="7", out=str(tmp_path / "run")))
 
 

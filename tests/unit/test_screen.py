@@ -18,11 +18,12 @@ from stress.results import BlockCheck
 from stress.screen import LiveScreen, PlainScreen, choose
 from tests.unit.histories import Block, deadlock
 
+pytestmark = pytest.mark.usefixtures("fit_machine")
+
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> Plan:
     """A plan of the default arms."""
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
     return check_plan(Options(seed="7", budget="10m", out=str(tmp_path / "run")))
 
 
