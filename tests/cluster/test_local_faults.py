@@ -5,6 +5,7 @@ One cluster for all, under no load: what is asked is whether the faults do what 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -34,7 +35,7 @@ LOCAL = [name for name, fault in FAULTS.items() if "local" in fault.runtimes]
 HEALTHY_WITHIN_S = 60.0
 
 HARNESS = """
-import sys, time
+import json, sys, time
 from pathlib import Path
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
@@ -46,7 +47,7 @@ runtime.prepare([arm])
 cluster = runtime.open(arm, 1, Path(sys.argv[1]), ClusterSettings(schedulers=1, triggerers=0))
 cluster.start()
 cluster.pause("scheduler-1")
-print(runtime.guard.record.run_id, flush=True)
+print(json.dumps([runtime.guard.record.run_id, runtime.guard.watchdog_pid]), flush=True)
 time.sleep(1000)
 """
 
@@ -190,11 +191,14 @@ def test_a_harness_that_is_killed_while_a_component_stands_still_leaves_nothing(
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root},
     ) as harness:  # fmt: skip
         assert harness.stdout is not None
-        record = registry.load(registry.record_path(harness.stdout.readline().strip()))
+        run_id, watchdog_pid = json.loads(harness.stdout.readline())
+        watchdog, record = procfs.read(watchdog_pid), registry.load(registry.record_path(run_id))
+        assert watchdog is not None
         assert record is not None
         members = procfs.members(record.mark)
         assert any(info.state == "T" for info in members)
         harness.kill()
-    assert eventually(lambda: not any(procfs.is_same(info.pid, info.started) for info in members), 15)
+    left = [*members, watchdog]
+    assert eventually(lambda: not any(procfs.is_same(info.pid, info.started) for info in left), 15)
     assert eventually(lambda: not Path(record.directory).exists(), 5)
     assert procfs.members(record.mark) == []

@@ -5,6 +5,7 @@ One run for all tests of this module but the last, which kill a harness while a 
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,9 @@ def run(lasting_project: Project) -> Done:
 
 
 def test_a_block_an_arm_is_complete_and_decides_nothing_yet(run: Done) -> None:
-    assert run.code in (1, 2)
+    # A block of each arm can show that a race remains, and removes none. Which of the two it is depends on the faults.
+    verdict = json.loads((run.directory / "results.json").read_text())["verdict"]
+    assert run.code == {"fail": 1, "unknown": 2}[verdict]
     ended = events_of(run.directory, ["block_ended"])
     assert [event["complete"] for event in ended] == [True, True]
     assert events_of(run.directory, ["observer_blind"]) == []

@@ -58,6 +58,7 @@ def test_page_needs_nothing_but_itself() -> None:
     html = page.render(example(), FACTS)
     found = outline(html)
     assert "script" not in found.tags
+    assert found.links
     assert all(link.startswith("#") and link[1:] in found.ids for link in found.links)
     assert "@import" not in html
     assert "url(" not in html
