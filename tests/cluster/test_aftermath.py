@@ -141,7 +141,7 @@ def database(cluster: Migrated) -> Iterator[Database]:
 
 
 def test_callbacks_are_told_by_the_rows_that_are_left_of_them(cluster: Migrated, database: Database) -> None:
-    cluster.rows.add("job", id=7, hostname="triggerer-1", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=7, hostname="triggerer-1", state="running", latest_heartbeat=datetime.now(UTC))
     cluster.rows.add("job", id=8, hostname="triggerer-2", state="failed", latest_heartbeat=PAST, end_date=PAST)
     cluster.trigger(1, None)
     cluster.trigger(2, 7)
@@ -207,7 +207,7 @@ def test_finite_tasks_wait_until_they_and_their_runs_have_ended(cluster: Migrate
 
 def test_what_is_not_success_is_told_at_the_end(cluster: Migrated, database: Database) -> None:
     cluster.rows.add("job", id=5, hostname="scheduler-1", state="failed", latest_heartbeat=PAST)
-    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=datetime.now(UTC))
     cluster.trigger(9, 7, "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger")
     run = cluster.run(1, "running")
     cluster.task(1, run, "success")
@@ -254,7 +254,7 @@ def test_a_block_that_did_not_come_to_settle_leaves_nothing_to_tell(database: Da
 def test_without_faults_only_what_has_not_changed_since_the_settling_began_waits(
     cluster: Migrated, database: Database
 ) -> None:
-    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=datetime.now(UTC))
     cluster.trigger(9, 7, "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger")
     run = cluster.run(1, "running")
     ids = {
