@@ -71,7 +71,8 @@ def test_airflow_says_that_it_is_healthy(cluster: LocalCluster) -> None:
 def test_everything_listens_on_the_loopback_address_only(cluster: LocalCluster) -> None:
     mine = {pid for member in cluster._members if member.process for pid in member.process.tree()}
     inodes = {link for pid in mine for link in _socket_links(pid)}
-    inside, outside = [], []
+    inside: list[str] = []
+    outside: list[str] = []
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
