@@ -58,11 +58,14 @@ def succeeds(
     """Run a command in the project's root. `environment` is the whole one; `at_once` keeps the output until the end."""
     try:
         if environment is None:
-            session.run(*command, external=True, silent=at_once)
+            output = session.run(*command, external=True, silent=at_once)
         else:
-            session.run(*command, external=True, silent=at_once, env=dict(environment), include_outer_env=False)
-    except CommandFailed:
+            env = dict(environment)
+            output = session.run(*command, external=True, silent=at_once, env=env, include_outer_env=False)
+    except CommandFailed:  # its output is printed by nox
         return False
+    if at_once:
+        print(output)
     return True
 
 

@@ -34,6 +34,19 @@ def test_a_mark_that_does_not_come_back_in_time_is_a_lost_log(
         list(observer.poll())
 
 
+def test_a_log_that_shows_nothing_is_lost_within_ten_seconds(
+    observer: PostgresLog, server: Server, clock: Clock
+) -> None:
+    def ten_seconds() -> None:
+        for _ in range(10):
+            clock.now += 1.0
+            list(observer.poll())
+
+    server.writes = False
+    with pytest.raises(SourceLost, match="did not show our mark"):
+        ten_seconds()
+
+
 def test_a_harness_that_was_asleep_has_not_lost_the_log(observer: PostgresLog, clock: Clock) -> None:
     clock.now += MARK_INTERVAL_S
     list(observer.poll())
