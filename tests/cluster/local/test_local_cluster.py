@@ -10,14 +10,13 @@ import os
 import signal
 import socket
 import urllib.request
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from stress.arms.releases import check
-from stress.arms.spec import parse_arm
+from stress.arms.spec import Arm
 from stress.cluster.base import ClusterSecrets, ClusterSettings, ComponentEvent, EventKind
 from stress.cluster.errors import ComponentFailed, PostgresError
 from stress.cluster.local import LocalCluster, LocalRuntime
@@ -25,28 +24,7 @@ from stress.cluster.local import runtime as runtime_module
 from stress.cluster.local.environment import base_environment
 from tests.timing import eventually
 
-ARM = parse_arm("stock", check("3.2.1"))
 NAMES = ("api-server", "scheduler-1", "scheduler-2", "dag-processor", "triggerer-1", "triggerer-2")
-
-
-@pytest.fixture(scope="module")
-def runtime() -> Iterator[LocalRuntime]:
-    """A runtime that is ready for blocks."""
-    with LocalRuntime() as runtime:
-        runtime.prepare([ARM])
-        yield runtime
-
-
-@pytest.fixture(scope="module")
-def cluster(runtime: LocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """A started cluster."""
-    settings = ClusterSettings(dags_folder=tmp_path_factory.mktemp("dags"), deadlock_timeout_ms=50)
-    cluster = runtime.open(ARM, 1, tmp_path_factory.mktemp("logs"), settings)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
 
 
 def test_every_component_is_there_and_told_by_its_name(cluster: LocalCluster) -> None:
@@ -118,23 +96,23 @@ def test_a_component_that_dies_is_restarted_and_counted(cluster: LocalCluster) -
 
 
 def test_the_machine_s_own_airflow_settings_are_left_out(
-    runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: LocalRuntime, arm: Arm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "1")
     monkeypatch.setenv("AIRFLOW_HOME", "/somebody's")
-    variables = base_environment(runtime.environment(ARM), tmp_path, ClusterSecrets.make())
+    variables = base_environment(runtime.environment(arm), tmp_path, ClusterSecrets.make())
     assert "AIRFLOW__CORE__PARALLELISM" not in variables
     assert variables["AIRFLOW_HOME"] == str(tmp_path)
 
 
 def test_a_port_that_is_taken_meanwhile_is_told(
-    runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: LocalRuntime, arm: Arm, settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         monkeypatch.setattr(runtime_module, "free_port", lambda: taken.getsockname()[1])
-        cluster = runtime.open(ARM, 2, tmp_path, ClusterSettings(schedulers=0, triggerers=0))
+        cluster = runtime.open(arm, 2, tmp_path, replace(settings, schedulers=0, triggerers=0))
         try:
             with pytest.raises(
                 ComponentFailed, match=r"api-server ended with exit code .* is taken by another program"
@@ -144,9 +122,11 @@ def test_a_port_that_is_taken_meanwhile_is_told(
             cluster.stop()
 
 
-def test_a_component_that_fails_at_its_start_is_named_with_its_log(runtime: LocalRuntime, tmp_path: Path) -> None:
-    settings = ClusterSettings(executor="no.such.Executor", schedulers=1, triggerers=0)
-    cluster = runtime.open(ARM, 3, tmp_path, settings)
+def test_a_component_that_fails_at_its_start_is_named_with_its_log(
+    runtime: LocalRuntime, arm: Arm, settings: ClusterSettings, tmp_path: Path
+) -> None:
+    broken = replace(settings, executor="no.such.Executor", schedulers=1, triggerers=0)
+    cluster = runtime.open(arm, 3, tmp_path, broken)
     try:
         with pytest.raises(ComponentFailed, match=r"(?s)scheduler-1 ended with exit code .*scheduler-1\.log:\n.*no"):
             cluster.start()
@@ -156,10 +136,10 @@ def test_a_component_that_fails_at_its_start_is_named_with_its_log(runtime: Loca
         assert connection.execute("SELECT 1 FROM pg_database WHERE datname = 'block_3'").fetchone() is None
 
 
-def test_a_server_that_ends_in_the_middle_of_a_block_is_told(tmp_path: Path) -> None:
+def test_a_server_that_ends_in_the_middle_of_a_block_is_told(arm: Arm, tmp_path: Path) -> None:
     with LocalRuntime() as runtime:
-        runtime.prepare([ARM])
-        cluster = runtime.open(ARM, 1, tmp_path, ClusterSettings())
+        runtime.prepare([arm])
+        cluster = runtime.open(arm, 1, tmp_path, ClusterSettings())
         assert cluster.poll() == []
         assert runtime.postgres.process is not None
         os.kill(runtime.postgres.process.pid, signal.SIGKILL)
