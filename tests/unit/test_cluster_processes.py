@@ -17,6 +17,9 @@ from tests.timing import wait_for
 
 Start = Callable[..., Process]
 
+LIVES_ON = "import time; time.sleep(100)"
+"""A program that does nothing until it is ended."""
+
 # Starts a child in a session of its own that ignores SIGTERM, prints its id, and waits.
 STUBBORN_GRANDCHILD = """
 import os, signal, subprocess, sys, time
@@ -66,7 +69,7 @@ def test_a_log_is_continued_after_a_restart(start: Start) -> None:
 
 
 def test_a_process_is_outside_of_the_terminal_s_session(start: Start) -> None:
-    process = start("import time; time.sleep(100)")
+    process = start(LIVES_ON)
     assert os.getsid(process.pid) == process.pid
 
 
@@ -76,7 +79,7 @@ def test_waiting_ends_with_the_process_not_with_the_time(start: Start) -> None:
 
 
 def test_waiting_is_bounded(start: Start) -> None:
-    assert start("import time; time.sleep(100)").wait(0.1) is None
+    assert start(LIVES_ON).wait(0.1) is None
 
 
 def test_a_polite_request_is_enough_for_a_polite_process(start: Start) -> None:
@@ -116,7 +119,7 @@ def test_a_member_is_known_by_its_environment(start: Start) -> None:
 
 
 def test_a_member_is_known_by_its_working_directory(start: Start, tmp_path: Path) -> None:
-    process = start("import time; time.sleep(100)")
+    process = start(LIVES_ON)
     assert process.pid in [info.pid for info in procfs.members(procfs.RunMark("no-run", str(tmp_path / "anchor")))]
 
 
@@ -136,7 +139,7 @@ def test_nobody_else_is_a_member(tmp_path: Path) -> None:
 
 
 def test_a_process_id_given_to_somebody_else_is_not_killed(start: Start) -> None:
-    process = start("import time; time.sleep(100)")
+    process = start(LIVES_ON)
     info = procfs.read(process.pid)
     assert info is not None
     procfs.kill(procfs.ProcessInfo(info.pid, info.parent, info.session, info.started - 1, info.state))

@@ -29,6 +29,7 @@ from tests.timing import eventually
 LOCAL = [name for name, fault in FAULTS.items() if "local" in fault.runtimes]
 HEALTHY_WITHIN_S = 60.0
 
+# Starts a component, stops it with SIGSTOP, and lives until it is killed.
 HARNESS = """
 import json, sys, time
 from pathlib import Path
