@@ -11,7 +11,8 @@
 
 `make STAGE` runs one, `make test` all; both end with a summary line (`tests/summary.py`). A stage that fails does not
 keep the others from running. Sessions use the locked environment of `make install` and make none of their own.
-Arguments after `--` are pytest's: `.venv/bin/nox -s unit -- -k deadlock`.
+The stages unit, explore and airflow are several pytests, of which two run at a time. Arguments after `--` are pytest's;
+with some, unit and explore are one pytest: `.venv/bin/nox -s unit -- -k deadlock`.
 """
 
 from __future__ import annotations
