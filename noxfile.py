@@ -1,6 +1,6 @@
 """The stages of `make test`, a session each. CI has a job for each of the same names.
 
-    lint       ruff and mypy
+    lint       ruff, mypy, import-linter
     unit       pytest tests/unit: no Airflow, no server
     cluster    pytest tests/cluster: the embedded PostgreSQL, the local cluster, the watchdog, observers on real logs
     dashboards pytest tests/dashboards: rules by promtool, queries on a real Prometheus (Debian's package prometheus)
@@ -35,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.summary import DIRECTORY, Count, forget, keep  # noqa: E402 - importable only from here on
 
+MOUNTED = ("dags", "fixes", "stress/mounted")
 TEST_TOOLS = ROOT / "requirements" / "airflow-tests.txt"
 
 nox.options.default_venv_backend = "none"
@@ -100,24 +101,21 @@ def pytest_two_at_a_time(session: nox.Session, parts: Sequence[Part]) -> Iterato
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff and mypy."""
+    """ruff, mypy, import-linter."""
     with counted(session) as count:
         for command in (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)):
             count.add(Count.of_command(succeeded=succeeds(session, sys.executable, "-m", *command)))
+        # Imports are read from the source, which has to be found: what runs inside Airflow is not installed here.
+        paths = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / place) for place in MOUNTED)}
+        contracts = (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
+        count.add(Count.of_command(succeeded=succeeds(session, *contracts, environment=paths)))
 
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """No Airflow, no server."""
-    modules = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "unit").rglob("test_*.py"))
-    parts = [Part(f"unit-{half + 1}", tuple(modules[half::2])) for half in range(2)]
+    """No Airflow, no server. Modules run side by side, one on each logical CPU; a module's fixtures are made once."""
     with counted(session) as count:
-        # Arguments may name a few tests only, of which a part may have none: that would be an error of pytest's.
-        if session.posargs:
-            count.add(pytest(session, Part("unit", ("tests/unit",))))
-        else:
-            for each in pytest_two_at_a_time(session, parts):
-                count.add(each)
+        count.add(pytest(session, Part("unit", ("tests/unit", "--numprocesses=logical", "--dist=loadfile"))))
 
 
 @nox.session
@@ -164,8 +162,8 @@ def airflow(session: nox.Session) -> None:
     from stress.arms.environments import environment_for
     from stress.arms.releases import known_releases
     from stress.arms.uvtool import run_uv
-    from stress.cluster.guard import RunGuard
     from stress.cluster.postgres import Postgres
+    from stress.cluster.supervision.guard import RunGuard
 
     with counted(session) as count:
         guard = RunGuard()

@@ -18,12 +18,15 @@ from pathlib import Path
 
 import msgspec
 
-from stress.arms.errors import ArmSpecError, UnknownRelease
+from stress.arms.errors import ArmSpecError, EnvironmentFailed, UnknownRelease
 from stress.arms.fixes import resolve
-from stress.arms.releases import DEFAULT_RELEASE
+from stress.arms.overlay.requirements import locked_versions, unmet
+from stress.arms.releases import DEFAULT_RELEASE, locked
 from stress.arms.releases import check as check_release
 from stress.arms.spec import Arm, parse_arms
+from stress.cache import quiet
 from stress.cluster.ports import is_free
+from stress.durations import parse_duration
 from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.recovery import CONFIG as RECOVERY_CONFIG
@@ -38,8 +41,6 @@ DEFAULT_BUDGET = "9.5m"
 WORKERS = ("hollow", "real")
 RUNTIMES = ("local", "compose")
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
-_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LEAST_BUDGET_S = 60.0
 _LEAST_LOAD_S = 5.0
 _MOST_LOAD_S = 3600.0
@@ -126,7 +127,7 @@ class BadOptions(Exception):  # noqa: N818 - it says what happened
 
 
 def check(options: Options) -> Plan:
-    """Make a plan. Raises BadOptions; starts and writes nothing."""
+    """Make a plan. Raises BadOptions; starts nothing, and writes nothing but a lock into the cache."""
     mistakes: list[str] = []
     machine: list[str] = []
     scenarios = _scenarios(options.scenarios, mistakes)
@@ -154,6 +155,7 @@ def check(options: Options) -> Plan:
     # Outside of the containers the port is of no interest: the harness will be inside.
     looks_at_port = len(mistakes) == before and (options.runtime == "local" or in_container())
     machine.extend(machine_faults(port if looks_at_port else None))
+    _overlays_fit(arms, mistakes, machine)
     if options.runtime == "compose":
         mistakes.extend(_without_image(arms))
         machine.extend(_engine_faults(arms, options.airflow))
@@ -186,9 +188,25 @@ def in_container() -> bool:
     return os.environ.get("AIRFLOW_STRESS_RUNTIME") == "compose"
 
 
+def _overlays_fit(arms: Sequence[Arm], mistakes: list[str], machine: list[str]) -> None:
+    """Compare what wheels and checkouts require with the packages of their base releases."""
+    for arm in arms:
+        if any(package.requires for part in arm.overlay for package in part.packages):
+            try:
+                base = locked_versions(locked(arm.airflow, quiet).path.read_text(encoding="utf-8"))
+            except EnvironmentFailed as error:
+                machine.append(f"--arm {arm.name}: {error}")
+                continue
+            mistakes.extend(
+                f"--arm {arm.name}: {sentence} on its base, Airflow {arm.airflow.version}: "
+                "add its wheel with '+', or choose code that fits a known release"
+                for sentence in unmet(arm.overlay, base)
+            )
+
+
 def _without_image(arms: Sequence[Arm]) -> list[str]:
     return [
-        f"--arm {arm.name}: a wheel or a checkout has no image: use --runtime local for it"
+        f"--arm {arm.name}: a wheel, a checkout or a diff has no image: use --runtime local for it"
         for arm in arms
         if arm.overlay
     ]
@@ -273,8 +291,7 @@ def _users(scenarios: Sequence[Scenario]) -> list[str]:
 
 
 def _duration(option: str, text: str, least_s: float, most_s: float, mistakes: list[str]) -> float:
-    match = _DURATION.fullmatch(text)
-    seconds = float(match[1]) * _UNIT_S[match[2]] if match else None
+    seconds = parse_duration(text)
     if seconds is None or not least_s <= seconds <= most_s:
         most = f" and at most {most_s:g}s" if most_s != float("inf") else ""
         mistakes.append(f"{option} {text!r}: write a time such as 90s, 10m or 1.5h, at least {least_s:g}s{most}")

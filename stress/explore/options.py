@@ -6,12 +6,18 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from stress.arms import fixes as fix_catalogue
-from stress.arms.errors import StressError, UnknownRelease
-from stress.arms.releases import Release
+from stress.arms.code import code_of
+from stress.arms.errors import UnknownRelease
+from stress.arms.overlay import Part
+from stress.arms.overlay.diff import read_diff
+from stress.arms.releases import DEFAULT_RELEASE, Release
 from stress.arms.releases import check as check_release
+from stress.arms.spec import read_airflow
+from stress.errors import StressError
 from stress.exits import EXIT_USAGE
 
 _ARMS = {"stock": "none", "fixed": "all", "proposed": "proposed"}
@@ -35,23 +41,33 @@ class Mistakes(Exception):  # noqa: N818 - it is what is wrong with the options
 
 @dataclass(frozen=True)
 class Arm:
-    """A release with fixes."""
+    """A release with fixes, and code that is laid over it, if any."""
 
     release: Release
     fixes: tuple[str, ...]
     label: str
+    overlay: tuple[Part, ...] = ()
 
     @property
     def version(self) -> str:
-        """The release's number."""
-        return self.release.version
+        """The release's version; of an overlay that of its core, and what it is."""
+        code = code_of(self.release, self.overlay)
+        return self.release.version if code is None else code.on(self.release.version)
 
 
-def arm(version: str, fixes: str, mistakes: list[str]) -> Arm | None:
-    """The arm that is meant; None, and a sentence more, if there is no such one."""
+def arm(airflow: str, fixes: str, mistakes: list[str]) -> Arm | None:
+    """The arm of `--airflow VERSION|PATH[@REV][+PATH...]|diff:FILE`. None, and a sentence more, if there is none."""
+    overlay: tuple[Part, ...]
     try:
-        release = check_release(version)
-    except UnknownRelease as error:
+        if airflow.startswith("diff:"):
+            release, overlay = (
+                check_release(DEFAULT_RELEASE),
+                (read_diff(Path(airflow.removeprefix("diff:")).absolute()),),
+            )
+        else:
+            found, overlay = read_airflow(airflow)
+            release = found or check_release(DEFAULT_RELEASE)
+    except (UnknownRelease, ValueError) as error:
         mistakes.append(f"--airflow: {error}")
         return None
     selection = _ARMS.get(fixes, "+".join(part for part in re.split(r"[,+]", fixes) if part))
@@ -60,7 +76,7 @@ def arm(version: str, fixes: str, mistakes: list[str]) -> Arm | None:
     except ValueError as error:
         mistakes.append(f"--fixes: {error}")
         return None
-    return Arm(release, names, fixes)
+    return Arm(release, names, fixes, overlay)
 
 
 def number(text: str, option: str, least: int, most: int, mistakes: list[str]) -> int:

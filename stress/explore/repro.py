@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stress.arms.errors import StressError
 from stress.arms.releases import DEFAULT_RELEASE
+from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.explore import options
 from stress.explore.catalogue import LOCKED, RACES, Race, race_names, races_named
@@ -22,7 +22,7 @@ from stress.explore.runner import Runner
 
 ALL = "all"
 MOST_TIMES = 10_000
-_EACH_S = 5.0
+EACH_S = 5.0
 """How long one play may take, at most."""
 
 
@@ -91,10 +91,10 @@ class _Playing:
 
     def play(self, twins: Sequence[Race], request: dict[str, Any]) -> None:
         """In one process. Raises StressError."""
-        runner = Runner(self.arm.release, self.arm.fixes, options.progress)
-        budget_s = self.times * _EACH_S * len(twins)
+        runner = Runner(self.arm.release, self.arm.fixes, options.progress, self.arm.overlay)
+        budget_s = self.times * EACH_S * len(twins)
         lines = runner.ask(request, coroutines=twins[0].coroutines, budget_s=budget_s)
-        for plays, twin in zip(_by_twin(lines), twins, strict=False):
+        for plays, twin in zip(by_twin(lines), twins, strict=False):
             if plays[-1]["kind"] == "unknown_operation":
                 self.unknown.append(options.unknown_operation(self.arm.version, plays[-1]))
                 continue
@@ -115,7 +115,7 @@ class _Playing:
         print(result, flush=True)
 
 
-def _by_twin(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def by_twin(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """The lines of each twin, which a summary ends, or the word that it is unknown."""
     gathered = []
     for line in lines:

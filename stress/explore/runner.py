@@ -16,15 +16,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stress.arms.environments import environment_for
-from stress.arms.errors import StressError
+from stress.arms.overlay import Part, directories
 from stress.arms.releases import Release
-from stress.cluster import procfs
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.guard import RunGuard
+from stress.errors import StressError
 from stress.explore import lab
 from stress.layout import FIXES, MOUNTED
 
@@ -44,6 +45,7 @@ class Runner:
     release: Release
     fixes: Sequence[str]
     progress: Callable[[str], None]
+    overlay: Sequence[Part] = ()
     statuses: dict[str, str] = field(default_factory=dict)
     """What each fix has reported, as of the last summary."""
 
@@ -55,7 +57,10 @@ class Runner:
         `players`: how many schedules a search of the database plays at once, each on a database of its own.
         """
         environment = environment_for(self.release, progress=self.progress)
-        kept = None if coroutines else lab.kept_directory(self.release, self.progress)
+        environment = replace(environment, overlay=directories(self.overlay, environment))
+        # The migrations of an overlay may differ from the release's.
+        is_kept = not coroutines and not self.overlay
+        kept = lab.kept_directory(self.release, self.progress) if is_kept else None
         guard = RunGuard()
         server = lab.LabServer(guard.directory / "postgres", guard.label, kept)
         with contextlib.ExitStack() as stack:
@@ -65,7 +70,7 @@ class Runner:
             reports = guard.directory / "fixes"
             variables = {
                 **lab.airflow_variables(environment, home, server),
-                "PYTHONPATH": os.pathsep.join(map(str, (FIXES, MOUNTED))),
+                "PYTHONPATH": os.pathsep.join(map(str, (FIXES, *environment.overlay, MOUNTED))),
                 "AIRFLOW_STRESS_FIXES": ",".join(self.fixes),
                 "AIRFLOW_STRESS_FIX_REPORT_DIR": str(reports),
                 "AIRFLOW_STRESS_COMPONENT": "explore",
@@ -87,6 +92,9 @@ class Runner:
             stack.callback(_end, process)
             if not coroutines:
                 server.start()
+                if kept is None:
+                    self.progress("making a database for the code under test")
+                    lab.migrate(environment, server, guard)
                 names = [f"{lab.DATABASE}_{number}" for number in range(2, players + 1)]
                 for name in names:
                     server.create_database(name, template=lab.DATABASE)

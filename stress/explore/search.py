@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stress.arms.errors import StressError
 from stress.arms.releases import DEFAULT_RELEASE
+from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.explore import options
 from stress.explore.catalogue import PAIRS, Searchable
@@ -148,7 +148,7 @@ class _Telling:
     def search(self, pairs: Sequence[Searchable]) -> None:
         """In one process. Raises StressError."""
         this = self.this
-        runner = Runner(this.arm.release, this.arm.fixes, options.progress)
+        runner = Runner(this.arm.release, this.arm.fixes, options.progress, this.arm.overlay)
         coroutines = pairs[0].coroutines
         lines = runner.ask(
             this.request_of(pairs), coroutines=coroutines, budget_s=this.budget_s * len(pairs), players=this.players

@@ -14,6 +14,20 @@ import psycopg
 from stress.cluster.base import Cluster
 from stress.observers.tail import SourceLost
 
+_SAME_TABLES = """
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('public.task_instance')
+               AND attname = 'working_set' AND NOT attisdropped) THEN
+        CREATE TEMP VIEW task_instance AS SELECT * FROM public.task_instance WHERE working_set;
+        CREATE TEMP VIEW task_instance_history AS
+            SELECT id AS task_instance_id, * FROM public.task_instance WHERE working_set IS NULL;
+    END IF;
+END $$
+"""
+"""From 3.4 an earlier try stays in task_instance, archived, and task_instance_history is gone. Views of the session,
+which PostgreSQL finds before the tables, give every statement of the observers the two relations of earlier releases.
+"""
+
 PATIENCE_S = 20.0
 _PAUSE_S = 0.2
 _CONNECT_TIMEOUT_S = 2
@@ -80,3 +94,4 @@ class Connection:
             connect_timeout=_CONNECT_TIMEOUT_S,
             options="-c statement_timeout=5s",
         )
+        self._connection.execute(_SAME_TABLES)

@@ -56,7 +56,13 @@ def _arm(arm: ArmSummary) -> dict[str, object]:
 def _code(code: ArmCode | None) -> dict[str, object] | None:
     if code is None:
         return None
-    return {"kind": code.kind, "name": code.name, "version": code.version, "revision": code.revision}
+    return {
+        "kind": code.kind,
+        "name": code.name,
+        "version": code.version,
+        "revision": code.revision,
+        "digest": code.digest,
+    }
 
 
 def _instrument(instrument: Instrument) -> dict[str, object]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from stress.judge.wording import p_text
-from stress.races.registry import RACES
 from stress.results import (
     ArmCode,
     ArmCount,
@@ -127,20 +126,12 @@ def moment(unix_s: float | None) -> str:
 
 def airflow_of(release: str, code: ArmCode | None) -> str:
     """What ran: `3.2.1`, or `3.4.0 (checkout airflow at 1a2b3c4d5e6f) on the packages of 3.3.2`."""
-    if code is None:
-        return release
-    at = f" at {code.revision}" if code.revision else ""
-    return f"{code.version} ({code.kind} {code.name}{at}) on the packages of {release}"
+    return release if code is None else code.on(release)
 
 
 def race_title(race: str) -> str:
     """`out of order frame`."""
     return race.replace("_", " ")
-
-
-def race_about(race: str) -> str:
-    """A sentence on what the race is; empty for one that isn't known here."""
-    return RACES[race].summary if race in RACES else ""
 
 
 def listed(names: Sequence[str]) -> str:

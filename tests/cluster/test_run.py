@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from stress.cluster import procfs, registry
+from stress.cluster.supervision import procfs, registry
 from tests.timing import wait_for
 
 STARTED_WITHIN_S = 150.0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stress.cluster.compose.service import COMPONENTS
+from stress.components import COMPONENTS
 from stress.faults import FAULTS
 from tests.compose.projects import Project, events_of, stress, the_run
 from tests.dashboards.asked import DASHBOARDS, QUERIES, VARIABLES, Filled
@@ -34,9 +34,8 @@ from stress.arms.releases import DEFAULT_RELEASE, check
 from stress.arms.spec import parse_arm
 from stress.cluster.base import ClusterSettings
 from stress.cluster.compose.runtime import ComposeRuntime
-runtime = ComposeRuntime("killed")
 arm = parse_arm("stock", check(DEFAULT_RELEASE))
-runtime.prepare([arm])
+runtime = ComposeRuntime("killed").prepare([arm])
 cluster = runtime.open(arm, 0, Path("runs/killed/logs/0"), ClusterSettings())
 cluster.start()
 cluster.pause("scheduler-1")

@@ -17,7 +17,7 @@ import pytest
 from docker.models.containers import Container
 
 from stress.cluster.compose.engine import COMPOSE_PROJECT_LABEL, RUN_LABEL, SERVICE_LABEL
-from stress.cluster.compose.service import COMPONENTS
+from stress.components import COMPONENTS
 from tests.compose.projects import Project, events_of, the_run
 
 # The batch of deadlines passes 7.5 s after the load begins; its callbacks are awaited after the load.

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stress import events
-from stress.checkers.view import BlockView, longest_outside, role_of
+from stress.checkers.view import BlockView, longest_outside
+from stress.components import role_of
 from tests.unit.histories import EPOCH, LOAD_S, Block, fault, restarted, run
 
 

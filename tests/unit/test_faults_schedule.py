@@ -10,8 +10,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stress.components import NAMES
 from stress.faults import FAULTS
-from stress.faults.base import COMPONENTS
 from stress.faults.recovery import HEALTH_THRESHOLD_S
 from stress.faults.schedule import LEAD_S, TAIL_S, least_load_s, schedule
 
@@ -93,7 +93,7 @@ def test_turns_and_seeds_differ() -> None:
 
 def test_every_component_is_hit_and_pauses_go_beyond_the_health_threshold() -> None:
     planned = [each for turn in range(200) for each in schedule(3, turn, ["pause"], 120.0)]
-    assert {each.target for each in planned} == set(COMPONENTS)
+    assert {each.target for each in planned} == set(NAMES)
     lengths = [each.seconds for each in planned]
     assert min(lengths) < 0.02
     assert max(lengths) > HEALTH_THRESHOLD_S

@@ -55,8 +55,12 @@ def test_results_json_names_the_code_of_an_arm_and_null_for_a_release() -> None:
     )
     assert document["arms"]["stock"]["code"] is None
     assert document["arms"]["fixed"]["code"] == {
-        "kind": "checkout", "name": "airflow-pr", "version": "3.4.0.dev0", "revision": "0123456789ab-dirty",
-    }  # fmt: skip
+        "kind": "checkout",
+        "name": "airflow-pr",
+        "version": "3.4.0.dev0",
+        "revision": "0123456789ab-dirty",
+        "digest": "",
+    }
 
 
 def test_results_json_names_the_instrument_and_the_command(tmp_path: Path) -> None:

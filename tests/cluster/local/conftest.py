@@ -12,7 +12,7 @@ import pytest
 from stress.arms.releases import check
 from stress.arms.spec import Arm, parse_arm
 from stress.cluster.base import ClusterSettings
-from stress.cluster.local import LocalCluster, LocalRuntime
+from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime
 from stress.faults.recovery import CONFIG
 
 
@@ -23,11 +23,10 @@ def arm() -> Arm:
 
 
 @pytest.fixture(scope="package")
-def runtime(arm: Arm) -> Iterator[LocalRuntime]:
+def runtime(arm: Arm) -> Iterator[PreparedLocalRuntime]:
     """A runtime that is ready for blocks."""
     with LocalRuntime() as runtime:
-        runtime.prepare([arm])
-        yield runtime
+        yield runtime.prepare([arm])
 
 
 @pytest.fixture(scope="package")
@@ -38,7 +37,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> ClusterSettings:
 
 @pytest.fixture(scope="package")
 def cluster(
-    runtime: LocalRuntime, arm: Arm, settings: ClusterSettings, tmp_path_factory: pytest.TempPathFactory
+    runtime: PreparedLocalRuntime, arm: Arm, settings: ClusterSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalCluster]:
     """A started cluster."""
     cluster = runtime.open(arm, 1, tmp_path_factory.mktemp("logs"), settings)

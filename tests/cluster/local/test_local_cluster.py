@@ -16,12 +16,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from stress.arms.spec import Arm
+from stress.arms.releases import check
+from stress.arms.spec import Arm, parse_arm
 from stress.cluster.base import ClusterSecrets, ClusterSettings, ComponentEvent, EventKind
-from stress.cluster.errors import ComponentFailed, PostgresError
-from stress.cluster.local import LocalCluster, LocalRuntime
-from stress.cluster.local import runtime as runtime_module
+from stress.cluster.errors import ClusterError, ComponentFailed, PostgresError
+from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime, seats
 from stress.cluster.local.environment import base_environment
+from stress.cluster.postgres_settings import PostgresSettings
+from stress.cluster.supervision import procfs, registry
 from tests.timing import eventually
 
 NAMES = ("api-server", "scheduler-1", "scheduler-2", "dag-processor", "triggerer-1", "triggerer-2")
@@ -96,7 +98,7 @@ def test_a_component_that_dies_is_restarted_and_counted(cluster: LocalCluster) -
 
 
 def test_the_machine_s_own_airflow_settings_are_left_out(
-    runtime: LocalRuntime, arm: Arm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: PreparedLocalRuntime, arm: Arm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "1")
     monkeypatch.setenv("AIRFLOW_HOME", "/somebody's")
@@ -106,12 +108,16 @@ def test_the_machine_s_own_airflow_settings_are_left_out(
 
 
 def test_a_port_that_is_taken_meanwhile_is_told(
-    runtime: LocalRuntime, arm: Arm, settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: PreparedLocalRuntime,
+    arm: Arm,
+    settings: ClusterSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setattr(runtime_module, "free_port", lambda: taken.getsockname()[1])
+        monkeypatch.setattr(seats, "free_port", lambda: taken.getsockname()[1])
         cluster = runtime.open(arm, 2, tmp_path, replace(settings, schedulers=0, triggerers=0))
         try:
             with pytest.raises(
@@ -123,7 +129,7 @@ def test_a_port_that_is_taken_meanwhile_is_told(
 
 
 def test_a_component_that_fails_at_its_start_is_named_with_its_log(
-    runtime: LocalRuntime, arm: Arm, settings: ClusterSettings, tmp_path: Path
+    runtime: PreparedLocalRuntime, arm: Arm, settings: ClusterSettings, tmp_path: Path
 ) -> None:
     broken = replace(settings, executor="no.such.Executor", schedulers=1, triggerers=0)
     cluster = runtime.open(arm, 3, tmp_path, broken)
@@ -137,8 +143,8 @@ def test_a_component_that_fails_at_its_start_is_named_with_its_log(
 
 
 def test_a_server_that_ends_in_the_middle_of_a_block_is_told(arm: Arm, tmp_path: Path) -> None:
-    with LocalRuntime() as runtime:
-        runtime.prepare([arm])
+    with LocalRuntime() as unprepared:
+        runtime = unprepared.prepare([arm])
         cluster = runtime.open(arm, 1, tmp_path, ClusterSettings())
         assert cluster.poll() == []
         assert runtime.postgres.process is not None
@@ -146,6 +152,25 @@ def test_a_server_that_ends_in_the_middle_of_a_block_is_told(arm: Arm, tmp_path:
         runtime.postgres.process.wait(10)
         with pytest.raises(PostgresError, match="in the middle of a block, with exit code -9"):
             cluster.poll()
+
+
+def test_a_preparation_that_fails_half_way_leaves_nothing(arm: Arm) -> None:
+    run_id = registry.new_run_id()
+    with LocalRuntime(run_id, PostgresSettings(max_connections=-1)) as runtime:
+        with pytest.raises(PostgresError, match="did not start"):
+            runtime.prepare([arm])
+        record = registry.load(registry.record_path(run_id))
+        assert record is not None
+        assert Path(record.directory).is_dir()
+    assert procfs.members(record.mark) == []
+    assert not Path(record.directory).exists()
+    assert registry.load(registry.record_path(run_id)) is None
+
+
+def test_an_arm_that_was_not_prepared_is_told(runtime: PreparedLocalRuntime, tmp_path: Path) -> None:
+    other = parse_arm("other=airflow:3.3.2", check("3.3.2"))
+    with pytest.raises(ClusterError, match="arm other was not among those that the runtime was prepared for"):
+        runtime.open(other, 9, tmp_path, ClusterSettings())
 
 
 def _socket_links(pid: int) -> set[str]:

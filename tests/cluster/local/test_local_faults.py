@@ -17,10 +17,10 @@ import psycopg
 import pytest
 
 from stress import events
-from stress.cluster import procfs, registry
 from stress.cluster.base import ComponentEvent, EventKind
 from stress.cluster.errors import ComponentFailed, FaultImpossible
 from stress.cluster.local import LocalCluster
+from stress.cluster.supervision import procfs, registry
 from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.injector import Injector
@@ -37,9 +37,8 @@ from stress.arms.releases import check
 from stress.arms.spec import parse_arm
 from stress.cluster.base import ClusterSettings
 from stress.cluster.local import LocalRuntime
-runtime = LocalRuntime()
 arm = parse_arm("stock", check("3.2.1"))
-runtime.prepare([arm])
+runtime = LocalRuntime().prepare([arm])
 cluster = runtime.open(arm, 1, Path(sys.argv[1]), ClusterSettings(schedulers=1, triggerers=0))
 cluster.start()
 cluster.pause("scheduler-1")
