@@ -18,7 +18,7 @@ from stress.exits import EXIT_FAILED, EXIT_USAGE
 if TYPE_CHECKING:
     from stress.results import Results
 
-_LISTS = ("scenarios", "fixes", "releases", "races", "faults", "pairs", "twins")
+LISTS = ("scenarios", "fixes", "releases", "races", "faults", "pairs", "twins")
 
 
 def analyze(run_dir: str) -> int:
@@ -147,7 +147,7 @@ def list_things(what: str, *, as_json: bool = False) -> int:
             [t.name, t.race, *("yes" if v in t.releases else "" for v in LOCKED), t.summary] for t in RACES.values()
         ]
     else:
-        print(f"stress: {what!r} can't be listed: there are {', '.join(_LISTS)}", file=sys.stderr)
+        print(f"stress: {what!r} can't be listed: there are {', '.join(LISTS)}", file=sys.stderr)
         return EXIT_USAGE
     if as_json:
         found = listing.facts() if what == "races" else [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
