@@ -59,7 +59,7 @@ def _again(run_dir: str, *, every: bool) -> int:
 
 
 def compare(run_a: str, run_b: str) -> int:
-    """Two stored runs side by side: every race and arm of each, with rates. Says what differs, decides nothing."""
+    """Print two stored runs side by side: every race and arm of each, with rates. It decides nothing."""
     from stress.report import text
     from stress.run.stored import analyse
 
@@ -147,7 +147,7 @@ def list_things(what: str, *, as_json: bool = False) -> int:
             [t.name, t.race, *("yes" if v in t.releases else "" for v in LOCKED), t.summary] for t in RACES.values()
         ]
     else:
-        print(f"stress: {what!r} can't be listed: there are {', '.join(LISTS)}", file=sys.stderr)
+        print(f"stress: {what!r} is not a list: choose from {', '.join(LISTS)}", file=sys.stderr)
         return EXIT_USAGE
     if as_json:
         found = listing.facts() if what == "races" else [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
@@ -158,7 +158,7 @@ def list_things(what: str, *, as_json: bool = False) -> int:
 
 
 def doctor() -> int:
-    """What this machine has and lacks; exit code 3 if a run can't work."""
+    """Print what this machine has and lacks. Exit code 3 if a run cannot start."""
     from stress.cluster.compose.engine import engine_fault
     from stress.cluster.postgres import server_version
     from stress.plan import METRICS_PORT, machine_faults
@@ -184,7 +184,7 @@ def doctor() -> int:
 
 
 def clean(*, ask: bool) -> int:
-    """List, then remove, what dead runs left behind."""
+    """List, then remove, what crashed runs left behind."""
     from stress.cluster import leftovers
     from stress.cluster.compose import leftovers as compose
     from stress.cluster.compose.engine import EngineError
@@ -198,7 +198,7 @@ def clean(*, ask: bool) -> int:
         print(line)
     if ask:
         if not sys.stdin.isatty():
-            print("stress: nothing removed: say --yes where nobody can be asked", file=sys.stderr)
+            print("stress: nothing removed: pass --yes where standard input is not a terminal", file=sys.stderr)
             return EXIT_USAGE
         if input("Remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             return 0
@@ -210,7 +210,7 @@ def clean(*, ask: bool) -> int:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
     if survivors:
-        print(f"stress: processes {[info.pid for info in survivors]} do not die", file=sys.stderr)
+        print(f"stress: processes {[info.pid for info in survivors]} did not end after SIGKILL", file=sys.stderr)
         return EXIT_FAILED
     print("Removed.")
     return 0
@@ -240,5 +240,5 @@ def _why(directory: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{directory} is not the directory of a run: it has no {Path(str(error.filename)).name}"
     if isinstance(error, msgspec.MsgspecError):
-        return f"the manifest in {directory} can't be read: {error}"
+        return f"the manifest in {directory} cannot be read: {error}"
     return str(error)

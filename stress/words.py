@@ -1,6 +1,6 @@
 """The command line before argparse reads it, so that one bad word does not hide the others.
 
-argparse stops at its first complaint, and takes `-1m` in `--budget -1m` for an option. Here each option that takes a
+argparse stops at its first error, and takes `-1m` in `--budget -1m` for an option. Here each option that takes a
 value is joined with the word after it (`--budget=-1m`) unless that word is an option itself; an option without a value
 is a mistake that is reported together with all others.
 """
