@@ -98,7 +98,7 @@ def _side(row: Sequence[str], places: dict[str, int], process: int) -> _Side:
 def awaited(waits_for: str, statement: str) -> str:
     """What a side waits for, in a few words: `row of dag_run`, or `queue of a row of dag_run`.
 
-    A statement that locks the rows of several tables does not tell which of them it waits for: all are named.
+    A statement that locks the rows of several tables does not show which of them it waits for, so that all are named.
     """
     short = text.elided(statement)
     named = _NAMED.search(waits_for) or _OF.search(short) or _WRITTEN.search(short)
