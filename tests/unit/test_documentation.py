@@ -8,7 +8,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from markdown_pages import anchors, code, links, pages, prose, text_of
 
 from stress import exits
 from stress.arms import fixes
@@ -23,6 +22,7 @@ from stress.judge.harm import Measure
 from stress.layout import ROOT
 from stress.races.registry import SCENARIOS
 from stress.results import RaceState
+from tests.markdown_pages import anchors, code, links, pages, prose, text_of
 from tools import command_reference
 from tools.command_reference import arguments, commands
 
