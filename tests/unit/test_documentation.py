@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import shlex
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,13 @@ UNCLEAR = re.compile(
     re.IGNORECASE,
 )
 """Words that personify a process, or that are archaic. CONTRIBUTING.md has the rules for text."""
+
+
+PLAIN_FOLDERS = (
+    "stress",
+    *(f"stress/{name}" for name in ("faults", "judge", "load", "observers", "races", "report", "run")),
+)
+TEXT_TOKENS = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 
 
 def test_the_readme_is_among_the_pages() -> None:
@@ -254,6 +263,19 @@ def test_a_page_is_written_in_plain_words(page: Path) -> None:
     if page == DESIGN:  # contracts stand word for word
         text = text.partition("\n## 1. ")[0]
     assert UNCLEAR.findall(text) == []
+
+
+@pytest.mark.parametrize("folder", PLAIN_FOLDERS)
+def test_comments_and_strings_are_written_in_plain_words(folder: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{token.start[0]}: {words}"
+        for path in sorted((ROOT / folder).glob("*.py" if folder == "stress" else "**/*.py"))
+        for token in tokenize.tokenize(io.BytesIO(path.read_bytes()).readline)
+        if path.name != "events.py"  # its prose follows with its split into topics
+        and token.type in TEXT_TOKENS
+        and (words := UNCLEAR.findall(token.string))
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("command", commands())
