@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, at, callback, fault, restarted, settled
 
 from stress import events
 from stress.races.duplicate_callback.checker import STORES_S, check
+from tests.unit.histories import Block, at, callback, fault, restarted, settled
 
 
 def test_a_deadline_whose_callback_ran_once_is_no_incident() -> None:

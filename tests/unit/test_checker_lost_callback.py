@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from histories import LOAD_S, Block, at, callback, fault, settled
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stress import events
 from stress.races.lost_callback.checker import CAUSES, LOOK_S, cause_of, check
 from stress.results import BlockCheck
+from tests.unit.histories import LOAD_S, Block, at, callback, fault, settled
 
 END_S = LOAD_S + 100
 

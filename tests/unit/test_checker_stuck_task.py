@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from histories import LOAD_S, OBSERVERS, Block, at, fault, settled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from stress import events
 from stress.checkers.view import BlockView
 from stress.races.stuck_task.checker import CAUSES, FINISHED, check
 from stress.results import BlockCheck
+from tests.unit.histories import LOAD_S, OBSERVERS, Block, at, fault, settled
 
 STATES = ("none", "scheduled", "queued", "running", "deferred", "restarting", "up_for_retry", *sorted(FINISHED))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from histories import Block, fault, run
-from test_judge_history import decisive, quiet, restart
 
 from stress import events
 from stress.history import Entry, History
 from stress.judge.history import judge_history, planned
 from stress.results import RaceState, RunState
 from stress.upgrade import upgraded
+from tests.unit.histories import Block, fault, run
+from tests.unit.test_judge_history import decisive, quiet, restart
 
 FIX = "deadline_claim"  # loaded by schedulers
 FIXED = {"stock": [], "fixed": [FIX]}
