@@ -244,10 +244,10 @@ def _repro(options: argparse.Namespace) -> int:
 
 
 def _explore(options: argparse.Namespace) -> int:
-    from stress.explore.search import Asked, explore
+    from stress.explore.search import ExploreOptions, explore
 
     return explore(
-        Asked(
+        ExploreOptions(
             options.pairs,
             options.airflow,
             options.fixes,

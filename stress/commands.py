@@ -135,10 +135,11 @@ def list_things(what: str, *, as_json: bool = False) -> int:
             names = ", ".join(f.name for f in FAULTS.values() if f.invariants == invariants)
             notes.append(f"Under {names}: a deadline's callback {invariants.callback}; a task {invariants.task}.")
     elif what == "pairs":
-        from stress.explore.catalogue import PAIRS
+        from stress.explore.catalogue import PAIRS, Engine
 
         rows = [["pair", "of", "what races"]]
-        rows += [[p.name, "coroutines" if p.coroutines else "the database", p.summary] for p in PAIRS.values()]
+        of = {Engine.SQL: "the database", Engine.AIO: "coroutines"}
+        rows += [[p.name, of[p.engine], p.summary] for p in PAIRS.values()]
     elif what == "twins":
         from stress.explore.catalogue import LOCKED, RACES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_stress_explore.invariants import Outcome, each_row_as_in_some_order
+from airflow_stress_explore.sql.invariants import Outcome, each_row_as_in_some_order
 
 STARTING = {"task": ("a deferred", "b deferred"), "trigger": ("t", "t")}
 
