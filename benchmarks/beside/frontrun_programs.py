@@ -217,7 +217,7 @@ def main(name: str, given: str, url: str = "") -> None:
         "cancelled": functools.partial(request, version, played, options, timeout=False),
         "timed_out": functools.partial(request, version, played, options, timeout=True),
     }
-    began = time.monotonic()
+    began, cpu_began = time.monotonic(), time.process_time()
     said: dict[str, Any]
     try:
         result = programs[program]()
@@ -233,11 +233,11 @@ def main(name: str, given: str, url: str = "") -> None:
             "failing": len(result.failures),
             "reproduced": [result.reproduction_successes, result.reproduction_attempts],
         }
-    ended = time.monotonic()
+    ended, cpu_s = time.monotonic(), time.process_time() - cpu_began
     # What is played after the exploration are the replays of its failure.
     explored = said.get("explored") or len(played.beginnings)
     exploration_ended = [*played.beginnings, ended][explored]
-    said |= {"explored": explored, "explored_s": exploration_ended - began, "seconds": ended - began}
+    said |= {"explored": explored, "explored_s": exploration_ended - began, "seconds": ended - began, "cpu_s": cpu_s}
     print(json.dumps({**said, "outcomes": played.outcomes}))
 
 

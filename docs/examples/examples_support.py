@@ -67,10 +67,11 @@ def explore(name: str, testbed: Testbed) -> Explored:
     search = testbed.search(PREEMPTIONS)
     failing: dict[str, list[str]] = {}
     for tried in search.run(BUDGET_S):
-        for failure in tried.failures:
-            failing.setdefault(failure.invariant, []).append(tried.schedule)
+        for invariant in {failure.invariant for failure in tried.failures}:
+            failing.setdefault(invariant, []).append(tried.schedule)
     rest = "all within the bound" if search.exhausted else f"{BUDGET_S:g} s were over"
-    print(f"\n{name}: {search.tried} schedules tried ({rest}), {sum(map(len, failing.values()))} failed")
+    failed = len({schedule for schedules in failing.values() for schedule in schedules})
+    print(f"\n{name}: {search.tried} schedules tried ({rest}), {failed} failed")
     for invariant, schedules in failing.items():
         played = testbed.replay(schedules[0])
         print(f"\n{invariant} ({len(schedules)} schedules), the first: {schedules[0]}")
