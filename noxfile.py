@@ -1,6 +1,6 @@
 """The stages of `make test`, a session each. CI has a job for each of the same names.
 
-    lint       ruff and mypy
+    lint       ruff, mypy, import-linter
     unit       pytest tests/unit: no Airflow, no server
     cluster    pytest tests/cluster: the embedded PostgreSQL, the local cluster, the watchdog, observers on real logs
     dashboards pytest tests/dashboards: rules by promtool, queries on a real Prometheus (Debian's package prometheus)
@@ -20,7 +20,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.summary import DIRECTORY, Count, forget, keep  # noqa: E402 - importable only from here on
 
+MOUNTED = ("dags", "fixes", "stress/mounted")
 TEST_TOOLS = ROOT / "requirements" / "airflow-tests.txt"
 
 nox.options.default_venv_backend = "none"
@@ -63,28 +64,36 @@ def succeeds(session: nox.Session, *command: str, environment: Mapping[str, str]
 
 
 def pytest(
-    session: nox.Session, tests: str, python: str = sys.executable, environment: Mapping[str, str] | None = None
+    session: nox.Session,
+    tests: str,
+    python: str = sys.executable,
+    environment: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Count:
     """Run pytest with the session's own arguments, and count by its JUnit file."""
     junit = DIRECTORY / f"{session.name}.xml"
     junit.unlink(missing_ok=True)
-    command = (python, "-m", "pytest", "-q", f"--junit-xml={junit}", tests, *session.posargs)
+    command = (python, "-m", "pytest", "-q", f"--junit-xml={junit}", tests, *options, *session.posargs)
     return Count.of_junit(junit, succeeded=succeeds(session, *command, environment=environment))
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff and mypy."""
+    """ruff, mypy, import-linter."""
     with counted(session) as count:
         for command in (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)):
             count.add(Count.of_command(succeeded=succeeds(session, sys.executable, "-m", *command)))
+        # Imports are read from the source, which has to be found: what runs inside Airflow is not installed here.
+        paths = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / place) for place in MOUNTED)}
+        contracts = (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
+        count.add(Count.of_command(succeeded=succeeds(session, *contracts, environment=paths)))
 
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """No Airflow, no server."""
+    """No Airflow, no server. Modules run side by side, one on each logical CPU; a module's fixtures are made once."""
     with counted(session) as count:
-        count.add(pytest(session, "tests/unit"))
+        count.add(pytest(session, "tests/unit", options=("--numprocesses=logical", "--dist=loadfile")))
 
 
 @nox.session
@@ -118,8 +127,8 @@ def airflow(session: nox.Session) -> None:
     from stress.arms.environments import environment_for
     from stress.arms.releases import known_releases
     from stress.arms.uvtool import run_uv
-    from stress.cluster.guard import RunGuard
     from stress.cluster.postgres import Postgres
+    from stress.cluster.supervision.guard import RunGuard
 
     with counted(session) as count:
         guard = RunGuard()

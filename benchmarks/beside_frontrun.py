@@ -32,7 +32,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine
 
 from stress.arms.uvtool import run_uv
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision.guard import RunGuard
 from stress.explore.lab import LabServer
 from stress.layout import MOUNTED, ROOT
 

@@ -20,7 +20,7 @@ import psycopg
 
 from stress.arms import fixes
 from stress.arms.releases import DEFAULT_RELEASE, check
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision.guard import RunGuard
 from stress.explore import lab
 from stress.explore.catalogue import Engine
 from stress.explore.runner import Runner

@@ -38,15 +38,17 @@ from findings_counts import Row, count, show
 from stress import events, layout
 from stress.arms.fixes import resolve
 from stress.arms.releases import check
-from stress.arms.spec import Arm, parse_arm
-from stress.cluster import procfs
-from stress.cluster.base import Cluster, ClusterSettings, EventKind, Role
-from stress.cluster.local import LocalCluster, LocalRuntime
+from stress.arms.spec import parse_arm
+from stress.cluster.base import Cluster, ClusterSettings, EventKind
+from stress.cluster.local import LocalRuntime
+from stress.cluster.supervision import procfs
+from stress.components import Role
 from stress.interrupt import Interrupt, Interrupted
 from stress.observers.postgres_log import PostgresLog
 
 MOUNTED = Path(__file__).with_name("findings_dags")
 API_WORKERS = 3
+"""Each process has its own order of a set of assets."""
 DAGS = 24
 """In `findings_dags/findings_dags.py`."""
 PERIOD_S = 4.0
@@ -93,15 +95,6 @@ _IDLE = """
 SELECT count(*) FROM trigger t JOIN job j ON j.id = t.triggerer_id
 WHERE j.state = 'running' AND j.latest_heartbeat > now() - interval '5 s'
 """
-
-
-class Runtime(LocalRuntime):
-    """The local runtime, whose api-server has several processes: each has its own order of a set of assets."""
-
-    def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> LocalCluster:
-        cluster = super().open(arm, block, directory, settings)
-        cluster.api_server_workers = API_WORKERS
-        return cluster
 
 
 class Watched:
@@ -237,13 +230,13 @@ def main(version: str = "3.3.2", seconds: str = "120", arm_text: str = "stock") 
         environment={"AIRFLOW_STRESS_HOLLOW_WORKERS": "96", "PYTHONDONTWRITEBYTECODE": "1"},
         pythonpath=(layout.DAGS,),
         fixes_directory=layout.FIXES,
+        api_workers=API_WORKERS,
     )
     with tempfile.TemporaryDirectory() as scratch, Interrupt() as interrupt:
-        runtime = Runtime()
+        runtime = LocalRuntime()
         try:
             with interrupt.raising():
-                runtime.prepare((arm,), print)
-                cluster = runtime.open(arm, 0, Path(scratch) / "logs", settings)
+                cluster = runtime.prepare((arm,), print).open(arm, 0, Path(scratch) / "logs", settings)
                 cluster.start()
                 measure(Watched(cluster), version, float(seconds))
         finally:

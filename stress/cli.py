@@ -11,25 +11,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING
 
 from stress import __version__
 from stress.exits import EXIT_FAILED, EXIT_USAGE
-from stress.words import joined, options_of
+from stress.words import Parser, joined, options_of
 
 
-class _Parser(argparse.ArgumentParser):
-    """Ends with the project's exit code for bad arguments.
+class _Parser(Parser):
+    program = "stress"
 
-    No abbreviations: a new option must not change the meaning of an old command.
-    """
 
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(**keywords, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        print(f"stress: {message}\nTry '{self.prog} --help'.", file=sys.stderr)
-        raise SystemExit(EXIT_USAGE)
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[_Parser]  # argparse has no public name for it
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +33,15 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"airflow-stress {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_run(commands)
+    _add_explorer(commands)
+    _add_judge(commands)
+    _add_stored_runs(commands)
+    _add_machine(commands)
+    return root
 
+
+def _add_run(commands: _Commands) -> None:
     run = commands.add_parser("run", help="compare arms under load until every race is decided or the budget ends")
     run.add_argument(
         "--scenario", action="append", default=[], metavar="NAME", help="run only this scenario (repeatable)"
@@ -84,6 +86,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--no-tui", action="store_true", help="print plain lines instead of the live view")
     run.add_argument("--no-observers", action="store_true", help=argparse.SUPPRESS)
 
+
+def _add_explorer(commands: _Commands) -> None:
     repro = commands.add_parser("repro", help="make a known race happen on purpose, and show how")
     repro.add_argument(
         "races", metavar="RACE", nargs="+", help="a race or one of its twins (`stress list twins`), or all"
@@ -104,6 +108,8 @@ def parser() -> argparse.ArgumentParser:
         "--budget", default="5m", metavar="TIME", help="how long each pair at most, such as 90s (default: 5m)"
     )
 
+
+def _add_judge(commands: _Commands) -> None:
     judge = commands.add_parser(
         "judge",
         help="judge block counts from anywhere, one experiment a line",
@@ -114,6 +120,8 @@ def parser() -> argparse.ArgumentParser:
     )
     judge.add_argument("file", metavar="FILE", nargs="?", default="-", help="a file, or - for standard input (default)")
 
+
+def _add_stored_runs(commands: _Commands) -> None:
     for name, text in (
         ("analyze", "judge a stored history again"),
         ("report", "write the reports of a stored run again"),
@@ -125,6 +133,8 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("run_a", metavar="RUN_A")
     compare.add_argument("run_b", metavar="RUN_B")
 
+
+def _add_machine(commands: _Commands) -> None:
     listing = commands.add_parser("list", help="list scenarios, fixes, releases, races, faults, pairs or twins")
     listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases, races, faults, pairs or twins")
     listing.add_argument("--json", action="store_true", help="print a JSON array instead of a table")
@@ -132,7 +142,6 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", help="check this machine's prerequisites")
     clean = commands.add_parser("clean", help="list and remove leftovers of crashed runs")
     clean.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    return root
 
 
 def command_parser(root: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:

@@ -76,8 +76,7 @@ class Journal:
                 self._decoder.decode(encoded)
             except msgspec.MsgspecError as error:
                 raise ValueError(f"an event of kind {type(event).__name__} is malformed: {error}") from error
-            body = encoded[:-1]
-            line = b'%b%b%08x"}\n' % (body, _CRC_FIELD, zlib.crc32(body))
+            line = sealed(encoded)
             try:
                 written = os.write(self._file, line)
                 if written != len(line):
@@ -99,6 +98,12 @@ class Journal:
                     os.fsync(self._file)
                 finally:
                     os.close(self._file)
+
+
+def sealed(encoded: bytes) -> bytes:
+    """A JSON object as a line of a history: with its checksum and a newline."""
+    body = encoded[:-1]
+    return b'%b%b%08x"}\n' % (body, _CRC_FIELD, zlib.crc32(body))
 
 
 Listener = Callable[[Entry], None]

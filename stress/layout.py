@@ -21,7 +21,7 @@ FIXES = ROOT / "fixes"
 REQUIREMENTS = ROOT / "requirements"
 MOUNTED = PACKAGE / "mounted"
 """What runs inside Airflow beside DAGs and fixes."""
-LOCUSTFILE = PACKAGE / "load" / "locustfile.py"
+LOCUSTFILE = PACKAGE / "locustfile.py"
 HOLLOW_EXECUTOR = "airflow_stress_hollow.HollowExecutor"
 
 

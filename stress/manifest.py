@@ -16,7 +16,7 @@ import msgspec
 
 from stress import instrument
 from stress.arms.spec import Arm
-from stress.cluster import procfs
+from stress.cluster.supervision import procfs
 from stress.load.settings import LoadSettings
 from stress.plan import Plan
 from stress.results import ArmCode, Instrument, RunFacts, RunState, SettingDifference

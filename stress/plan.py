@@ -24,6 +24,7 @@ from stress.arms.releases import DEFAULT_RELEASE
 from stress.arms.releases import check as check_release
 from stress.arms.spec import Arm, parse_arms
 from stress.cluster.ports import is_free
+from stress.durations import parse_duration
 from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.recovery import CONFIG as RECOVERY_CONFIG
@@ -38,8 +39,6 @@ DEFAULT_BUDGET = "9.5m"
 WORKERS = ("hollow", "real")
 RUNTIMES = ("local", "compose")
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
-_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LEAST_BUDGET_S = 60.0
 _LEAST_LOAD_S = 5.0
 _MOST_LOAD_S = 3600.0
@@ -273,8 +272,7 @@ def _users(scenarios: Sequence[Scenario]) -> list[str]:
 
 
 def _duration(option: str, text: str, least_s: float, most_s: float, mistakes: list[str]) -> float:
-    match = _DURATION.fullmatch(text)
-    seconds = float(match[1]) * _UNIT_S[match[2]] if match else None
+    seconds = parse_duration(text)
     if seconds is None or not least_s <= seconds <= most_s:
         most = f" and at most {most_s:g}s" if most_s != float("inf") else ""
         mistakes.append(f"{option} {text!r}: write a time such as 90s, 10m or 1.5h, at least {least_s:g}s{most}")

@@ -13,6 +13,9 @@ from enum import StrEnum
 
 SCHEMA = 2
 
+UNIT = "opportunities"
+"""What the opportunities of a race without a unit of its own are called."""
+
 
 class RaceState(StrEnum):
     """What a comparison of two arms says about one race."""
@@ -120,7 +123,8 @@ class RaceVerdict:
     on control); `dispersion` the variance of the control's block counts over that of independent incidents.
     `blocks` counts the usable blocks of each arm, `set_aside` the blind ones. `decided_after` is the number of blocks
     that had run when the verdict was reached, None while it is open; `more_minutes` estimates how many more minutes a
-    decision needs where more evidence can bring it.
+    decision needs where more evidence can bring it. `unit` is what the opportunities are called, in the plural; `about`
+    is a sentence on what the race is, empty where none is known.
     """
 
     race: str
@@ -138,6 +142,8 @@ class RaceVerdict:
     dispersion: float | None = None
     decided_after: int | None = None
     more_minutes: float | None = None
+    unit: str = UNIT
+    about: str = ""
 
 
 @dataclass(frozen=True)

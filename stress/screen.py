@@ -20,9 +20,9 @@ from rich.text import Text
 from stress import colour
 from stress.arms.code import code_of
 from stress.arms.spec import Arm
-from stress.judge.wording import opportunity_unit
 from stress.layout import seen_outside
 from stress.plan import Plan
+from stress.races.registry import unit_of
 from stress.report import terminal, text
 from stress.results import BlockCheck, RaceState, RaceVerdict, Results
 
@@ -113,7 +113,7 @@ class PlainScreen(Screen):
         if final or (counted and time.monotonic() - self._shown_at >= _LINE_INTERVAL_S):
             self._shown_at = time.monotonic()
             counts = "; ".join(
-                f"{result.race} {len(result.incidents)} of {result.opportunities} {opportunity_unit(result.race)}"
+                f"{result.race} {len(result.incidents)} of {result.opportunities} {unit_of(result.race)}"
                 for result in results
             )
             self._line(f"{self._block}: {'total: ' if final else ''}{counts}")
@@ -204,7 +204,7 @@ class LiveScreen(Screen):
             state = Text(_state(verdict), style=_COLOURS[verdict.verdict]) if verdict else Text("-", style="dim")
             if verdict is not None and verdict.more_minutes is not None:
                 state.append(f", about {verdict.more_minutes:.0f} min more", style="dim")
-            table.add_row(f"{race}\n[dim]of {opportunity_unit(race)}[/dim]", *cells, state)
+            table.add_row(f"{race}\n[dim]of {unit_of(race)}[/dim]", *cells, state)
         warnings = [Text(f"! {line}", style="yellow") for line in self._warnings[-4:]]
         return Group(title, table, *warnings, Text("Ctrl-C stops the load and judges what there is", style="dim"))
 

@@ -48,7 +48,7 @@ def _given(url: str) -> Iterator[str]:
 
 @contextmanager
 def _embedded() -> Iterator[str]:
-    from stress.cluster.guard import RunGuard
+    from stress.cluster.supervision.guard import RunGuard
     from stress.explore.lab import LabServer
 
     guard = RunGuard()

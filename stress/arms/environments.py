@@ -20,10 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stress.arms.cache import cache_directory, exclusive, quiet, write_atomically
 from stress.arms.errors import EnvironmentFailed
 from stress.arms.releases import Lock, Release, locked
 from stress.arms.uvtool import run_uv
+from stress.cache import cache_directory, exclusive, quiet, write_atomically
 
 NEWEST_PYTHON = (3, 13)
 """The newest Python that every supported release of Airflow declares to run on."""

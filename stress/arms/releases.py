@@ -24,9 +24,9 @@ from functools import cache
 from pathlib import Path
 
 from stress.arms import index
-from stress.arms.cache import cache_directory, write_atomically
 from stress.arms.errors import EnvironmentFailed, UnknownRelease
 from stress.arms.uvtool import run_uv
+from stress.cache import cache_directory, write_atomically
 from stress.layout import REQUIREMENTS
 
 DEFAULT_RELEASE = "3.2.1"

@@ -31,9 +31,9 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
-from stress.arms.cache import cache_directory, exclusive, quiet
 from stress.arms.errors import ArmSpecError, EnvironmentFailed, UnknownRelease
 from stress.arms.releases import Release, base_release, check
+from stress.cache import cache_directory, exclusive, quiet
 
 FIX_GROUPS = ("all", "none", "proposed")
 ALONE = {"stock": "none", "proposed": "proposed", "fixed": "all"}

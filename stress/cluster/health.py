@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from stress.cluster.base import Role
+from stress.components import Role
 
 _JOB_OF_ROLE = {Role.SCHEDULER: "SchedulerJob", Role.TRIGGERER: "TriggererJob", Role.DAG_PROCESSOR: "DagProcessorJob"}
 

@@ -49,6 +49,11 @@ class Searchable:
     summary: str
     engine: Engine
 
+    @property
+    def coroutines(self) -> bool:
+        """Whether its actors are coroutines on an event loop, and not sessions of a database."""
+        return self.engine is Engine.AIO
+
 
 RACES: Mapping[str, Race] = {
     race.name: race

@@ -22,14 +22,15 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from stress.arms.cache import cache_directory, exclusive, write_atomically
 from stress.arms.environments import AirflowEnvironment, environment_for
 from stress.arms.releases import Release, locked
+from stress.cache import cache_directory, exclusive, write_atomically
 from stress.cluster.errors import PostgresError
-from stress.cluster.guard import RunGuard
 from stress.cluster.ports import free_port
-from stress.cluster.postgres import Postgres, PostgresSettings
-from stress.cluster.processes import Label
+from stress.cluster.postgres import Postgres
+from stress.cluster.postgres_settings import PostgresSettings
+from stress.cluster.supervision.guard import RunGuard
+from stress.cluster.supervision.processes import Label
 
 DATABASE = "airflow"
 DEADLOCK_TIMEOUT_MS = 1

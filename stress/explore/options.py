@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from stress.arms import fixes as fix_catalogue
-from stress.arms.errors import StressError, UnknownRelease
+from stress.arms.errors import UnknownRelease
 from stress.arms.releases import Release
 from stress.arms.releases import check as check_release
+from stress.errors import StressError
 from stress.exits import EXIT_USAGE
 
 _ARMS = {"stock": "none", "fixed": "all", "proposed": "proposed"}

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stress.arms.errors import StressError
 from stress.arms.releases import DEFAULT_RELEASE
+from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.explore import options
 from stress.explore.catalogue import LOCKED, RACES, Engine, Race, race_names, races_named

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from stress.arms.environments import environment_for
-from stress.arms.errors import StressError
 from stress.arms.releases import Release
-from stress.cluster import procfs
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.guard import RunGuard
+from stress.errors import StressError
 from stress.explore import lab
 from stress.explore.catalogue import Engine
 from stress.layout import FIXES, MOUNTED

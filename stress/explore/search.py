@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stress.arms.errors import StressError
 from stress.arms.releases import DEFAULT_RELEASE
+from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.explore import options
 from stress.explore.catalogue import PAIRS, Engine, Searchable

@@ -18,9 +18,7 @@ from random import Random
 from typing import ClassVar
 
 from stress.cluster.base import Cluster
-
-COMPONENTS = ("api-server", "dag-processor", "scheduler-1", "scheduler-2", "triggerer-1", "triggerer-2")
-"""What a fault can hit, on every runtime."""
+from stress.components import NAMES
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ class Fault(ABC):
     runtimes: ClassVar[tuple[str, ...]]
     """Those that have the means."""
     invariants: ClassVar[Invariants] = Invariants()
-    targets: ClassVar[tuple[str, ...]] = COMPONENTS
+    targets: ClassVar[tuple[str, ...]] = NAMES
+    """What it can hit."""
     shortest_s: ClassVar[float] = 0.0
     longest_s: ClassVar[float] = 0.0
     """Lengths between these two are drawn evenly by their logarithm; 0 and 0: a blow."""

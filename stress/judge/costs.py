@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from types import MappingProxyType
+
+import msgspec
 
 from stress import events
 from stress.checkers.view import BlockView
 from stress.judge.harm import BlockCosts, Measure
-from stress.races.registry import check
+from stress.races import registry
 
 Reading = tuple[float, float]
 Reader = Callable[[BlockView], Reading | None]
@@ -138,11 +141,15 @@ def cpu(view: BlockView) -> Reading | None:
     return _THOUSAND * sum(used.seconds.values()), float(finished)
 
 
-def _of_race(race: str) -> Reader:
-    """Incidents of a race that is not asked for, of its opportunities: lost callbacks and stuck tasks."""
+_RACES: Mapping[str, str] = MappingProxyType({"lost_callbacks": "lost_callback", "stuck_tasks": "stuck_task"})
+"""The measures that count incidents of a race that is not asked for, and the race."""
+
+
+def _of_race(measure: str) -> Reader:
+    """Incidents of the measure's race, of its opportunities."""
 
     def read(view: BlockView) -> Reading | None:
-        found = check(race, view)
+        found = registry.check(_RACES[measure], view)
         if found.blind or not found.opportunities:
             return None
         return _THOUSAND * len(found.incidents), float(found.opportunities)
@@ -183,8 +190,8 @@ def quantile_s(answers: Iterable[events.ApiAnswered], quantile: float) -> float 
 _READERS: Mapping[Measure, Reader] = MappingProxyType(
     {
         Measure("callbacks_run_share", "of missed deadlines", worse_if_higher=False, margin=0.02): callbacks_run,
-        Measure("lost_callbacks", "per 1,000 passed deadlines", margin=5.0): _of_race("lost_callback"),
-        Measure("stuck_tasks", "per 1,000 task instances", margin=5.0): _of_race("stuck_task"),
+        Measure("lost_callbacks", "per 1,000 passed deadlines", margin=5.0): _of_race("lost_callbacks"),
+        Measure("stuck_tasks", "per 1,000 task instances", margin=5.0): _of_race("stuck_tasks"),
         Measure("wrong_replies", "a block", margin=0.0): wrong_replies,
         Measure("double_starts", "a block", margin=0.0): double_starts,
         Measure("errors_beyond_deadlocks", "per 1,000 answers", margin=2.0): errors_beyond_deadlocks,
@@ -210,6 +217,33 @@ MEASURES: tuple[Measure, ...] = tuple(_READERS)
 
 
 def costs_of(view: BlockView) -> BlockCosts:
-    """What one block cost."""
-    readings = {measure.name: reader(view) for measure, reader in _READERS.items()}
+    """What one block cost. A measure that has no reader here is taken as the run itself counted it."""
+    readings: dict[str, Reading | None] = {
+        event.measure: (event.numerator, event.denominator) for _, event in view.all(events.MeasureCounted)
+    }
+    readings |= {measure.name: reader(view) for measure, reader in _READERS.items() if _is_readable(measure.name)}
     return BlockCosts(view.block, view.arm, {name: pair for name, pair in readings.items() if pair is not None})
+
+
+def _is_readable(measure: str) -> bool:
+    """Whether this code has the race that the measure counts, if it counts one."""
+    race = _RACES.get(measure)
+    return race is None or race in registry.CHECKERS
+
+
+def planned_events() -> list[events.MeasurePlanned]:
+    """The measures as a history holds them."""
+    return [events.MeasurePlanned(**asdict(measure)) for measure in MEASURES]
+
+
+def counted_events(costs: BlockCosts) -> list[events.MeasureCounted]:
+    """A block's readings as a history holds them."""
+    return [
+        events.MeasureCounted(measure=name, numerator=numerator, denominator=denominator)
+        for name, (numerator, denominator) in costs.readings.items()
+    ]
+
+
+def measure_of(planned: events.MeasurePlanned) -> Measure:
+    """A measure as a history holds it."""
+    return Measure(**msgspec.structs.asdict(planned))

@@ -24,9 +24,9 @@ from typing import Any
 import msgspec
 
 from stress import events, layout
-from stress.cluster import procfs
 from stress.cluster.base import Cluster
-from stress.cluster.processes import Command, Label, Process, spawn, stop_all
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.processes import Command, Label, Process, spawn, stop_all
 from stress.load.settings import LoadSettings
 from stress.observers.tail import Tail
 

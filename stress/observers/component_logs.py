@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stress import events
-from stress.checkers.view import role_of
 from stress.cluster.base import Cluster
+from stress.components import role_of
 from stress.observers.base import Observer
 from stress.observers.tail import Tail
 

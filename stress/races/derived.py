@@ -14,9 +14,8 @@ from types import MappingProxyType
 from airflow_stress_fixes.fix import Fit
 from airflow_stress_fixes.known_sources import RELEASES
 from stress.layout import ROOT
-from stress.metrics import PREFIX
 from stress.races.listing import GAP
-from stress.races.race import Race
+from stress.races.race import METRIC_PREFIX, Race
 from stress.races.registry import HEADLINES, RACES
 
 Renewal = Callable[[str], str]
@@ -53,7 +52,7 @@ def _incident_rules() -> list[str]:
     for race, headline in HEADLINES.items():
         lines += [
             "      - record: cause:airflow_stress_incidents:sum",
-            f"        expr: sum by (job, instance, arm, scenario, cause) ({PREFIX}{headline.name}_total)",
+            f"        expr: sum by (job, instance, arm, scenario, cause) ({headline.metric})",
             "        labels:",
             f"          race: {race}",
         ]
@@ -74,7 +73,7 @@ def _alerts(text: str) -> str:
 
 def _headlines(*, needs_faults: bool) -> list[str]:
     rows = [
-        f"| `{PREFIX}{race.headline.name}_total` | arm, scenario, cause | {race.headline.one_more} |"
+        f"| `{race.headline.metric}` | arm, scenario, cause | {race.headline.one_more} |"
         for race in RACES.values()
         if race.headline is not None and race.needs_faults is needs_faults
     ]
@@ -85,7 +84,7 @@ def _metrics(text: str) -> str:
     text = _region(text, "counters", _headlines(needs_faults=False))
     text = _region(text, "counters under faults", _headlines(needs_faults=True))
     meaning = "; ".join(f"`{race.name}`: {race.opportunity}" for race in RACES.values() if race.opportunity)
-    name = f"{PREFIX}opportunities_total"
+    name = f"{METRIC_PREFIX}opportunities_total"
     found, number = re.subn(
         rf"^\| `{name}` \|.*$", f"| `{name}` | race, arm, scenario | {meaning} |".replace("\\", r"\\"), text, flags=re.M
     )

@@ -10,6 +10,9 @@ from stress.checkers.view import BlockView
 from stress.races.scenario import Scenario
 from stress.results import BlockCheck
 
+METRIC_PREFIX = "airflow_stress_"
+"""Of the name of every metric."""
+
 Checker = Callable[[BlockView], BlockCheck]
 
 
@@ -21,6 +24,11 @@ class Headline:
     help: str
     one_more: str
     """What it means that the counter rose by one."""
+
+    @property
+    def metric(self) -> str:
+        """The counter's whole name."""
+        return f"{METRIC_PREFIX}{self.name}_total"
 
 
 @dataclass(frozen=True)

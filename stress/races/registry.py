@@ -14,7 +14,7 @@ from stress import races
 from stress.checkers.view import BlockView
 from stress.races.race import Checker, Headline, Race
 from stress.races.scenario import Scenario
-from stress.results import BlockCheck
+from stress.results import UNIT, BlockCheck
 
 
 def _found() -> list[Race]:
@@ -59,6 +59,11 @@ def scenario_of(race: str) -> str:
     if scenario is None:
         raise KeyError(f"no scenario asks for {race}")
     return scenario.name
+
+
+def unit_of(race: str) -> str:
+    """What an opportunity of this race is called, in the plural."""
+    return (RACES[race].unit if race in RACES else "") or UNIT
 
 
 def check(race: str, view: BlockView) -> BlockCheck:

@@ -17,7 +17,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from stress.judge.wording import opportunity_unit, p_clause
+from stress.judge.wording import p_clause
 from stress.report import blind_spots, cycle, text, timeline
 from stress.results import (
     ArmCount,
@@ -176,8 +176,8 @@ def _section(results: Results, race: str) -> RaceSection:
     return RaceSection(
         race=race,
         title=text.race_title(race),
-        about=text.race_about(race),
-        unit=opportunity_unit(race),
+        about=verdict.about,
+        unit=verdict.unit,
         verdict=verdict,
         state=text.state_word(results, verdict),
         counts=counts,

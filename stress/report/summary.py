@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stress.judge.wording import opportunity_unit
 from stress.report import text
 from stress.results import Incident, RaceVerdict, Results, RunFacts
 
@@ -100,8 +99,10 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], text_c
 
 def _row(race: str, verdict: RaceVerdict, state: str, arms: list[str]) -> list[str]:
     counts = [verdict.arms.get(arm) for arm in arms]
-    unit = opportunity_unit(race)
-    cells = [text.NONE if c is None else f"{text.out_of(c)} {unit} ({text.per_thousand(c)} per 1,000)" for c in counts]
+    cells = [
+        text.NONE if c is None else f"{text.out_of(c)} {verdict.unit} ({text.per_thousand(c)} per 1,000)"
+        for c in counts
+    ]
     return [
         text.race_title(race),
         state,

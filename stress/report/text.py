@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from stress.judge.wording import p_text
-from stress.races.registry import RACES
 from stress.results import (
     ArmCode,
     ArmCount,
@@ -136,11 +135,6 @@ def airflow_of(release: str, code: ArmCode | None) -> str:
 def race_title(race: str) -> str:
     """`out of order frame`."""
     return race.replace("_", " ")
-
-
-def race_about(race: str) -> str:
-    """A sentence on what the race is; empty for one that isn't known here."""
-    return RACES[race].summary if race in RACES else ""
 
 
 def listed(names: Sequence[str]) -> str:

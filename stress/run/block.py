@@ -27,9 +27,10 @@ from pathlib import Path
 import psycopg
 
 from stress import events, phases
-from stress.cluster import procfs
-from stress.cluster.base import Cluster, EventKind, Role
+from stress.cluster.base import Cluster, EventKind
 from stress.cluster.errors import ClusterError
+from stress.cluster.supervision import procfs
+from stress.components import Role
 from stress.cpu import CpuMeter
 from stress.faults.base import PlannedFault
 from stress.faults.injector import Injector

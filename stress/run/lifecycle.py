@@ -19,9 +19,8 @@ import traceback
 from collections.abc import Sequence
 from contextlib import closing
 
-from stress.arms.errors import ArmsError
-from stress.cluster.base import Runtime
-from stress.cluster.errors import ClusterError
+from stress.cluster.base import PreparedRuntime
+from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.history import HistoryBroken, Recorder
 from stress.interrupt import Interrupt, Interrupted
@@ -79,7 +78,7 @@ class Run:
                 self._await_scrapes(interrupt)
         except Interrupted:
             return RunState.INTERRUPTED, None
-        except (ClusterError, ArmsError, HistoryBroken, OSError) as failure:
+        except (StressError, HistoryBroken, OSError) as failure:
             return RunState.FAILED, str(failure)
         except Exception as failure:
             # A defect of ours: everything has been ended by now, and what was complete is still judged.
@@ -92,13 +91,13 @@ class Run:
         runtime = self._parts.runtime(plan)
         try:
             with interrupt.raising():
-                runtime.prepare(plan.arms, self._screen.progress)
-            self._store.running(runtime.facts(), runtime.differences(plan.arms, cluster_settings(plan)))
+                prepared = runtime.prepare(plan.arms, self._screen.progress)
+            self._store.running(prepared.facts(), prepared.differences(plan.arms, cluster_settings(plan)))
             costs_s: list[float] = []
             slot = 0
             while not interrupt.requested and self._goes_on(costs_s, self._clock() - began):
                 started = self._clock()
-                slot += self._block(runtime, len(costs_s), slot, interrupt)
+                slot += self._block(prepared, len(costs_s), slot, interrupt)
                 costs_s.append(self._clock() - started)
         finally:
             with interrupt.shielded():
@@ -110,14 +109,14 @@ class Run:
         decided = not first_turn and self._live.decided(sum(costs_s) / len(costs_s))
         return self._stop.goes_on(costs_s, elapsed_s, decided=decided)
 
-    def _block(self, runtime: Runtime, block: int, slot: int, interrupt: Interrupt) -> bool:
+    def _block(self, prepared: PreparedRuntime, block: int, slot: int, interrupt: Interrupt) -> bool:
         """Run one block; whether its slot is done, because nothing was blind in it."""
         plan, parts = self._plan, self._parts
         arm = plan.arm_of(slot)
         directory = plan.directory / "logs" / str(block)
         directory.mkdir(parents=True, exist_ok=True)
         self._live.block_begins(block, arm.name)
-        cluster = runtime.open(arm, block, directory, cluster_settings(plan))
+        cluster = prepared.open(arm, block, directory, cluster_settings(plan))
         record = Recorder(self._store.journal, block, (self._live.on_entry,))
         turn = Turn(
             arm=arm.name,
@@ -130,7 +129,7 @@ class Run:
         Block(
             turn,
             cluster,
-            parts.load(plan, cluster, runtime.label, directory),
+            parts.load(plan, cluster, prepared.label, directory),
             parts.observers(plan, cluster, record),
             record,
             interrupt,
@@ -139,7 +138,7 @@ class Run:
             dags=parts.dags,
             clock=self._clock,
         ).run()
-        return self._live.block_ends()
+        return self._live.block_ends(Recorder(self._store.journal, block))
 
     def _await_scrapes(self, interrupt: Interrupt) -> None:
         """Prometheus must see how the run ended: two more scrapes, if there were any."""

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from stress.cluster.base import Cluster, Runtime
 from stress.cluster.errors import ClusterError
 from stress.cluster.local import LocalRuntime
-from stress.cluster.processes import Label
+from stress.cluster.supervision.processes import Label
 from stress.history import Recorder
 from stress.interrupt import Interrupt
 from stress.load.generator import Load, LocustLoad

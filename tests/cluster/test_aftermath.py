@@ -17,7 +17,7 @@ from psycopg import sql
 from stress import events
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.cluster.local import LocalRuntime
+from stress.cluster.local import LocalRuntime, PreparedLocalRuntime
 from stress.observers.database import Database
 from stress.races.lost_callback import checker as lost_callback
 from stress.races.stuck_task import checker as stuck_task
@@ -113,15 +113,14 @@ class Migrated(PaperCluster):
 
 
 @pytest.fixture(scope="module")
-def runtime() -> Iterator[LocalRuntime]:
+def runtime() -> Iterator[PreparedLocalRuntime]:
     """A migrated template database of each release."""
     with LocalRuntime() as runtime:
-        runtime.prepare([parse_arm(f"a{number}=airflow:{v}", check(v)) for number, v in enumerate(RELEASES)])
-        yield runtime
+        yield runtime.prepare([parse_arm(f"a{number}=airflow:{v}", check(v)) for number, v in enumerate(RELEASES)])
 
 
 @pytest.fixture(params=RELEASES)
-def cluster(runtime: LocalRuntime, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Migrated]:
+def cluster(runtime: PreparedLocalRuntime, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Migrated]:
     """A database of the test's own."""
     name = f"block_{next(_numbers)}"
     place = RELEASES.index(request.param)

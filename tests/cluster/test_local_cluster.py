@@ -21,12 +21,12 @@ import pytest
 
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.cluster import procfs, registry
 from stress.cluster.base import ClusterSecrets, ClusterSettings, ComponentEvent, EventKind
-from stress.cluster.errors import ComponentFailed, PostgresError
-from stress.cluster.local import LocalCluster, LocalRuntime
-from stress.cluster.local import runtime as runtime_module
+from stress.cluster.errors import ClusterError, ComponentFailed, PostgresError
+from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime, seats
 from stress.cluster.local.environment import base_environment
+from stress.cluster.postgres_settings import PostgresSettings
+from stress.cluster.supervision import procfs, registry
 
 ARM = parse_arm("stock", check("3.2.1"))
 NAMES = ("api-server", "scheduler-1", "scheduler-2", "dag-processor", "triggerer-1", "triggerer-2")
@@ -38,9 +38,8 @@ from stress.arms.releases import check
 from stress.arms.spec import parse_arm
 from stress.cluster.base import ClusterSettings
 from stress.cluster.local import LocalRuntime
-runtime = LocalRuntime()
 arm = parse_arm("stock", check("3.2.1"))
-runtime.prepare([arm])
+runtime = LocalRuntime().prepare([arm])
 cluster = runtime.open(arm, 1, Path(sys.argv[1]), ClusterSettings())
 cluster.start()
 print(json.dumps([runtime.guard.record.run_id, runtime.guard.watchdog_pid]), flush=True)
@@ -49,15 +48,14 @@ time.sleep(1000)
 
 
 @pytest.fixture(scope="module")
-def runtime() -> Iterator[LocalRuntime]:
+def runtime() -> Iterator[PreparedLocalRuntime]:
     """A runtime that is ready for blocks."""
     with LocalRuntime() as runtime:
-        runtime.prepare([ARM])
-        yield runtime
+        yield runtime.prepare([ARM])
 
 
 @pytest.fixture(scope="module")
-def cluster(runtime: LocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+def cluster(runtime: PreparedLocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A started cluster."""
     settings = ClusterSettings(dags_folder=tmp_path_factory.mktemp("dags"), deadlock_timeout_ms=50)
     cluster = runtime.open(ARM, 1, tmp_path_factory.mktemp("logs"), settings)
@@ -145,7 +143,7 @@ def test_a_component_that_dies_is_restarted_and_counted(cluster: LocalCluster) -
 
 
 def test_the_machine_s_own_airflow_settings_are_left_out(
-    runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: PreparedLocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "1")
     monkeypatch.setenv("AIRFLOW_HOME", "/somebody's")
@@ -155,12 +153,12 @@ def test_the_machine_s_own_airflow_settings_are_left_out(
 
 
 def test_a_port_that_is_taken_meanwhile_is_told(
-    runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: PreparedLocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setattr(runtime_module, "free_port", lambda: taken.getsockname()[1])
+        monkeypatch.setattr(seats, "free_port", lambda: taken.getsockname()[1])
         cluster = runtime.open(ARM, 2, tmp_path, ClusterSettings(schedulers=0, triggerers=0))
         try:
             with pytest.raises(
@@ -171,7 +169,9 @@ def test_a_port_that_is_taken_meanwhile_is_told(
             cluster.stop()
 
 
-def test_a_component_that_fails_at_its_start_is_named_with_its_log(runtime: LocalRuntime, tmp_path: Path) -> None:
+def test_a_component_that_fails_at_its_start_is_named_with_its_log(
+    runtime: PreparedLocalRuntime, tmp_path: Path
+) -> None:
     settings = ClusterSettings(executor="no.such.Executor", schedulers=1, triggerers=0)
     cluster = runtime.open(ARM, 3, tmp_path, settings)
     try:
@@ -184,8 +184,8 @@ def test_a_component_that_fails_at_its_start_is_named_with_its_log(runtime: Loca
 
 
 def test_a_server_that_ends_in_the_middle_of_a_block_is_told(tmp_path: Path) -> None:
-    with LocalRuntime() as runtime:
-        runtime.prepare([ARM])
+    with LocalRuntime() as unprepared:
+        runtime = unprepared.prepare([ARM])
         cluster = runtime.open(ARM, 1, tmp_path, ClusterSettings())
         assert cluster.poll() == []
         assert runtime.postgres.process is not None
@@ -193,6 +193,25 @@ def test_a_server_that_ends_in_the_middle_of_a_block_is_told(tmp_path: Path) -> 
         runtime.postgres.process.wait(10)
         with pytest.raises(PostgresError, match="in the middle of a block, with exit code -9"):
             cluster.poll()
+
+
+def test_a_preparation_that_fails_half_way_leaves_nothing() -> None:
+    run_id = registry.new_run_id()
+    with LocalRuntime(run_id, PostgresSettings(max_connections=-1)) as runtime:
+        with pytest.raises(PostgresError, match="did not start"):
+            runtime.prepare([ARM])
+        record = registry.load(registry.record_path(run_id))
+        assert record is not None
+        assert Path(record.directory).is_dir()
+    assert procfs.members(record.mark) == []
+    assert not Path(record.directory).exists()
+    assert registry.load(registry.record_path(run_id)) is None
+
+
+def test_an_arm_that_was_not_prepared_is_told(runtime: PreparedLocalRuntime, tmp_path: Path) -> None:
+    other = parse_arm("other=airflow:3.3.2", check("3.3.2"))
+    with pytest.raises(ClusterError, match="arm other was not among those that the runtime was prepared for"):
+        runtime.open(other, 9, tmp_path, ClusterSettings())
 
 
 def test_a_harness_that_is_killed_in_the_middle_leaves_nothing_after_15_s(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ import pytest
 from stress import events
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.cluster import procfs, registry
 from stress.cluster.base import ClusterSettings
 from stress.cluster.errors import ComponentFailed, FaultImpossible
-from stress.cluster.local import LocalCluster, LocalRuntime
+from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime
+from stress.cluster.supervision import procfs, registry
 from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.injector import Injector
@@ -39,9 +39,8 @@ from stress.arms.releases import check
 from stress.arms.spec import parse_arm
 from stress.cluster.base import ClusterSettings
 from stress.cluster.local import LocalRuntime
-runtime = LocalRuntime()
 arm = parse_arm("stock", check("3.2.1"))
-runtime.prepare([arm])
+runtime = LocalRuntime().prepare([arm])
 cluster = runtime.open(arm, 1, Path(sys.argv[1]), ClusterSettings(schedulers=1, triggerers=0))
 cluster.start()
 cluster.pause("scheduler-1")
@@ -51,15 +50,14 @@ time.sleep(1000)
 
 
 @pytest.fixture(scope="module")
-def runtime() -> Iterator[LocalRuntime]:
+def runtime() -> Iterator[PreparedLocalRuntime]:
     """A runtime that is ready for blocks."""
     with LocalRuntime() as runtime:
-        runtime.prepare([ARM])
-        yield runtime
+        yield runtime.prepare([ARM])
 
 
 @pytest.fixture(scope="module")
-def cluster(runtime: LocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+def cluster(runtime: PreparedLocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A started cluster, told what blocks with faults are told."""
     settings = ClusterSettings(dags_folder=tmp_path_factory.mktemp("dags"), config=CONFIG)
     cluster = runtime.open(ARM, 1, tmp_path_factory.mktemp("logs"), settings)

@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from stress.cluster import postgres as module
-from stress.cluster import procfs
 from stress.cluster.errors import PostgresError
-from stress.cluster.guard import RunGuard
-from stress.cluster.postgres import LOG_FILE, Postgres, PostgresSettings
+from stress.cluster.postgres import Postgres
+from stress.cluster.postgres_settings import LOG_FILE, PostgresSettings
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.guard import RunGuard
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from stress.cluster import procfs, registry
+from stress.cluster.supervision import procfs, registry
 
 STARTED_WITHIN_S = 150.0
 GONE_WITHIN_S = 15.0

@@ -15,7 +15,7 @@ from grafana_files import Dashboard, Panel, Target, Variable
 from projects import Project, events_of, stress, the_run, wait_for
 from prometheus_server import Server
 
-from stress.cluster.compose.service import COMPONENTS
+from stress.components import COMPONENTS
 from stress.faults import FAULTS
 from stress.faults.schedule import schedule
 

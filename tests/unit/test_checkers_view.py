@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stress import events
-from stress.checkers.view import BlockView, longest_outside, role_of
+from stress.checkers.view import BlockView, longest_outside
+from stress.components import role_of
 
 
 def started(component: str = "triggerer-1", pid: int = 900, restarts: int = 1) -> events.AnyEvent:

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from stress.cluster import leftovers, procfs, registry
+from stress.cluster import orphans
 from stress.cluster.errors import ClusterError
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision import procfs, registry
+from stress.cluster.supervision.guard import RunGuard
 
 # A harness with one component, made so that each way to find a process is needed: the component leaves the run's
 # directory and has only its environment; its child gets an empty one, a session of its own, and has only the directory.
 HARNESS = """
 import os, sys, time
 from pathlib import Path
-from stress.cluster.guard import RunGuard
-from stress.cluster.processes import Command, spawn
+from stress.cluster.supervision.guard import RunGuard
+from stress.cluster.supervision.processes import Command, spawn
 guard = RunGuard()
 component = '''
 import os, subprocess, sys, time
@@ -125,22 +126,22 @@ def test_what_a_run_and_its_watchdog_left_is_found_and_removed() -> None:
     os.kill(watchdog, signal.SIGKILL)
     harness.kill()
     harness.wait()
-    (left,) = leftovers.find()
+    (left,) = orphans.find()
     assert left.record == record
     assert len(left.processes) == 2
     assert "2 processes" in left.describe()
-    assert leftovers.remove(left) == ()
+    assert orphans.remove(left) == ()
     assert procfs.members(record.mark) == []
     assert not Path(record.directory).exists()
-    assert leftovers.find() == ()
+    assert orphans.find() == ()
 
 
-def test_a_run_that_is_alive_is_no_leftover() -> None:
+def test_a_run_that_is_alive_is_no_orphan() -> None:
     guard = RunGuard()
     try:
-        assert leftovers.find() == ()
-        alive = leftovers.Leftover(guard.record, (), guard.directory)
-        assert leftovers.remove(alive) == ()
+        assert orphans.find() == ()
+        alive = orphans.OrphanedRun(guard.record, (), guard.directory)
+        assert orphans.remove(alive) == ()
         assert guard.directory.is_dir()
     finally:
         guard.close()
@@ -159,7 +160,7 @@ def test_a_record_that_is_damaged_is_passed_over(cache: Path) -> None:
     (cache / "runs").mkdir(parents=True)
     (cache / "runs" / "x.json").write_text('{"run_id": ')
     (cache / "runs" / "y.json").write_text("[]")
-    assert leftovers.find() == ()
+    assert orphans.find() == ()
 
 
 def test_a_registry_that_can_t_be_written_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from stress.cluster import procfs
 from stress.cluster.errors import ClusterError
 from stress.cluster.ports import free_port, is_free
-from stress.cluster.processes import Command, Label, Process, kill_trees, spawn, stop_all, wait_any
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.processes import Command, Label, Process, kill_trees, spawn, stop_all, wait_any
 
 Start = Callable[..., Process]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_stress_explore.aio import Actor, ReplayByPosition, Testbed, search
+from airflow_stress_explore.aio import Actor, Event, Recorder, ReplayByPosition, Testbed, search
 from airflow_stress_explore.aio.kernel import GO_ON
 from airflow_stress_explore.aio.threads import ControlledLock
 from airflow_stress_explore.core import Failure
@@ -239,3 +239,121 @@ def test_run_that_is_not_under_control_is_noticed() -> None:
 
     with pytest.raises(RuntimeError, match="not under control"):
         list(search(run, 0, 60))
+
+
+class Client(Testbed):
+    """Requests that are answered from outside, in the order in which they were sent, as README.md shows it."""
+
+    def __init__(self, scheduler: ReplayByPosition, *, careless: bool = False) -> None:
+        actors = [Actor("A", self.request, operation="request"), Actor("B", self.request, cancellable=True)]
+        super().__init__(actors, scheduler)
+        self.careless = careless
+        self.waiting: list[asyncio.Future[str]] = []
+        self.sent: list[str] = []
+
+    async def request(self, name: str) -> None:
+        future = self.loop.create_future()
+        self.waiting.append(future)
+        self.sent.append(name)
+        if await future != name:
+            self.fail("wrong_answer", f"{name} got another request's answer")
+
+    def events(self) -> list[Event]:
+        return [*super().events(), Event("answer", lambda: bool(self.sent), self.answer)]
+
+    def answer(self) -> None:
+        name = self.sent.pop(0)
+        if self.careless:
+            # The next request that still waits gets the answer, whoever sent it.
+            self.waiting = [future for future in self.waiting if not future.done()]
+            if self.waiting:
+                self.waiting.pop(0).set_result(name)
+        else:
+            future = self.waiting.pop(0)
+            if not future.done():
+                future.set_result(name)
+
+
+def test_an_answer_that_goes_to_another_request_is_found_and_replayed_with_its_steps() -> None:
+    found = next(iter(search(lambda scheduler: Client(scheduler, careless=True).run(), 2, 60)))
+    assert "wrong_answer" in {failure.invariant for failure in found.failures}
+    client = Client(ReplayByPosition.of(found.schedule), careless=True)
+    client.observer = recorder = Recorder()
+    assert client.run() == found.failures
+    recorder.finish()
+    told = [(row.actor, row.what, row.outcome) for row in recorder.rows]
+    assert ("B", "its cancellation is asked for", None) in told
+    assert ("B", "goes on", "is cancelled") in told
+    assert ("outside", "answer", None) in told
+    assert next(row.operation for row in recorder.rows if row.actor == "A") == "request"
+
+
+def test_a_careful_client_has_no_schedule_that_fails() -> None:
+    whole = search(lambda scheduler: Client(scheduler).run(), 2, 60)
+    assert list(whole) == []
+    assert whole.progress.exhausted
+    assert whole.progress.tried > 10
+
+
+def run_of(actor: Callable[[str], Coroutine[Any, Any, Any]], *, cancellable: bool = False) -> list[set[Failure]]:
+    """The failures of all schedules of one actor."""
+    whole = search(lambda scheduler: Testbed([Actor("A", actor, cancellable)], scheduler).run(), 2, 60)
+    return [set(found.failures) for found in whole]
+
+
+def test_an_actor_that_raises_is_an_error() -> None:
+    async def fails(_name: str) -> None:
+        raise ValueError("no such key")
+
+    assert run_of(fails) == [{Failure("error", "A: ValueError: no such key")}]
+
+
+def test_an_actor_that_swallows_its_cancellation_loses_it() -> None:
+    async def swallows(_name: str) -> None:
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+
+    assert {Failure("cancellation_lost", "A was cancelled, and went on to its end")} in run_of(
+        swallows, cancellable=True
+    )
+
+
+def test_an_actor_that_is_cancelled_from_inside_is_unexpected() -> None:
+    async def cancels_itself(_name: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    assert run_of(cancels_itself) == [{Failure("unexpected_cancellation", "A was cancelled, and nobody asked for it")}]
+
+
+@pytest.mark.parametrize(("operation", "first"), [("", {"A", "B"}), ("the same", {"A"})])
+def test_actors_of_one_operation_start_in_their_order(operation: str, first: set[str]) -> None:
+    started: set[str] = set()
+
+    def run(scheduler: ReplayByPosition) -> list[Failure]:
+        order: list[str] = []
+
+        async def notes(name: str) -> None:
+            order.append(name)
+
+        failures = Testbed([Actor(name, notes, operation=operation) for name in "AB"], scheduler).run()
+        started.add(order[0])
+        return failures
+
+    assert list(search(run, 2, 60)) == []
+    assert started == first
+
+
+def test_the_clock_only_moves_when_the_schedule_says_so() -> None:
+    times: list[float] = []
+
+    async def sleeps(_name: str) -> None:
+        await asyncio.sleep(3600)
+        times.append(asyncio.get_running_loop().time())
+
+    assert run_of(sleeps) == []
+    assert set(times) == {3600.0}

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from stress import events
 from stress.cluster.errors import ClusterError
+from stress.components import NAMES
 from stress.faults import FAULTS
-from stress.faults.base import COMPONENTS, PlannedFault
+from stress.faults.base import PlannedFault
 from stress.faults.injector import HealFailed, Injector
 from stress.faults.recovery import CONFIG, HEALTH_THRESHOLD_S
 from stress.faults.schedule import LEAD_S, TAIL_S, least_load_s, schedule
@@ -104,7 +105,7 @@ def test_turns_and_seeds_differ() -> None:
 
 def test_every_component_is_hit_and_pauses_go_beyond_the_health_threshold() -> None:
     planned = [each for turn in range(200) for each in schedule(3, turn, ["pause"], 120.0)]
-    assert {each.target for each in planned} == set(COMPONENTS)
+    assert {each.target for each in planned} == set(NAMES)
     lengths = [each.seconds for each in planned]
     assert min(lengths) < 0.02
     assert max(lengths) > HEALTH_THRESHOLD_S

@@ -10,8 +10,8 @@ from test_judge_history import decisive, quiet, restart
 from stress import events
 from stress.history import Entry, History
 from stress.judge.history import judge_history, planned
-from stress.judge.loading import roles_of
 from stress.results import RaceState, RunState
+from stress.upgrade import upgraded
 
 FIX = "deadline_claim"  # loaded by schedulers
 FIXED = {"stock": [], "fixed": [FIX]}
@@ -166,5 +166,5 @@ def test_a_fix_without_roles_that_nobody_knows_is_not_trusted() -> None:
 
 
 def test_histories_without_roles_are_judged_by_those_of_their_time() -> None:
-    [_, fixed] = planned(run(fixes={"stock": [], "fixed": ["sweep_row_claims"]})).arms
-    assert roles_of(fixed, "sweep_row_claims") == ("triggerer", "scheduler")
+    [_, fixed] = planned(upgraded(run(fixes={"stock": [], "fixed": ["sweep_row_claims"]}))).arms
+    assert fixed.fix_roles == {"sweep_row_claims": ("triggerer", "scheduler")}

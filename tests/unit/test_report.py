@@ -165,7 +165,7 @@ def example(
                 checks.append(
                     BlockCheck(race, block, name, incidents, seen, LOAD_S, blind if race == "deadlock" else ())
                 )
-    verdicts = judge_all(checks, list(counts), names, block_cost_s=80.0)
+    verdicts = judge_all(checks, list(counts), names, block_cost_s=80.0, units={"deadlock": "state updates"})
     return Results(
         run_id=FACTS.run_id,
         seed=4711,

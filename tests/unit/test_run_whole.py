@@ -12,8 +12,12 @@ from fakes import Script, World, interrupting
 
 from stress import events, history, manifest
 from stress.arms.fixes import components_of
+from stress.checkers.view import BlockView
 from stress.cluster.errors import ClusterError
+from stress.judge.costs import MEASURES, costs_of, measure_of
+from stress.judge.history import counted_event
 from stress.plan import Options, Plan, check
+from stress.races import registry
 from stress.run.lifecycle import Run
 from stress.screen import PlainScreen
 
@@ -99,6 +103,30 @@ def test_the_history_says_which_components_must_load_each_fix(plan: Plan, tmp_pa
     entries = history.read(plan.directory / "history.jsonl").entries
     [_, fixed] = [entry.event for entry in entries if isinstance(entry.event, events.ArmPlanned)]
     assert fixed.fix_roles == {fix: list(components_of(fix)) for fix in plan.arms[1].fixes}
+
+
+def test_the_history_holds_what_a_judge_would_look_up(plan: Plan, tmp_path: Path) -> None:
+    play(plan, Script(DECISIVE), tmp_path)
+    entries = history.read(plan.directory / "history.jsonl").entries
+    [run] = [entry.event for entry in entries if isinstance(entry.event, events.RunPlanned)]
+    races = [entry.event for entry in entries if isinstance(entry.event, events.RacePlanned)]
+    assert run.schema == events.SCHEMA
+    assert [(race.name, race.unit, race.summary) for race in races] == [
+        (race, registry.RACES[race].unit, registry.RACES[race].summary) for race in plan.races
+    ]
+    measures = [entry.event for entry in entries if isinstance(entry.event, events.MeasurePlanned)]
+    assert tuple(measure_of(measure) for measure in measures) == MEASURES
+
+
+def test_the_history_holds_what_the_run_counted_in_each_block(plan: Plan, tmp_path: Path) -> None:
+    play(plan, Script(DECISIVE), tmp_path)
+    stored = history.read(plan.directory / "history.jsonl")
+    for block in stored.blocks():
+        view = BlockView.of(stored, block)
+        checks = [registry.check(race, view) for race in plan.races]
+        assert [event for _, event in view.all(events.RaceCounted)] == [counted_event(found) for found in checks]
+        readings = {e.measure: (e.numerator, e.denominator) for _, e in view.all(events.MeasureCounted)}
+        assert readings == costs_of(view).readings
 
 
 def test_fixes_that_no_process_loaded_are_no_pass(

@@ -31,7 +31,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from stress import events
-from stress.checkers.view import BlockView, role_of
+from stress.checkers.view import BlockView
+from stress.components import role_of
 from stress.results import BlockCheck, Incident, Witness, WitnessTable
 
 RACE = "deadlock"

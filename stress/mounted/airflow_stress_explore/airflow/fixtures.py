@@ -161,7 +161,13 @@ def new_version(fixture: Fixture) -> None:
 
 @ingredient
 def expired_deadline(fixture: Fixture) -> None:
-    """A deadline of the run that passed a minute ago, with an asynchronous callback, that nobody has handled."""
+    """A deadline of the run that passed a minute ago, with an asynchronous callback, that no scheduler has handled."""
+    add_expired_deadline(fixture.dag_run, "airflow_stress_explore.airflow.callbacks.on_miss")
+    fixture.facts["deadlines"] = 1
+
+
+def add_expired_deadline(dag_run: int, callback: str) -> None:
+    """A deadline of a run that passed a minute ago. `callback`: the path of an asynchronous function."""
     from airflow.models.deadline import Deadline
     from airflow.utils.session import create_session
 
@@ -175,12 +181,11 @@ def expired_deadline(fixture: Fixture) -> None:
         session.add(
             Deadline(
                 deadline_time=NOW - datetime.timedelta(minutes=1),
-                callback=AsyncCallback("airflow_stress_explore.airflow.callbacks.on_miss"),
-                dagrun_id=fixture.dag_run,
+                callback=AsyncCallback(callback),
+                dagrun_id=dag_run,
                 **options,
             )
         )
-    fixture.facts["deadlines"] = 1
 
 
 @ingredient

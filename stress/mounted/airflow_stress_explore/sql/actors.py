@@ -144,6 +144,11 @@ class ActorThread:
         if self.pending is not None:
             self.pending.outcome = self.pending.outcome or outcome
 
+    def statement_failed(self, error: DatabaseError, outcome: str) -> None:
+        """Called in its own thread."""
+        self.shared.errors.append(error)
+        self.statement_ended(outcome)
+
     def _run(self) -> None:
         actors_by_thread[threading.get_ident()] = self
         try:

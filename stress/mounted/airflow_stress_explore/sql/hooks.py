@@ -59,9 +59,9 @@ def listen(engine: Any) -> None:
         sqlstate = sqlstate_of(original)
         text = str(original).strip()
         access = actor.pending.access if actor.pending is not None else Access(AccessSet())
-        actor.shared.errors.append(DatabaseError(actor.name, sqlstate, text, access))
         lines = [line for line in text.splitlines() if line and (line == text.splitlines()[0] or "CONTEXT" in line)]
-        actor.statement_ended(f"{sqlstate or type(original).__name__}: {'; '.join(lines)}")
+        outcome = f"{sqlstate or type(original).__name__}: {'; '.join(lines)}"
+        actor.statement_failed(DatabaseError(actor.name, sqlstate, text, access), outcome)
 
     event.listen(engine, "before_cursor_execute", before, retval=True)
     event.listen(engine, "after_cursor_execute", after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 
 from airflow_stress_explore.airflow.comms.serve import explore, replay, repro
@@ -23,4 +24,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # all lines are written; an orderly exit of all of Airflow would take half a second
