@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from stress.errors import StressError
 from stress.explore import options
-from stress.explore.catalogue import Race
+from stress.explore.catalogue import Engine, Race
 from stress.explore.options import Arm
-from stress.explore.repro import EACH_S, by_twin
+from stress.explore.repro import EACH_S, by_reproducer, request_of
 from stress.explore.runner import Runner
 
 
@@ -44,22 +44,16 @@ def occurs(found: Sequence[Outcome]) -> bool | None:
 
 
 def _groups(reproducers: Sequence[Race]) -> list[list[Race]]:
-    """Those of the database share one process; each of the coroutines' has its own."""
-    database = [each for each in reproducers if not each.coroutines]
-    return [*([database] if database else []), *([each] for each in reproducers if each.coroutines)]
+    """Those of one engine share a process."""
+    groups = [[each for each in reproducers if each.engine is engine] for engine in Engine]
+    return [group for group in groups if group]
 
 
 def _played(arm: Arm, group: Sequence[Race], times: int, progress: Callable[[str], None]) -> list[Outcome]:
     runner = Runner(arm.release, arm.fixes, progress, arm.overlay)
-    coroutines = group[0].coroutines
-    request = (
-        {"mode": "repro", "race": group[0].name, "times": times}
-        if coroutines
-        else {"command": "repro", "twins": [each.name for each in group], "times": times}
-    )
     found = []
-    lines = runner.ask(request, coroutines=coroutines, budget_s=times * EACH_S * len(group))
-    for plays, each in zip(by_twin(lines), group, strict=False):
+    lines = runner.ask(request_of(group, times), group[0].engine, budget_s=times * EACH_S * len(group))
+    for plays, each in zip(by_reproducer(lines), group, strict=False):
         if plays[-1]["kind"] == "unknown_operation":
             found.append(Outcome(each.name, reason=options.unknown_operation(arm.version, plays[-1])))
             continue

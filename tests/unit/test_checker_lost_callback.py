@@ -94,7 +94,7 @@ def test_a_block_that_still_changed_at_its_end_is_blind_for_what_waited() -> Non
     assert found.incidents == ()
     assert found.blind == (
         "block 0: 1 callbacks had not run when the settling time was over, and something had changed 26 s before, "
-        "where only 27 s without a change tell late from lost",
+        "where 27 s without a change are needed to distinguish late from lost",
     )
 
 

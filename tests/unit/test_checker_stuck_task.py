@@ -146,7 +146,7 @@ def test_what_still_changed_at_the_end_is_blindness_and_no_incident() -> None:
     assert found.incidents == ()
     assert found.blind == (
         "block 0: 1 tasks and runs were unfinished when the settling time was over, and something had changed 69 s "
-        "before, where only 70 s without a change tell late from stuck",
+        "before, where 70 s without a change are needed to distinguish late from stuck",
     )
 
 

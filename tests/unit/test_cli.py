@@ -242,7 +242,7 @@ def test_a_file_is_not_the_directory_of_a_run(tmp_path: Path, capsys: pytest.Cap
 def test_a_manifest_that_can_t_be_read_is_told(removed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (removed / "manifest.json").write_text("{")
     assert main(["analyze", str(removed)]) == 3
-    assert capsys.readouterr().err.startswith(f"stress: the manifest in {removed} can't be read: ")
+    assert capsys.readouterr().err.startswith(f"stress: the manifest in {removed} cannot be read: ")
 
 
 def test_a_run_without_its_history_is_told(removed: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -296,7 +296,7 @@ def test_what_there_is_is_listed(what: str, named: list[str], capsys: pytest.Cap
 
 def test_what_there_is_not_can_t_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "wishes"]) == 64
-    expected = "stress: 'wishes' can't be listed: there are scenarios, fixes, releases, races, faults, pairs, twins\n"
+    expected = "stress: 'wishes' is not a list: choose from scenarios, fixes, releases, races, faults, pairs, twins\n"
     assert capsys.readouterr().err == expected
 
 

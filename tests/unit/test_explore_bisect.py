@@ -30,7 +30,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Any:
     def say(having: set[str], broken: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]
         asked: list[str] = []
 
-        def ask(self: Runner, _request: dict[str, Any], **_: Any) -> Iterator[dict[str, Any]]:
+        def ask(self: Runner, _request: dict[str, Any], _engine: Any, **_: Any) -> Iterator[dict[str, Any]]:
             point = self.overlay[0].revision if self.overlay else self.release.version
             asked.append(point)
             if point in broken:

@@ -161,7 +161,7 @@ def test_a_fix_that_exists_no_longer_is_judged_by_the_history_s_roles() -> None:
 def test_a_fix_without_roles_that_nobody_knows_is_not_trusted() -> None:
     recorded = run(quiet("fixed", 1).end(), fixes={"stock": [], "fixed": ["unheard_of"]}, races=("deadlock",))
     assert judge_history(recorded, RunState.DONE).blind == (
-        "fixed: nothing tells which components must load unheard_of",
+        "fixed: it is not known which components must load unheard_of",
     )
 
 
