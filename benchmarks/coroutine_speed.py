@@ -23,19 +23,21 @@ BUDGET_S = 10.0
 
 INSIDE = f"""
 import time
-from airflow_stress_explore.coroutines import comms, pairs, search
-known = {{pair.name: pair for pair in pairs.PAIRS}}
-with comms.theatre():
+from airflow_stress_explore.aio import search
+from airflow_stress_explore.airflow.comms.operations import maker_of
+from airflow_stress_explore.airflow.comms.pairs import PAIRS
+from airflow_stress_explore.airflow.comms.surroundings import runs_prepared
+with runs_prepared():
     for name in {PAIRS!r}:
-        make = pairs.stage_maker(known[name])
+        make = maker_of(PAIRS[name])
         steps = 0
-        def run(chooser):
+        def run(scheduler):
             global steps
-            stage = make(chooser)
-            failures = stage.run()
-            steps += stage.loop.ran
+            testbed = make(scheduler)
+            failures = testbed.run()
+            steps += testbed.loop.ran
             return failures
-        whole = search.Search(run, 2, {BUDGET_S})
+        whole = search(run, 2, {BUDGET_S})
         cpu_s = time.process_time()
         failed = sum(1 for _ in whole)
         cpu_s = time.process_time() - cpu_s

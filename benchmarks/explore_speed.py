@@ -20,8 +20,9 @@ import psycopg
 
 from stress.arms import fixes
 from stress.arms.releases import DEFAULT_RELEASE, check
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision.guard import RunGuard
 from stress.explore import lab
+from stress.explore.catalogue import Engine
 from stress.explore.runner import Runner
 
 PAIRS = (
@@ -44,16 +45,16 @@ def main(version: str) -> None:
     """Measure and print."""
     release = check(version)
     for pair in PAIRS:
-        for players, pruning in itertools.product((1, CORES), (True, False)):
+        for workers, pruning in itertools.product((1, CORES), (True, False)):
             runner = Runner(release, fixes.resolve("all", release), print)
             request = {
                 "command": "explore", "pairs": [pair], "preemptions": PREEMPTIONS, "pruning": pruning,
-                "budget_s": BUDGET_S, "replay": None, "times": 1,
+                "budget_s": BUDGET_S,
             }  # fmt: skip
-            lines = runner.ask(request, coroutines=False, budget_s=BUDGET_S, players=players)
+            lines = runner.ask(request, Engine.SQL, budget_s=BUDGET_S, workers=workers)
             summary = [line for line in lines if line["kind"] == "summary"][-1]
             print(
-                f"{pair}, {players} at once, {'pruned' if pruning else 'every order'}: {summary['played']} played in "
+                f"{pair}, {workers} at once, {'pruned' if pruning else 'every order'}: {summary['played']} played in "
                 f"{summary['seconds']:.2f} s, {summary['played'] / summary['seconds']:.0f} a second; "
                 f"{summary['tried']} of a kind of their own, {summary['tried'] / summary['seconds']:.0f} a second; "
                 f"{summary['pruned']} beginnings left out as equivalent"

@@ -39,8 +39,9 @@ def main(times: int) -> int:
         plan = check(Options(arms=("fixed",), runtime=place, faults="all", seed="1", out=f"{scratch}/run"))
         runtime = runtime_of(plan)
         try:
-            runtime.prepare(plan.arms, print)
-            cluster = runtime.open(plan.arms[0], 0, Path(scratch) / "logs", cluster_settings(plan))
+            cluster = runtime.prepare(plan.arms, print).open(
+                plan.arms[0], 0, Path(scratch) / "logs", cluster_settings(plan)
+            )
             cluster.start()
             random = Random(1)  # noqa: S311 - the same faults every time
             for number in range(times * len(plan.faults)):

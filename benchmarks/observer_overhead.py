@@ -36,20 +36,20 @@ def main(pairs: int) -> None:
         journal = history.Journal(directory / history.FILE_NAME)
         runtime = LocalRuntime(base.run_id)
         try:
-            runtime.prepare(base.arms, print)
+            prepared = runtime.prepare(base.arms, print)
             for block in range(2 * pairs):
                 # A B B A ...: a drift of the machine hits both alike.
                 observed = (block % 2 == 0) == (block // 2 % 2 == 0)
                 plan = dataclasses.replace(base, load=load, observers=observed)
                 logs = directory / str(block)
                 logs.mkdir()
-                cluster = runtime.open(plan.arms[0], block, logs, cluster_settings(plan))
+                cluster = prepared.open(plan.arms[0], block, logs, cluster_settings(plan))
                 entries: list[history.Entry] = []
                 record = history.Recorder(journal, block, (entries.append,))
                 Block(
                     Turn("fixed", plan.dags, plan.load.seconds, (), drains=False, config=airflow_config(plan, "fixed")),
                     cluster,
-                    load_of(plan, cluster, runtime.label, logs),
+                    load_of(plan, cluster, prepared.label, logs),
                     observers_of(plan, cluster, record),
                     record,
                     interrupt,

@@ -12,7 +12,7 @@ import sys
 
 from stress.cluster.base import Runtime
 from stress.cluster.local import LocalRuntime
-from stress.cluster.postgres import PostgresSettings
+from stress.cluster.postgres_settings import PostgresSettings
 from stress.plan import Options, Plan, check
 from stress.run.lifecycle import Run
 from stress.run.parts import Parts

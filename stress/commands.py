@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,8 +19,6 @@ from stress.exits import EXIT_FAILED, EXIT_USAGE
 
 if TYPE_CHECKING:
     from stress.results import Results
-
-_LISTS = ("scenarios", "fixes", "releases", "races", "faults", "pairs", "twins")
 
 
 def analyze(run_dir: str) -> int:
@@ -59,7 +59,7 @@ def _again(run_dir: str, *, every: bool) -> int:
 
 
 def compare(run_a: str, run_b: str) -> int:
-    """Two stored runs side by side: every race and arm of each, with rates. Says what differs, decides nothing."""
+    """Print two stored runs side by side: every race and arm of each, with rates. It decides nothing."""
     from stress.report import text
     from stress.run.stored import analyse
 
@@ -92,73 +92,110 @@ def compare(run_a: str, run_b: str) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class _Listing:
+    """A table with its header. `facts` are its JSON form, if that is not one object a row."""
+
+    rows: list[list[str]]
+    notes: tuple[str, ...] = ()
+    facts: list[dict[str, Any]] | None = None
+
+    def json(self) -> str:
+        """The JSON array."""
+        header, *rows = self.rows
+        facts = self.facts if self.facts is not None else [dict(zip(header, row, strict=True)) for row in rows]
+        return json.dumps(facts, indent=2)
+
+
 def list_things(what: str, *, as_json: bool = False) -> int:
     """`scenarios`, `fixes`, `releases`, `races`, `faults`, `pairs` or `twins`, as a table or as a JSON array."""
-    notes: list[str] = []
-    if what == "scenarios":
-        from stress.races.registry import SCENARIOS, races_of
-
-        rows = [["scenario", "races", "what it does"]]
-        rows += [[s.name, ", ".join(races_of([s], faults=False)), s.summary] for s in SCENARIOS.values()]
-    elif what == "fixes":
-        from stress.arms import fixes
-        from stress.arms.releases import known_releases
-
-        locked = [release.version for release in known_releases() if release.committed_lock is not None]
-        rows = [["fix", "race", "issue", *locked, "components", "what it does"]]
-        rows += [
-            [f.name, f.race, f.issue, *(fixes.fit(f.name, v) for v in locked), ", ".join(f.components), f.summary]
-            for f in fixes.facts()
-        ]
-    elif what == "releases":
-        from stress.arms.releases import DEFAULT_RELEASE, known_releases
-
-        rows = [["release", "of", "dependencies"]]
-        rows += [
-            [
-                release.version + (" (default)" if release.version == DEFAULT_RELEASE else ""),
-                str(release.day),
-                "committed lock" if release.committed_lock is not None else "resolved on first use",
-            ]
-            for release in known_releases()
-        ]
-    elif what == "races":
-        from stress.races import listing
-
-        rows = listing.table()
-    elif what == "faults":
-        from stress.faults import FAULTS
-
-        rows = [["fault", "runtimes", "what it does"]]
-        rows += [[f.name, ", ".join(f.runtimes), f.summary] for f in FAULTS.values()]
-        for invariants in dict.fromkeys(f.invariants for f in FAULTS.values()):
-            names = ", ".join(f.name for f in FAULTS.values() if f.invariants == invariants)
-            notes.append(f"Under {names}: a deadline's callback {invariants.callback}; a task {invariants.task}.")
-    elif what == "pairs":
-        from stress.explore.catalogue import PAIRS
-
-        rows = [["pair", "of", "what races"]]
-        rows += [[p.name, "coroutines" if p.coroutines else "the database", p.summary] for p in PAIRS.values()]
-    elif what == "twins":
-        from stress.explore.catalogue import LOCKED, RACES
-
-        rows = [["twin", "race", *LOCKED, "what it does"]]
-        rows += [
-            [t.name, t.race, *("yes" if v in t.releases else "" for v in LOCKED), t.summary] for t in RACES.values()
-        ]
-    else:
-        print(f"stress: {what!r} can't be listed: there are {', '.join(_LISTS)}", file=sys.stderr)
+    if what not in LISTS:
+        print(f"stress: {what!r} is not a list: choose from {', '.join(LISTS)}", file=sys.stderr)
         return EXIT_USAGE
-    if as_json:
-        found = listing.facts() if what == "races" else [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
-        print(json.dumps(found, indent=2))
-    else:
-        print("\n".join([_table(rows), *notes]))
+    listing = LISTS[what]()
+    print(listing.json() if as_json else "\n".join([_table(listing.rows), *listing.notes]))
     return 0
 
 
+def _scenarios() -> _Listing:
+    from stress.races.registry import SCENARIOS, races_of
+
+    rows = [[s.name, ", ".join(races_of([s], faults=False)), s.summary] for s in SCENARIOS.values()]
+    return _Listing([["scenario", "races", "what it does"], *rows])
+
+
+def _fixes() -> _Listing:
+    from stress.arms import fixes
+    from stress.arms.releases import known_releases
+
+    locked = [release.version for release in known_releases() if release.committed_lock is not None]
+    rows = [
+        [f.name, f.race, f.issue, *(fixes.fit(f.name, v) for v in locked), ", ".join(f.components), f.summary]
+        for f in fixes.facts()
+    ]
+    return _Listing([["fix", "race", "issue", *locked, "components", "what it does"], *rows])
+
+
+def _releases() -> _Listing:
+    from stress.arms.releases import DEFAULT_RELEASE, known_releases
+
+    rows = [
+        [
+            release.version + (" (default)" if release.version == DEFAULT_RELEASE else ""),
+            str(release.day),
+            "committed lock" if release.committed_lock is not None else "resolved on first use",
+        ]
+        for release in known_releases()
+    ]
+    return _Listing([["release", "of", "dependencies"], *rows])
+
+
+def _races() -> _Listing:
+    from stress.races import listing
+
+    return _Listing(listing.table(), facts=listing.facts())
+
+
+def _faults() -> _Listing:
+    from stress.faults import FAULTS
+
+    rows = [[f.name, ", ".join(f.runtimes), f.summary] for f in FAULTS.values()]
+    notes = []
+    for invariants in dict.fromkeys(f.invariants for f in FAULTS.values()):
+        names = ", ".join(f.name for f in FAULTS.values() if f.invariants == invariants)
+        notes.append(f"Under {names}: a deadline's callback {invariants.callback}; a task {invariants.task}.")
+    return _Listing([["fault", "runtimes", "what it does"], *rows], tuple(notes))
+
+
+def _pairs() -> _Listing:
+    from stress.explore.catalogue import PAIRS
+
+    rows = [[p.name, "coroutines" if p.coroutines else "the database", p.summary] for p in PAIRS.values()]
+    return _Listing([["pair", "of", "what races"], *rows])
+
+
+def _twins() -> _Listing:
+    from stress.explore.catalogue import LOCKED, RACES
+
+    rows = [[t.name, t.race, *("yes" if v in t.releases else "" for v in LOCKED), t.summary] for t in RACES.values()]
+    return _Listing([["twin", "race", *LOCKED, "what it does"], *rows])
+
+
+LISTS: Mapping[str, Callable[[], _Listing]] = MappingProxyType(
+    {
+        "scenarios": _scenarios,
+        "fixes": _fixes,
+        "releases": _releases,
+        "races": _races,
+        "faults": _faults,
+        "pairs": _pairs,
+        "twins": _twins,
+    }
+)
+
+
 def doctor() -> int:
-    """What this machine has and lacks; exit code 3 if a run can't work."""
+    """Print what this machine has and lacks. Exit code 3 if a run cannot start."""
     from stress.cluster.compose.engine import engine_fault
     from stress.cluster.postgres import server_version
     from stress.plan import METRICS_PORT, machine_faults
@@ -184,25 +221,25 @@ def doctor() -> int:
 
 
 def clean(*, ask: bool) -> int:
-    """List, then remove, what dead runs left behind."""
-    from stress.cluster import leftovers
-    from stress.cluster.compose import leftovers as compose
+    """List, then remove, what crashed runs left behind."""
+    from stress.cluster import orphans
+    from stress.cluster.compose import orphans as compose
     from stress.cluster.compose.engine import EngineError
 
-    found = leftovers.find()
+    found = orphans.find()
     projects = compose.find()
     if not found and not projects:
         print("Nothing is left behind.")
         return 0
-    for line in (*(leftover.describe() for leftover in found), *(project.describe() for project in projects)):
+    for line in (*(orphan.describe() for orphan in found), *(project.describe() for project in projects)):
         print(line)
     if ask:
         if not sys.stdin.isatty():
-            print("stress: nothing removed: say --yes where nobody can be asked", file=sys.stderr)
+            print("stress: nothing removed: pass --yes where standard input is not a terminal", file=sys.stderr)
             return EXIT_USAGE
         if input("Remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             return 0
-    survivors = [info for leftover in found for info in leftovers.remove(leftover)]
+    survivors = [info for orphan in found for info in orphans.remove(orphan)]
     try:
         for project in projects:
             compose.clean_up(project)
@@ -210,7 +247,7 @@ def clean(*, ask: bool) -> int:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
     if survivors:
-        print(f"stress: processes {[info.pid for info in survivors]} do not die", file=sys.stderr)
+        print(f"stress: processes {[info.pid for info in survivors]} did not end after SIGKILL", file=sys.stderr)
         return EXIT_FAILED
     print("Removed.")
     return 0
@@ -240,5 +277,5 @@ def _why(directory: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{directory} is not the directory of a run: it has no {Path(str(error.filename)).name}"
     if isinstance(error, msgspec.MsgspecError):
-        return f"the manifest in {directory} can't be read: {error}"
+        return f"the manifest in {directory} cannot be read: {error}"
     return str(error)

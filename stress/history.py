@@ -9,9 +9,9 @@ CRC-32 (hex) of the line's bytes before `,"crc"`. Every event is handed to the o
 harness loses nothing that it had seen; the file is flushed to the disk once a second, so a machine that loses its power
 loses at most that second.
 
-Reading stops at the first line that is torn, corrupt or out of sequence: what follows a break can't be trusted to be
-complete, and the break itself is reported. (The idea of a journal whose every truncation is a valid, shorter history is
-Jepsen's store format.)
+Reading stops at the first line that is torn, corrupt or out of sequence: what follows a break may be incomplete, and
+the break itself is reported. (The idea of a journal whose every truncation is a valid, shorter history is Jepsen's
+store format.)
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class HistoryBroken(Exception):  # noqa: N818 - it says what happened
-    """The history can't be written any more: the disk is full, say."""
+    """The history cannot be written any more, for example because the disk is full."""
 
 
 class Journal:
@@ -76,8 +76,7 @@ class Journal:
                 self._decoder.decode(encoded)
             except msgspec.MsgspecError as error:
                 raise ValueError(f"an event of kind {type(event).__name__} is malformed: {error}") from error
-            body = encoded[:-1]
-            line = b'%b%b%08x"}\n' % (body, _CRC_FIELD, zlib.crc32(body))
+            line = sealed(encoded)
             try:
                 written = os.write(self._file, line)
                 if written != len(line):
@@ -99,6 +98,12 @@ class Journal:
                     os.fsync(self._file)
                 finally:
                     os.close(self._file)
+
+
+def sealed(encoded: bytes) -> bytes:
+    """A JSON object as a line of a history: with its checksum and a newline."""
+    body = encoded[:-1]
+    return b'%b%b%08x"}\n' % (body, _CRC_FIELD, zlib.crc32(body))
 
 
 Listener = Callable[[Entry], None]

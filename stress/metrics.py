@@ -1,9 +1,9 @@
 """Every Prometheus metric of the harness, in one place; METRICS.md says what each means and what it does not.
 
-The numbers are the history's, never a second count: the run tells this collector what was appended and what the
-checkers found, and a scrape reads it. All series of the planned arms are there at 0 from the start, so that `rate()`
-sees the first incident. Labels are bounded: arms, scenarios, causes, observers, components, operations; never a run's
-or a task's id.
+The numbers are the history's, never a second count: the run passes appended events and the checkers' results to this
+collector, and a scrape reads it. All series of the planned arms are present at 0 from the start, so that `rate()` sees
+the first incident. Labels are bounded: arms, scenarios, causes, observers, components, operations; never a run's or a
+task's id.
 """
 
 from __future__ import annotations
@@ -16,20 +16,16 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from stress import events
+from stress import components, events
 from stress.faults import FAULTS
+from stress.races.race import METRIC_PREFIX
 from stress.races.registry import HEADLINES
 from stress.results import RaceState
 
 API_BUCKETS_S: tuple[float, ...] = events.API_BOUNDS_S
 """Upper bounds of the durations of Execution API requests, seconds."""
 
-PREFIX = "airflow_stress_"
-
 Labels = tuple[str, ...]
-
-COMPONENTS = ("api-server", "dag-processor", "scheduler-1", "scheduler-2", "triggerer-1", "triggerer-2")
-TRIGGERERS = ("triggerer-1", "triggerer-2")
 
 
 @dataclass(frozen=True)
@@ -75,10 +71,10 @@ class RunMetrics(Collector):
         self._published_opportunities: dict[tuple[str, str, int], int] = {}
         self._block_running: dict[Labels, int] = {(arm,): 0 for arm in arms}
         self._verdicts: dict[Labels, int] = {(race, str(state)): 0 for race in scenario_of for state in RaceState}
-        self._component_up: dict[Labels, int] = {(component,): 0 for component in COMPONENTS}
-        self._triggers_running: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in TRIGGERERS}
-        self._triggers_owned: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in TRIGGERERS}
-        self._polls: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in TRIGGERERS}
+        self._component_up: dict[Labels, int] = {(component,): 0 for component in components.NAMES}
+        self._triggers_running: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in components.TRIGGERERS}
+        self._triggers_owned: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in components.TRIGGERERS}
+        self._polls: dict[Labels, int] = {(arm, name): 0 for arm in arms for name in components.TRIGGERERS}
         self._polls_of: dict[tuple[str, int], int] = {}
         self._transactions: dict[Labels, int] = {
             (arm, outcome): 0 for arm in arms for outcome in ("commit", "rollback")
@@ -94,14 +90,14 @@ class RunMetrics(Collector):
                     self._checks[race, arm, result] = 0
                 for cause in causes_of.get(race, ()):
                     self._incidents[race][arm, scenario, cause] = 0
-            for component in COMPONENTS:
+            for component in components.NAMES:
                 self._restarts[arm, component] = 0
             for operation in ("run", "defer", "success"):
                 for code in ("2xx", "4xx", "5xx", "none"):
                     self._requests[arm, operation, code] = 0
                 self._durations[arm, operation] = ([0] * (len(API_BUCKETS_S) + 1), 0.0)
 
-    # -- what the run tells --------------------------------------------------------------------------------------
+    # -- input from the run ------------------------------------------------------------------------------------
 
     def heard(self, arm: str, event: events.AnyEvent) -> None:
         """An event of the present block, right after it was written."""
@@ -126,21 +122,21 @@ class RunMetrics(Collector):
                 self._progressed(arm, progress)
             case events.TriggersOwned(owned=owned):
                 with self._lock:
-                    self._triggers_owned |= {(arm, name): owned.get(name, 0) for name in TRIGGERERS}
+                    self._triggers_owned |= {(arm, name): owned.get(name, 0) for name in components.TRIGGERERS}
             case events.DatabaseSampled() as sample:
                 self._sampled(arm, sample)
             case events.TasksCounted(by_state=by_state):
                 self.finished_tasks(arm, by_state.get("success", 0))
 
     def judged(self, verdicts: Mapping[str, RaceState]) -> None:
-        """What would be said if the run ended now; at its end, what is said."""
+        """The verdicts if the run ended now; at its end, the verdicts."""
         with self._lock:
             self._verdicts |= {
                 (race, str(state)): int(state == verdict) for race, verdict in verdicts.items() for state in RaceState
             }
 
     def _block(self, arm: str, *, running: bool) -> None:
-        """Between blocks nothing runs and nobody looks."""
+        """Between blocks nothing runs and no observer is active."""
         with self._lock:
             self._block_running[arm,] = int(running)
             self._last_sample = None
@@ -237,87 +233,82 @@ class RunMetrics(Collector):
         """All families, in a fixed order."""
         with self._lock:
             self.scrapes += 1
-            families: list[Metric] = [
+            info = GaugeMetricFamily(f"{METRIC_PREFIX}run_info", "What this run is", labels=list(self._info))
+            info.add_metric(list(self._info.values()), 1)
+            return [*self._checked(), *self._observed(), *self._cluster_now(), info]
+
+    def _checked(self) -> list[Metric]:
+        """What the checkers found."""
+        return [
+            *(
                 _counter(headline.name, headline.help, ("arm", "scenario", "cause"), self._incidents[race])
                 for race, headline in HEADLINES.items()
-            ]
-            families.append(
-                _counter(
-                    "opportunities",
-                    "How often a race could have happened: state updates, missed deadlines, cancellations, tasks",
-                    ("race", "arm", "scenario"),
-                    self._opportunities,
-                )
-            )
-            families.append(
-                _counter(
-                    "checks",
-                    "Blocks judged for a race, by whether everything was seen",
-                    ("race", "arm", "result"),
-                    self._checks,
-                )
-            )
-            families.append(
-                _gauge(
-                    "observer_up",
-                    "Whether an observer sees its source now",
-                    ("observer",),
-                    {(name,): value for name, value in self._observer_up.items()},
-                )
-            )
-            families.append(
-                _counter(
-                    "observer_errors",
-                    "How often an observer could not see its source",
-                    ("observer",),
-                    {(name,): value for name, value in self._observer_errors.items()},
-                )
-            )
-            families.append(_counter("faults_injected", "Faults injected", ("arm", "fault"), self._faults_injected))
-            families.append(
-                _gauge("fault_active", "Whether a fault is active now", ("arm", "fault"), self._fault_active)
-            )
-            families.append(
-                _counter(
-                    "component_restarts",
-                    "Starts of a component after it had ended",
-                    ("arm", "component"),
-                    self._restarts,
-                )
-            )
-            families.append(
-                _counter(
-                    "execution_api_requests",
-                    "Execution API requests of the hollow workers, by class of the answer's code",
-                    ("arm", "operation", "code"),
-                    self._requests,
-                )
-            )
-            durations = HistogramMetricFamily(
-                f"{PREFIX}execution_api_request_duration_seconds",
-                "Duration of Execution API requests of the hollow workers",
-                labels=("arm", "operation"),
-            )
-            for labels, (counts, total) in sorted(self._durations.items()):
-                cumulated, buckets = 0, []
-                for bound, count in zip([*map(str, API_BUCKETS_S), "+Inf"], counts, strict=True):
-                    cumulated += count
-                    buckets.append((bound, cumulated))
-                durations.add_metric(list(labels), buckets, total)
-            families.append(durations)
-            families.append(
-                _counter("finished_task_instances", "Task instances that reached success", ("arm",), self._tasks)
-            )
-            families += self._cluster_now()
-            info = GaugeMetricFamily(f"{PREFIX}run_info", "What this run is", labels=list(self._info))
-            info.add_metric(list(self._info.values()), 1)
-            families.append(info)
-        return families
+            ),
+            _counter(
+                "opportunities",
+                "How often a race could have happened: state updates, missed deadlines, cancellations, tasks",
+                ("race", "arm", "scenario"),
+                self._opportunities,
+            ),
+            _counter(
+                "checks",
+                "Blocks judged for a race, by whether everything was seen",
+                ("race", "arm", "result"),
+                self._checks,
+            ),
+        ]
+
+    def _observed(self) -> list[Metric]:
+        """What the observers saw, and whether they could."""
+        return [
+            _gauge(
+                "observer_up",
+                "Whether an observer sees its source now",
+                ("observer",),
+                {(name,): value for name, value in self._observer_up.items()},
+            ),
+            _counter(
+                "observer_errors",
+                "How often an observer could not see its source",
+                ("observer",),
+                {(name,): value for name, value in self._observer_errors.items()},
+            ),
+            _counter("faults_injected", "Faults injected", ("arm", "fault"), self._faults_injected),
+            _gauge("fault_active", "Whether a fault is active now", ("arm", "fault"), self._fault_active),
+            _counter(
+                "component_restarts",
+                "Starts of a component after it had ended",
+                ("arm", "component"),
+                self._restarts,
+            ),
+            _counter(
+                "execution_api_requests",
+                "Execution API requests of the hollow workers, by class of the answer's code",
+                ("arm", "operation", "code"),
+                self._requests,
+            ),
+            self._request_durations(),
+            _counter("finished_task_instances", "Task instances that reached success", ("arm",), self._tasks),
+        ]
+
+    def _request_durations(self) -> Metric:
+        durations = HistogramMetricFamily(
+            f"{METRIC_PREFIX}execution_api_request_duration_seconds",
+            "Duration of Execution API requests of the hollow workers",
+            labels=("arm", "operation"),
+        )
+        for labels, (counts, total) in sorted(self._durations.items()):
+            cumulated, buckets = 0, []
+            for bound, count in zip([*map(str, API_BUCKETS_S), "+Inf"], counts, strict=True):
+                cumulated += count
+                buckets.append((bound, cumulated))
+            durations.add_metric(list(labels), buckets, total)
+        return durations
 
     def _cluster_now(self) -> list[Metric]:
         """The cluster of the present block, and what is known of the arms and races."""
         arms = GaugeMetricFamily(
-            f"{PREFIX}arm_info",
+            f"{METRIC_PREFIX}arm_info",
             "What an arm is, and its part in the comparison",
             labels=("arm", "role", "airflow", "fixes"),
         )
@@ -326,11 +317,13 @@ class RunMetrics(Collector):
         return [
             arms,
             _gauge("block_running", "Whether it is this arm's turn now", ("arm",), self._block_running),
-            _gauge("race_verdict", "1 for what would be said of a race now", ("race", "verdict"), self._verdicts),
+            _gauge(
+                "race_verdict", "1 for the verdict on a race if the run ended now", ("race", "verdict"), self._verdicts
+            ),
             _gauge("component_up", "Whether a component's process runs now", ("component",), self._component_up),
             _gauge(
                 "triggers_running",
-                "Polling triggers that a runner says it runs now",
+                "Polling triggers that a runner runs now, by their receipts",
                 ("arm", "component"),
                 self._triggers_running,
             ),
@@ -353,14 +346,14 @@ class RunMetrics(Collector):
 
 
 def _counter(name: str, text: str, labels: Sequence[str], values: Mapping[Labels, int]) -> Metric:
-    family = CounterMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+    family = CounterMetricFamily(f"{METRIC_PREFIX}{name}", text, labels=labels)
     for key, value in sorted(values.items()):
         family.add_metric(list(key), value)
     return family
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], values: Mapping[Labels, int]) -> Metric:
-    family = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+    family = GaugeMetricFamily(f"{METRIC_PREFIX}{name}", text, labels=labels)
     for key, value in sorted(values.items()):
         family.add_metric(list(key), value)
     return family

@@ -12,9 +12,11 @@ that no release ever shipped is as unknown as a changed line.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Any
 
 from airflow_stress_fixes.known_sources import KNOWN, spread
 
@@ -68,13 +70,6 @@ class Verdict:
 class Fix:
     """One repair of one race."""
 
-    name: str
-    race: str
-    """The race that it removes: the name of its package, which `stress repro` and the reports use, too."""
-
-    thread: int
-    """Number of the issue at github.com/apache/airflow; 0 if there is none."""
-
     summary: str
     components: tuple[str, ...]
     """The roles whose processes must load it; others may."""
@@ -85,7 +80,11 @@ class Fix:
 
     releases: Mapping[str, Fit]
     apply: Callable[[ModuleType], None]
-    """Patch the first target's module, just after it was executed; raises before it changes anything."""
+    """Patch the first target's module, just after it was executed; raises before it changes anything. A function of the
+    fix's own module, which gives the fix its name."""
+
+    thread: int = 0
+    """Number of the issue at github.com/apache/airflow; 0 if there is none."""
 
     place: int = 100
     """Its place among the fixes, the least first. Fixes that wrap one function nest in this order."""
@@ -103,6 +102,16 @@ class Fix:
     """Further modules to patch, each just after it was executed, once the fix itself is applied."""
 
     @property
+    def name(self) -> str:
+        """The name of its module."""
+        return self.apply.__module__.split(".")[-1]
+
+    @property
+    def race(self) -> str:
+        """The race that it removes: the name of its package, which `stress repro` and the reports use, too."""
+        return self.apply.__module__.split(".")[-2]
+
+    @property
     def module(self) -> str:
         """The module after whose execution the fix is applied."""
         return self.targets[0].module
@@ -118,3 +127,15 @@ class Fix:
             agreeing &= target.releases(fingerprints[target])
         fits = {self.releases[release] for release in agreeing}
         return Verdict(fits.pop() if len(fits) == 1 else None, agreeing)
+
+
+def replacing(module: ModuleType, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: put the function in the place of a module's function that it wraps."""
+    stock = getattr(module, name)
+
+    def replace(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+        wrapped = functools.wraps(stock)(wrapper)
+        setattr(module, name, wrapped)
+        return wrapped
+
+    return replace

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stress.arms.cache import cache_directory, exclusive, quiet, write_atomically
 from stress.arms.errors import EnvironmentFailed
 from stress.arms.releases import Lock, Release, locked
 from stress.arms.uvtool import run_uv
+from stress.cache import cache_directory, exclusive, quiet, write_atomically
 
 NEWEST_PYTHON = (3, 13)
 """The newest Python that every supported release of Airflow declares to run on."""
@@ -45,7 +45,6 @@ class AirflowEnvironment:
 def environment_for(
     release: Release,
     *,
-    overlay: tuple[Path, ...] = (),
     progress: Callable[[str], None] = quiet,
 ) -> AirflowEnvironment:
     """The release's environment, made now if there is none in the cache (or only half of one)."""
@@ -56,7 +55,7 @@ def environment_for(
         with exclusive(directory.with_name(directory.name + ".lock"), what, _MAKE_TIMEOUT_S, progress) as held:
             if not is_complete(directory):
                 _make(directory, lock, progress, held)
-    return _describe(directory, release, overlay)
+    return _describe(directory, release)
 
 
 def is_complete(directory: Path) -> bool:
@@ -94,7 +93,7 @@ def _make(directory: Path, lock: Lock, progress: Callable[[str], None], held: in
     write_atomically(directory / ".complete", json.dumps({"release": release, "lock": lock.digest}) + "\n")
 
 
-def _describe(directory: Path, release: Release, overlay: tuple[Path, ...]) -> AirflowEnvironment:
+def _describe(directory: Path, release: Release) -> AirflowEnvironment:
     site_packages = next((directory / "lib").glob("python3*/site-packages"), None)
     if site_packages is None:
         raise EnvironmentFailed(f"{directory} is damaged: remove it and try again")
@@ -103,7 +102,6 @@ def _describe(directory: Path, release: Release, overlay: tuple[Path, ...]) -> A
         airflow=directory / "bin" / "airflow",
         site_packages=site_packages,
         release=release.version,
-        overlay=overlay,
     )
 
 

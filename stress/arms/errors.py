@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-
-class StressError(Exception):
-    """The root of the errors that the harness shows as one sentence, without a traceback."""
+from stress.errors import StressError
 
 
 class ArmsError(StressError):

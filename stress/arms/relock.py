@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from stress.arms.cache import write_atomically
-from stress.arms.errors import StressError
 from stress.arms.releases import check, known_releases, requirements_directory, resolve
+from stress.cache import write_atomically
+from stress.errors import StressError
 
 
 def main(arguments: Sequence[str]) -> int:

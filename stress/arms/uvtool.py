@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import IO
 
 from uv import find_uv_bin
 
@@ -59,21 +60,12 @@ def run_uv(
         pass_fds=keep_open,
     )
     assert process.stdin is not None
-
-    def listen() -> None:
-        assert process.stderr is not None
-        for line in map(str.rstrip, process.stderr):
-            if line:
-                tail.append(line)
-                # ` + package==version`, a hundred times, would push everything else off the screen.
-                if progress is not None and not line.startswith(" + "):
-                    progress(line.strip())
-
-    def collect() -> None:
-        assert process.stdout is not None
-        out.append(process.stdout.read())
-
-    threads = [threading.Thread(target=target, daemon=True) for target in (listen, collect)]
+    assert process.stdout is not None
+    assert process.stderr is not None
+    threads = [
+        threading.Thread(target=_listen, args=(process.stderr, tail, progress), daemon=True),
+        threading.Thread(target=lambda stdout: out.append(stdout.read()), args=(process.stdout,), daemon=True),
+    ]
     with process:
         for thread in threads:
             thread.start()
@@ -95,6 +87,15 @@ def run_uv(
     if code != 0:
         raise EnvironmentFailed(f"uv {arguments[0]} {arguments[1]} failed with exit code {code}: {_joined(tail)}")
     return "".join(out)
+
+
+def _listen(stderr: IO[str], tail: deque[str], progress: Callable[[str], None] | None) -> None:
+    for line in map(str.rstrip, stderr):
+        if line:
+            tail.append(line)
+            # ` + package==version`, a hundred times, would push everything else off the screen.
+            if progress is not None and not line.startswith(" + "):
+                progress(line.strip())
 
 
 def _joined(lines: deque[str]) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from stress import events
+from stress.components import role_of
 from stress.history import Entry, History
 
 E = TypeVar("E", bound=events.Event)
@@ -184,9 +185,3 @@ def longest_outside(start: float, end: float, spans: Sequence[tuple[float, float
         if at >= end:
             break
     return best
-
-
-def role_of(component: str) -> str:
-    """`scheduler` for `scheduler-2`, `api-server` for `api-server`."""
-    head, _, tail = component.rpartition("-")
-    return head if tail.isdigit() else component

@@ -1,4 +1,4 @@
-"""What an Airflow component is told by its environment, the same on every runtime."""
+"""Airflow's settings: a component's environment, the same on every runtime; docker-compose.yml is tested against it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,34 @@ COMMON_CONFIG: Mapping[str, str] = MappingProxyType(
     {
         "core.load_examples": "False",
         "core.auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-        "core.simple_auth_manager_all_admins": "True",  # nobody but this machine can reach it
+        "core.simple_auth_manager_all_admins": "True",  # only this machine can reach the api-server
         "logging.colored_console_log": "False",
     }
 )
-"""Every Airflow process's configuration, whatever it does; docker-compose.yml says the same for the stock cluster."""
+"""Configuration of every Airflow process, `airflow db migrate` included (`section.key` to value)."""
+
+COMPONENT_CONFIG: Mapping[str, str] = MappingProxyType(
+    {
+        **COMMON_CONFIG,
+        "core.hostname_callable": "airflow_stress_component.hostname",
+        "core.dags_are_paused_at_creation": "False",
+        "database.sql_alchemy_connect_args_async": "airflow_stress_component.ASYNC_CONNECT_ARGS",
+    }
+)
+"""Configuration of every component, that of docker-compose.yml's stock cluster included."""
+
+BLOCK_CONFIG: Mapping[str, str] = MappingProxyType(
+    {
+        # One api-server worker with the default pool of 5 + 10 starves under load, and then hides the races.
+        "database.sql_alchemy_pool_size": "20",
+        "database.sql_alchemy_max_overflow": "40",
+        # The harness reads heartbeats from the database: an HTTP server fewer in each scheduler.
+        "scheduler.enable_health_check": "False",
+        # The DAG files of scenarios that take no part are left out.
+        "core.might_contain_dag_callable": "airflow_stress_component.might_contain_dag",
+    }
+)
+"""Further configuration of the components of a block, which are under load."""
 
 
 def config_variable(option: str) -> str:
@@ -43,19 +66,11 @@ def component_variables(
     arm's over both.
     """
     config = {
-        **COMMON_CONFIG,
+        **COMPONENT_CONFIG,
+        **BLOCK_CONFIG,
         "core.executor": settings.executor,
         "core.execution_api_server_url": f"{api_url}/execution/",
-        "core.hostname_callable": "airflow_stress_component.hostname",
-        "core.might_contain_dag_callable": "airflow_stress_component.might_contain_dag",
-        "core.dags_are_paused_at_creation": "False",
         "api.base_url": api_url,
-        "database.sql_alchemy_connect_args_async": "airflow_stress_component.ASYNC_CONNECT_ARGS",
-        # One api-server worker with the default pool of 5 + 10 starves under load, and then hides the races.
-        "database.sql_alchemy_pool_size": "20",
-        "database.sql_alchemy_max_overflow": "40",
-        # Nobody asks the schedulers over HTTP: a process less each.
-        "scheduler.enable_health_check": "False",
         **defaults,
     }
     if settings.dags_folder is not None:

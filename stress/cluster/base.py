@@ -3,10 +3,10 @@
 A **runtime** lives as long as the run: it makes what all blocks share (environments, a PostgreSQL server, migrated
 template databases) and ends it. A **cluster** lives as long as a block: a fresh database and an Airflow on it.
 
-    with runtime:                               # close() also after a failure
-        runtime.prepare(arms)
+    with runtime:                               # close() also after a preparation that failed half-way
+        prepared = runtime.prepare(arms)
         for each block:
-            cluster = runtime.open(arm, number, directory, settings)
+            cluster = prepared.open(arm, number, directory, settings)
             try:
                 cluster.start()                 # returns when every component is healthy
                 while ...: cluster.poll()       # about once a second: restarts what died, and tells
@@ -35,7 +35,8 @@ from types import TracebackType
 from typing import Self
 
 from stress.arms.spec import Arm
-from stress.cluster.processes import Label
+from stress.cluster.supervision.processes import Label
+from stress.components import Role
 from stress.results import SettingDifference
 
 Progress = Callable[[str], None]
@@ -43,17 +44,6 @@ Progress = Callable[[str], None]
 
 def silent(line: str) -> None:
     """A progress callback for nobody."""
-
-
-class Role(StrEnum):
-    """What a component does."""
-
-    API_SERVER = "api-server"
-    DAG_PROCESSOR = "dag-processor"
-    SCHEDULER = "scheduler"
-    TRIGGERER = "triggerer"
-    POSTGRES = "postgres"
-    WATCHDOG = "watchdog"
 
 
 class EventKind(StrEnum):
@@ -242,10 +232,8 @@ class ClusterSecrets:
         )
 
 
-class Runtime(ABC):
-    """What all blocks of a run share."""
-
-    name: str
+class PreparedRuntime(ABC):
+    """What all blocks of a run share, as `Runtime.prepare` made it."""
 
     @property
     @abstractmethod
@@ -253,25 +241,34 @@ class Runtime(ABC):
         """For the run's other processes (the load generator): start them with `processes.spawn` and this."""
 
     @abstractmethod
-    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> None:
-        """Make the arms' environments and a migrated template database for each."""
-
-    @abstractmethod
     def facts(self) -> Mapping[str, str]:
-        """What the runs of a prepared runtime stand on, for the manifest: the server's version and the like."""
+        """What the run stands on, for the manifest: the server's version and the like."""
 
     def differences(self, arms: Sequence[Arm], settings: ClusterSettings) -> Sequence[SettingDifference]:
-        """The settings of a prepared runtime's clusters that are not the defaults, for the report."""
+        """The settings of the runtime's clusters that are not the defaults, for the report."""
         del arms, settings
         return ()
 
     @abstractmethod
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> Cluster:
-        """A cluster for one block, not started yet. Its logs go to `directory`."""
+        """A cluster for one block of an arm that was prepared, not started yet. Its logs go to `directory`.
+
+        Raises ClusterError for another arm.
+        """
+
+
+class Runtime(ABC):
+    """A place for a run. It owns what it started, also when its preparation fails."""
+
+    name: str
+
+    @abstractmethod
+    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> PreparedRuntime:
+        """Make the arms' environments and a migrated template database for each. Call it once."""
 
     @abstractmethod
     def close(self) -> None:
-        """End everything the run started. May be called at any time, and twice."""
+        """End everything the run started, and every cluster. May be called at any time, and twice."""
 
     def __enter__(self) -> Self:
         return self

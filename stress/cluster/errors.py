@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stress.arms.errors import StressError
+from stress.errors import StressError
 
 
 class ClusterError(StressError):

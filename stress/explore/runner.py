@@ -1,8 +1,8 @@
 """A release's process that plays schedules, and the database that it plays them on.
 
-The process imports Airflow (three seconds) while the server starts; then it is given its request and tells what
-happens, one JSON object a line. The server and the process are the command's own, and end with it, however it ends:
-both carry the run's label, and the watchdog ends what is left.
+The process imports Airflow (three seconds) while the server starts; then it gets its request, and answers with JSON
+objects, one a line (`airflow_stress_explore/core/protocol.py`). The server and the process are the command's own, and
+end with it, however it ends: both carry the run's label, and the watchdog ends what is left.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stress.arms.environments import environment_for
-from stress.arms.errors import StressError
+from stress.arms.environments import AirflowEnvironment, environment_for
+from stress.arms.overlay import Part, directories
 from stress.arms.releases import Release
-from stress.cluster import procfs
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.guard import RunGuard
+from stress.errors import StressError
 from stress.explore import lab
+from stress.explore.catalogue import Engine
 from stress.layout import FIXES, MOUNTED
 
 _READY_TIMEOUT_S = 120.0
@@ -44,18 +46,22 @@ class Runner:
     release: Release
     fixes: Sequence[str]
     progress: Callable[[str], None]
+    overlay: Sequence[Part] = ()
     statuses: dict[str, str] = field(default_factory=dict)
     """What each fix has reported, as of the last summary."""
 
     def ask(
-        self, request: dict[str, Any], *, coroutines: bool, budget_s: float, players: int = 1
+        self, request: dict[str, Any], engine: Engine, *, budget_s: float, workers: int = 1
     ) -> Iterator[dict[str, Any]]:
         """Serve a request; yields the lines. Raises RunnerFailed, or another StressError of the machine.
 
-        `players`: how many schedules a search of the database plays at once, each on a database of its own.
+        `workers`: how many schedules a search of the database plays at once, each on a database of its own.
         """
         environment = environment_for(self.release, progress=self.progress)
-        kept = None if coroutines else lab.kept_directory(self.release, self.progress)
+        environment = replace(environment, overlay=directories(self.overlay, environment))
+        # The migrations of an overlay may differ from the release's.
+        is_kept = engine is Engine.SQL and not self.overlay
+        kept = lab.kept_directory(self.release, self.progress) if is_kept else None
         guard = RunGuard()
         server = lab.LabServer(guard.directory / "postgres", guard.label, kept)
         with contextlib.ExitStack() as stack:
@@ -65,18 +71,16 @@ class Runner:
             reports = guard.directory / "fixes"
             variables = {
                 **lab.airflow_variables(environment, home, server),
-                "PYTHONPATH": os.pathsep.join(map(str, (FIXES, MOUNTED))),
+                "PYTHONPATH": os.pathsep.join(map(str, (FIXES, *environment.overlay, MOUNTED))),
                 "AIRFLOW_STRESS_FIXES": ",".join(self.fixes),
                 "AIRFLOW_STRESS_FIX_REPORT_DIR": str(reports),
                 "AIRFLOW_STRESS_COMPONENT": "explore",
                 procfs.LABEL: guard.label.run_id,
             }
-            module = "airflow_stress_explore.coroutines" if coroutines else "airflow_stress_explore.main"
-            words = [json.dumps(request)] if coroutines else []
             log = guard.directory / "runner.log"
             with log.open("wb") as errors:
                 process = subprocess.Popen(
-                    [str(environment.python), "-m", module, *words],
+                    [str(environment.python), "-m", engine.value],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -85,20 +89,28 @@ class Runner:
                     start_new_session=True,
                 )
             stack.callback(_end, process)
-            if not coroutines:
-                server.start()
-                names = [f"{lab.DATABASE}_{number}" for number in range(2, players + 1)]
-                for name in names:
-                    server.create_database(name, template=lab.DATABASE)
-                databases = [server.sqlalchemy_url(name, "explore") for name in names]
-                assert process.stdin is not None
-                with contextlib.suppress(BrokenPipeError):  # it is told below that the process has ended
-                    process.stdin.write(json.dumps({**request, "databases": databases}).encode() + b"\n")
-                    process.stdin.close()
+            databases = self._start(server, environment, guard, workers) if engine is Engine.SQL else []
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # `_lines` reports that the process has ended
+                process.stdin.write(json.dumps({**request, "databases": databases}).encode() + b"\n")
+                process.stdin.close()
             for line in self._lines(process, log, budget_s):
                 if line["kind"] == "summary":
                     self.statuses = _statuses(reports)
                 yield line
+
+    def _start(
+        self, server: lab.LabServer, environment: AirflowEnvironment, guard: RunGuard, workers: int
+    ) -> list[str]:
+        """Start the server; gives the URLs of the databases of all workers but the first."""
+        server.start()
+        if self.overlay:
+            self.progress("making a database for the code under test")
+            lab.migrate(environment, server, guard)
+        names = [f"{lab.DATABASE}_{number}" for number in range(2, workers + 1)]
+        for name in names:
+            server.create_database(name, template=lab.DATABASE)
+        return [server.sqlalchemy_url(name, "explore") for name in names]
 
     def _lines(self, process: subprocess.Popen[bytes], log: Path, budget_s: float) -> Iterator[dict[str, Any]]:
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -123,15 +135,15 @@ class Runner:
                 if code != 0:
                     raise RunnerFailed(f"the process ended with exit code {code}; the end of its log:\n{_tail(log)}")
                 return
-            told = json.loads(line)
-            if told["kind"] in ("failed", "error"):
-                raise RunnerFailed(str(told.get("trace") or told.get("why") or told.get("message")).strip())
-            yield told
+            answer = json.loads(line)
+            if answer["kind"] in ("failed", "error"):
+                raise RunnerFailed(str(answer.get("trace") or answer.get("message")).strip())
+            yield answer
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)  # it has a session of its own, with its players
+        os.killpg(process.pid, signal.SIGKILL)  # it has a session of its own, with its workers
     process.wait(timeout=30)
     for stream in (process.stdin, process.stdout):
         if stream is not None:

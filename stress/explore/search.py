@@ -1,7 +1,7 @@
 """`stress explore`: search the schedules of pairs of operations, or replay one schedule.
 
-Exit codes: 1 a schedule fails, 0 all were tried without one, 2 the budget ended first; 64 bad arguments, all told at
-once; 3 the machine, or a fix that did not load, or a release whose code a pair does not know (the other pairs are
+Exit codes: 1 a schedule fails, 0 all were tried without one, 2 the budget ended first; 64 bad arguments, all reported
+at once; 3 the machine, or a fix that did not load, or a release whose code a pair does not know (the other pairs are
 searched all the same).
 """
 
@@ -13,18 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stress.arms.errors import StressError
 from stress.arms.releases import DEFAULT_RELEASE
+from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.explore import options
-from stress.explore.catalogue import PAIRS, Searchable
-from stress.explore.listing import render
+from stress.explore.catalogue import PAIRS, Engine, Searchable
 from stress.explore.options import Arm, Mistakes
 from stress.explore.repro import ALL, MOST_TIMES
 from stress.explore.runner import Runner
+from stress.explore.table import table
 
 _MOST_PREEMPTIONS = 20
-_MOST_PLAYERS = 8
+_MOST_WORKERS = 8
 """Each needs a core, 250 MB and a database."""
 
 _SHOWN = 12
@@ -32,8 +32,8 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The options as they were typed."""
+class ExploreOptions:
+    """The options as the user typed them."""
 
     pairs: Sequence[str]
     airflow: str | None
@@ -46,7 +46,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class _Exploration:
+class _ExplorePlan:
     """What is to be searched or replayed."""
 
     pairs: Sequence[Searchable]
@@ -60,42 +60,40 @@ class _Exploration:
     pruning: bool
 
     def request_of(self, pairs: Sequence[Searchable]) -> dict[str, Any]:
-        """What the release's process is told, for pairs of the database, or one of coroutines."""
-        if not pairs[0].coroutines:
-            return {
-                "command": "explore", "pairs": [pair.name for pair in pairs], "preemptions": self.bound, "pruning":
-                self.pruning, "budget_s": self.budget_s, "replay": self.replay, "times": self.times,
-            }  # fmt: skip
-        name = pairs[0].name
+        """What the release's process is asked."""
+        names = [pair.name for pair in pairs]
         if self.replay is not None:
-            return {"mode": "replay", "pair": name, "schedule": self.replay, "times": self.times}
-        return {"mode": "explore", "pair": name, "preemptions": self.bound, "budget_s": self.budget_s, "witnesses": 1}
+            return {"command": "replay", "pairs": names, "schedule": self.replay, "times": self.times}
+        return {
+            "command": "explore", "pairs": names, "preemptions": self.bound, "pruning": self.pruning,
+            "budget_s": self.budget_s,
+        }  # fmt: skip
 
     @property
-    def players(self) -> int:
+    def workers(self) -> int:
         """How many schedules are played at once."""
-        return 1 if self.replay is not None else min(len(os.sched_getaffinity(0)), _MOST_PLAYERS)
+        return 1 if self.replay is not None else min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
 
 
-def explore(asked: Asked) -> int:
-    """Search some pairs' schedules, or replay one. The exit code."""
+def explore(asked: ExploreOptions) -> int:
+    """Search the schedules of some pairs, or replay one. The exit code."""
     try:
         this = _check(asked)
     except Mistakes as mistakes:
         return mistakes.tell()
-    telling = _Telling(this)
+    reporter = _ExploreReporter(this)
     try:
-        database = [pair for pair in this.pairs if not pair.coroutines]
-        for pairs in (database, *([pair] for pair in this.pairs if pair.coroutines)):
+        for engine in Engine:
+            pairs = [pair for pair in this.pairs if pair.engine is engine]
             if pairs:
-                telling.search(pairs)
+                reporter.search(pairs, engine)
     except StressError as error:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
-    return telling.end()
+    return reporter.end()
 
 
-def _check(asked: Asked) -> _Exploration:
+def _check(asked: ExploreOptions) -> _ExplorePlan:
     mistakes: list[str] = []
     pairs: dict[str, Searchable] = {}
     for name in asked.pairs:
@@ -107,37 +105,37 @@ def _check(asked: Asked) -> _Exploration:
             mistakes.append(f"there is no pair {name!r}: `stress list pairs` lists them; `all` are all of them")
     bound = options.number(asked.preemptions, "--preemptions", 0, _MOST_PREEMPTIONS, mistakes)
     times = options.number(asked.times, "--times", 1, MOST_TIMES, mistakes)
-    coroutines = any(pair.coroutines for pair in pairs.values())
+    aio = any(pair.engine is Engine.AIO for pair in pairs.values())
     if asked.replay is not None and len(pairs) > 1:
         mistakes.append("--replay is for one pair")
-    elif asked.replay is not None and not coroutines:
+    elif asked.replay is not None:
         mistakes += _schedule_mistakes(asked.replay)
     if asked.times != "1" and asked.replay is None:
         mistakes.append("--times is for --replay: a search tries each schedule once")
-    if asked.no_pruning and (asked.replay is not None or coroutines):
+    if asked.no_pruning and (asked.replay is not None or aio):
         mistakes.append("--no-pruning is for a search of pairs of the database")
     budget_s = options.seconds(asked.budget, mistakes)
     arm = options.arm(asked.airflow or DEFAULT_RELEASE, asked.fixes, mistakes)
     if mistakes or arm is None:
         raise Mistakes(mistakes)
-    return _Exploration(list(pairs.values()), arm, bound, asked.replay, budget_s, times, pruning=not asked.no_pruning)
+    return _ExplorePlan(list(pairs.values()), arm, bound, asked.replay, budget_s, times, pruning=not asked.no_pruning)
 
 
 def _schedule_mistakes(replay: str) -> list[str]:
-    from airflow_stress_explore.explore import BadSchedule, read
+    from airflow_stress_explore.core.schedule import BadSchedule, decode
 
     try:
-        read(replay)
+        decode(replay)
     except BadSchedule as bad:
         return [f"--replay {bad}"]
     return []
 
 
 @dataclass
-class _Telling:
-    """Asks, tells what comes of it, and counts."""
+class _ExploreReporter:
+    """Searches or replays, prints the results, and counts."""
 
-    this: _Exploration
+    this: _ExplorePlan
     tried: int = 0
     failing: list[str] = field(default_factory=list)
     """Pairs with a schedule that fails."""
@@ -145,14 +143,11 @@ class _Telling:
     unfinished: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
-    def search(self, pairs: Sequence[Searchable]) -> None:
+    def search(self, pairs: Sequence[Searchable], engine: Engine) -> None:
         """In one process. Raises StressError."""
         this = self.this
-        runner = Runner(this.arm.release, this.arm.fixes, options.progress)
-        coroutines = pairs[0].coroutines
-        lines = runner.ask(
-            this.request_of(pairs), coroutines=coroutines, budget_s=this.budget_s * len(pairs), players=this.players
-        )
+        runner = Runner(this.arm.release, this.arm.fixes, options.progress, this.arm.overlay)
+        lines = runner.ask(this.request_of(pairs), engine, budget_s=this.budget_s * len(pairs), workers=this.workers)
         remaining = iter(pairs)
         pair = next(remaining)
         shown = 0
@@ -184,12 +179,13 @@ class _Telling:
             f"beginnings left out as equivalent, {summary['failed']} fail; {summary['seconds']:.1f} s, {rate:.0f} a "
             "second"
         )
-        if summary.get("surprises"):
+        surprises = summary.get("nondeterministic", ())
+        if surprises:
             print(
-                f"{len(summary['surprises'])} steps came to something else than the same steps before: this pair "
+                f"{len(surprises)} steps came to something else than the same steps before: this pair "
                 "depends on more than its statements say, so schedules may have been left out. The first of them:"
             )
-            print(f"  {summary['surprises'][0]}")
+            print(f"  {surprises[0]}")
         if summary["failed"]:
             arm = f"--airflow {this.arm.version} --fixes {this.arm.label}"
             print(f"again: stress explore {pair.name} {arm} --replay SCHEDULE")
@@ -222,7 +218,7 @@ class _Telling:
 
 def _print_schedule(line: Mapping[str, Any], *, whole: bool) -> None:
     if line["steps"] and whole:
-        print(render(line["steps"]) + "\n")
+        print(table(line) + "\n")
     if line["ok"]:
         return
     when = f" after {line['seconds']:.1f} s" if "seconds" in line else ""

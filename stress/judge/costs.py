@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from types import MappingProxyType
+
+import msgspec
 
 from stress import events
 from stress.checkers.view import BlockView
 from stress.judge.harm import BlockCosts, Measure
-from stress.races.registry import check
+from stress.races import registry
 
 Reading = tuple[float, float]
 Reader = Callable[[BlockView], Reading | None]
@@ -18,8 +21,8 @@ STATE_UPDATES = ("success", "deferred", "failed")
 """Operations of the Execution API that store a task's state."""
 
 LEAST_FINISHED = 50
-"""Finished task instances from which on a rate of them says something. A load without tasks of its own has those of the
-scheduled DAGs alone, twice as many in a block that lies over a full minute."""
+"""Finished task instances below which their rate is not a measure. A load without tasks has only those of the scheduled
+DAGs, and twice as many in a block that spans a full minute."""
 
 _SERVER_ERROR = 500
 _THOUSAND = 1000.0
@@ -39,8 +42,9 @@ def _finished(view: BlockView) -> int:
 def failed_tasks(view: BlockView) -> Reading | None:
     """Failed task instances, a block.
 
-    The load is the same in every block, and makes some fail itself (it ends runs by marking them). No share of all task
-    instances: how many there are depends on whether a block lies over a full minute, when the scheduled DAGs run.
+    The load is the same in every block, and makes some fail on purpose (it ends runs by marking them). It is not a
+    share of all task instances, because their number depends on whether a block spans a full minute, when the scheduled
+    DAGs run.
     """
     counted = view.last(events.TasksCounted)
     return (float(counted.by_state.get("failed", 0)), 1.0) if counted is not None else None
@@ -58,8 +62,8 @@ def callbacks_run(view: BlockView) -> Reading | None:
 def errors_beyond_deadlocks(view: BlockView) -> Reading | None:
     """Answers 5xx and requests without an answer, beyond one for each deadlock whose victim was an api-server.
 
-    A deadlock on the control costs its request an error, too. Taking those off makes an arm comparable that answers an
-    error *instead* of deadlocking: its errors have no deadlock.
+    A deadlock on the control fails its request, too. Without those errors an arm that answers an error *instead* of
+    deadlocking is comparable: its errors have no deadlock.
     """
     answers = _answers(view)
     total = sum(event.count for event in answers)
@@ -115,7 +119,7 @@ def passed_over(view: BlockView) -> Reading | None:
 
 
 def wrong_replies(view: BlockView) -> Reading:
-    """Triggers that got an answer to somebody else's request, a block."""
+    """Triggers that got the answer to another request, a block."""
     return float(sum(1 for _ in view.all(events.ReplyMisrouted))), 1.0
 
 
@@ -138,11 +142,15 @@ def cpu(view: BlockView) -> Reading | None:
     return _THOUSAND * sum(used.seconds.values()), float(finished)
 
 
-def _of_race(race: str) -> Reader:
-    """Incidents of a race that is not asked for, of its opportunities: lost callbacks and stuck tasks."""
+_RACES: Mapping[str, str] = MappingProxyType({"lost_callbacks": "lost_callback", "stuck_tasks": "stuck_task"})
+"""The measures that count incidents of a race that is not asked for, and the race."""
+
+
+def _of_race(measure: str) -> Reader:
+    """Incidents of the measure's race, of its opportunities."""
 
     def read(view: BlockView) -> Reading | None:
-        found = check(race, view)
+        found = registry.check(_RACES[measure], view)
         if found.blind or not found.opportunities:
             return None
         return _THOUSAND * len(found.incidents), float(found.opportunities)
@@ -183,8 +191,8 @@ def quantile_s(answers: Iterable[events.ApiAnswered], quantile: float) -> float 
 _READERS: Mapping[Measure, Reader] = MappingProxyType(
     {
         Measure("callbacks_run_share", "of missed deadlines", worse_if_higher=False, margin=0.02): callbacks_run,
-        Measure("lost_callbacks", "per 1,000 passed deadlines", margin=5.0): _of_race("lost_callback"),
-        Measure("stuck_tasks", "per 1,000 task instances", margin=5.0): _of_race("stuck_task"),
+        Measure("lost_callbacks", "per 1,000 passed deadlines", margin=5.0): _of_race("lost_callbacks"),
+        Measure("stuck_tasks", "per 1,000 task instances", margin=5.0): _of_race("stuck_tasks"),
         Measure("wrong_replies", "a block", margin=0.0): wrong_replies,
         Measure("double_starts", "a block", margin=0.0): double_starts,
         Measure("errors_beyond_deadlocks", "per 1,000 answers", margin=2.0): errors_beyond_deadlocks,
@@ -197,7 +205,7 @@ _READERS: Mapping[Measure, Reader] = MappingProxyType(
         Measure(
             "throughput", "task instances/s", worse_if_higher=False, margin=0.2, interest=0.05, relative=True
         ): throughput,
-        # The cost of an answer that need not wait. On a busy cluster the median is mostly waiting, and hides it.
+        # The cost of an answer that does not wait. On a busy cluster the median is mostly waiting time, which hides it.
         Measure("state_update_p01", "ms", margin=1.0, interest=0.25, relative=True): _latency(0.01),
         Measure("state_update_p50", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.5),
         Measure("state_update_p95", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.95),
@@ -210,6 +218,33 @@ MEASURES: tuple[Measure, ...] = tuple(_READERS)
 
 
 def costs_of(view: BlockView) -> BlockCosts:
-    """What one block cost."""
-    readings = {measure.name: reader(view) for measure, reader in _READERS.items()}
+    """What one block cost. A measure that has no reader here is taken as the run itself counted it."""
+    readings: dict[str, Reading | None] = {
+        event.measure: (event.numerator, event.denominator) for _, event in view.all(events.MeasureCounted)
+    }
+    readings |= {measure.name: reader(view) for measure, reader in _READERS.items() if _is_readable(measure.name)}
     return BlockCosts(view.block, view.arm, {name: pair for name, pair in readings.items() if pair is not None})
+
+
+def _is_readable(measure: str) -> bool:
+    """Whether this code has the race that the measure counts, if it counts one."""
+    race = _RACES.get(measure)
+    return race is None or race in registry.CHECKERS
+
+
+def planned_events() -> list[events.MeasurePlanned]:
+    """The measures as a history holds them."""
+    return [events.MeasurePlanned(**asdict(measure)) for measure in MEASURES]
+
+
+def counted_events(costs: BlockCosts) -> list[events.MeasureCounted]:
+    """A block's readings as a history holds them."""
+    return [
+        events.MeasureCounted(measure=name, numerator=numerator, denominator=denominator)
+        for name, (numerator, denominator) in costs.readings.items()
+    ]
+
+
+def measure_of(planned: events.MeasurePlanned) -> Measure:
+    """A measure as a history holds it."""
+    return Measure(**msgspec.structs.asdict(planned))

@@ -1,55 +1,28 @@
-"""Whether the fixes of an arm were there: what each process of Airflow said about them.
+"""Whether the fixes of an arm were loaded, by the report of each process of Airflow.
 
 An arm with fixes counts only if each life of each component that runs the fixed code loaded them. A life is one process
-of a component from its start to its end, with the processes that it started. What a process reports is held for the
-life that it belongs to: the one whose own process it is, or the one in which it reported first. So what a component
-loaded before it was restarted, or reported late, does not vouch for its successor, also where containers give both the
-same process id.
+of a component from its start to its end, with the processes that it started. A report counts for the life that its
+process belongs to: the one whose main process it is, or the one in which it reported first. So a report from before a
+restart, or a late one, does not count for the next life, even if containers give both the same process id.
 
-A process that only reports `armed` has the mount and has not come to the fixed code: a health check, say. It is not
-held against a life of which another process loaded the fix; a process that reports `refused` or `error` always is. A
-life of less than `SHORT_LIFE_S` without a fault (the component was started again just before the end of its block, or
-before the next fault) may not have come to the fixed code either.
+A process that only reports `armed` has the mount and has not reached the fixed code; a health check is an example. It
+does not count against a life of which another process loaded the fix; a process that reports `refused` or `error`
+always does. A life of less than `SHORT_LIFE_S` without a fault (the component was started again just before the end of
+its block, or before the next fault) may not have reached the fixed code either.
 
-The roles that must load a fix are in the history (`ArmPlanned.fix_roles`). Histories from before have none: there the
-roles are those that each fix had then, and a fix that had none cannot be trusted.
+The roles that must load a fix are in the history (`ArmPlanned.fix_roles`). A fix without any cannot be trusted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from stress import events
 from stress.checkers.view import BlockView, Life, longest_outside
 from stress.results import ArmSummary
 
 SHORT_LIFE_S = 25.0
-
-FORMER_ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "triggerer_comms": ("triggerer",),
-        "deadline_claim": ("scheduler",),
-        "callback_trigger_owner": ("triggerer",),
-        "state_update_lock_scope": ("api-server",),
-        "transient_error_answer": ("api-server",),
-        "asset_event_order": ("api-server",),
-        "fail_fast_lock_order": ("api-server",),
-        "trigger_event_claim": ("triggerer",),
-        "comms_end": ("triggerer",),
-        "clearing_row_locks": ("api-server",),
-        "marking_run_lock": ("api-server",),
-        "run_marking_row_locks": ("api-server",),
-        "callback_claim": ("scheduler",),
-        "scheduling_retry_locks": ("scheduler",),
-        "sweep_row_claims": ("triggerer", "scheduler"),
-        "proposed_thread_lock": ("triggerer",),
-        "proposed_deadline_row_lock": ("scheduler",),
-        "proposed_ordered_version_refresh": ("scheduler",),
-    }
-)
-"""The roles of the fixes when histories did not hold them. Complete: no fix is added here."""
 
 _FINE = ("loaded", "not_needed")
 _BAD = ("refused", "error")
@@ -66,7 +39,7 @@ class _Process:
 
 
 def unloaded(blocks: Sequence[BlockView], arms: Sequence[ArmSummary]) -> dict[str, list[str]]:
-    """Arm to the reasons why its fixes can't be trusted to have been there."""
+    """Arm to the reasons why its fixes may not have been loaded."""
     by_name = {arm.name: arm for arm in arms}
     reasons: dict[str, list[str]] = {arm.name: [] for arm in arms}
     for view in blocks:
@@ -78,23 +51,18 @@ def unloaded(blocks: Sequence[BlockView], arms: Sequence[ArmSummary]) -> dict[st
 
 def _of_block(view: BlockView, arm: ArmSummary) -> Iterator[str]:
     processes = list(_processes(view))
-    lives = {role: view.lives(role) for fix in arm.fixes for role in roles_of(arm, fix)}
+    lives = {role: view.lives(role) for fix in arm.fixes for role in arm.fix_roles.get(fix, ())}
     for fix in arm.fixes:
         for _, report in view.all(events.FixReported):
             if report.fix == fix and report.status in _BAD:
                 yield f"{report.component} {report.status} {fix}: {report.detail}"
-        if not roles_of(arm, fix):
-            yield f"nothing tells which components must load {fix}"
-        for role in roles_of(arm, fix):
+        if not arm.fix_roles.get(fix):
+            yield f"it is not known which components must load {fix}"
+        for role in arm.fix_roles.get(fix, ()):
             for life in lives[role]:
                 own = (process for process in processes if _life_of(process, lives[role]) is life)
                 if not _loaded(fix, own) and (life.restarts == 0 or not _short(view, life)):
                     yield f"{_named(life)} of block {view.block} did not report {fix} as loaded"
-
-
-def roles_of(arm: ArmSummary, fix: str) -> tuple[str, ...]:
-    """The roles whose processes must load a fix of this arm."""
-    return tuple(arm.fix_roles.get(fix) or FORMER_ROLES.get(fix, ()))
 
 
 def _named(life: Life) -> str:

@@ -2,10 +2,10 @@
 
 What it promises
 ----------------
-`removed` is only said when the control arm showed the race, the arm under test had the same chance to show it and never
+`removed` requires that the control arm showed the race, the arm under test had the same chance to show it and never
 did, nothing else became worse, and chance explains that in fewer than 1 of 100 runs, over all the races asked for and
-all the looks of the run (`looks.py`), by a permutation of whole blocks (`permutation.py`). Everything that stands in
-the way of that sentence gives another state:
+all the looks of the run (`looks.py`), by a permutation of whole blocks (`permutation.py`). In every other case the
+state is another:
 
 ==========================================  ========================================================================
 what was found                              state
@@ -13,7 +13,7 @@ what was found                              state
 the fixes did not load in some process      `unknown`, every race: which code was compared is not known
 too many blind blocks                       `unknown`: the counts are lower bounds
 incidents under test, p below its level     `reduced`
-incidents under test, else                  `remains`. Incidents are proof by themselves, whatever the control showed
+incidents under test, else                  `remains`. Incidents are proof, with any result of the control
 no incidents under test, and
 - no opportunity on one of the arms         `unknown`: the race could not have occurred
 - none on control                           `unknown`: a race that is not there cannot be removed
@@ -23,7 +23,7 @@ no incidents under test, and
 - else                                      `unknown`, with about how many more minutes it takes
 ==========================================  ========================================================================
 
-An incident of a blind block of the arm under test still counts: it is proof, whatever else was missed. A race that a
+An incident of a blind block of the arm under test still counts: it is proof, even if others were missed. A race that a
 look has found removed stays so, unless an incident, harm or starvation is found later: what decides is settled at the
 look, with the level of that look.
 
@@ -50,14 +50,15 @@ from stress.judge.counts import (
 from stress.judge.evidence import Evidence, blocks_of, gather
 from stress.judge.looks import FIRST, level_at, next_look
 from stress.judge.permutation import least_p
-from stress.judge.wording import at_most, opportunity_unit, p_clause, shorten
-from stress.results import ArmCount, BlockCheck, HarmMeasure, RaceState, RaceVerdict, Verdict
+from stress.judge.wording import at_most, p_clause, shorten
+from stress.results import UNIT, ArmCount, BlockCheck, HarmMeasure, RaceState, RaceVerdict, Verdict
 
 STARVED = 2 / 3
 """Opportunities under test per block, relative to control, below which a zero is not a repair."""
 
 _MOST_BLOCKS_AHEAD = 400  # an estimate that needs more blocks than this is of no use
 _NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
+_NO_UNITS: Mapping[str, str] = MappingProxyType({})
 
 
 def judge(
@@ -70,12 +71,14 @@ def judge(
     block_cost_s: float | None = None,
     unloaded: Mapping[str, Sequence[str]] = _NOTHING,
     interrupted: bool = False,
+    units: Mapping[str, str] = _NO_UNITS,
 ) -> dict[str, RaceVerdict]:
     """Compare `under_test` with `control` for each of `races`, in their order.
 
     `harm` is what `harm.compare` says of the same blocks. `block_cost_s` is wall-clock seconds that one more block
     takes, set-up and settling included; without it estimates are of load alone. `unloaded` maps an arm to why its fixes
-    cannot be trusted to have been there. `interrupted` only changes what the reason of an undecided race says.
+    cannot be trusted to have been there. `interrupted` only changes what the reason of an undecided race says. `units`
+    maps a race to what its opportunities are called, in the plural.
     """
     asked = list(dict.fromkeys(races))
     own = [check for check in checks if check.race in asked and check.arm in (control, under_test)]
@@ -92,6 +95,7 @@ def judge(
         ),
         block_cost_s=block_cost_s,
         interrupted=interrupted,
+        units=units,
     )
     return {race: _decide(evidence[race], context) for race in asked}
 
@@ -105,10 +109,11 @@ def judge_all(
     block_cost_s: float | None = None,
     unloaded: Mapping[str, Sequence[str]] = _NOTHING,
     interrupted: bool = False,
+    units: Mapping[str, str] = _NO_UNITS,
 ) -> dict[str, RaceVerdict]:
-    """The comparison that `results.json` has room for: the last of `arms` against the first, with the counts of all.
+    """The comparison in `results.json`: the last of `arms` against the first, with the counts of all.
 
-    A single arm is its own control: it can show that a race is there, and nothing else.
+    A single arm is its own control: it can only show that a race occurs.
     """
     judged = judge(
         checks,
@@ -119,6 +124,7 @@ def judge_all(
         block_cost_s=block_cost_s,
         unloaded=unloaded,
         interrupted=interrupted,
+        units=units,
     )
     return {
         race: replace(verdict, arms={arm: count_arm(blocks_of(checks, race, arm)) for arm in dict.fromkeys(arms)})
@@ -127,7 +133,7 @@ def judge_all(
 
 
 def overall(verdicts: Mapping[str, RaceVerdict], *, interrupted: bool = False) -> Verdict:
-    """What the run as a whole says: a race that is still there, or traded, outweighs one that is not decided.
+    """The verdict of the run: a race that remains, or is traded, outweighs an undecided one.
 
     An interrupted run is never a pass (the contract of exit code 2), though its races may each have been decided.
     """
@@ -173,6 +179,11 @@ class _Context:
     distrust: tuple[str, ...]
     block_cost_s: float | None
     interrupted: bool
+    units: Mapping[str, str]
+
+    def unit(self, race: str) -> str:
+        """What an opportunity of this race is called, in the plural."""
+        return self.units.get(race, UNIT)
 
 
 @dataclass(frozen=True)
@@ -216,23 +227,24 @@ def _decide(e: Evidence, context: _Context) -> RaceVerdict:
         dispersion=spread,
         decided_after=decision.decided_after,
         more_minutes=decision.more_minutes,
+        unit=context.unit(e.race),
     )
 
 
 def _both(e: Evidence, context: _Context) -> str:
-    return f"{_on_test(e, context)} against {_count(e, context.control, e.on_control)}"
+    return f"{_on_test(e, context)} against {_count(e, context, context.control, e.on_control)}"
 
 
 def _on_test(e: Evidence, context: _Context) -> str:
-    return _count(e, context.under_test, e.on_test)
+    return _count(e, context, context.under_test, e.on_test)
 
 
-def _count(e: Evidence, arm: str, count: ArmCount) -> str:
-    return f"{count.incidents:,} of {count.opportunities:,} {opportunity_unit(e.race)} on {arm}"
+def _count(e: Evidence, context: _Context, arm: str, count: ArmCount) -> str:
+    return f"{count.incidents:,} of {count.opportunities:,} {context.unit(e.race)} on {arm}"
 
 
 def _untrusted(e: Evidence, context: _Context) -> _Decision | None:
-    """What makes even an incident worth nothing: the code that ran is not known, or the race cannot be observed."""
+    """Why even an incident is no evidence: the code that ran is not known, or the race cannot be observed."""
     if context.distrust:
         why = f"fixes not loaded as asked for ({shorten(context.distrust)}); {_both(e, context)}"
         return _Decision(RaceState.UNKNOWN, why)
@@ -253,7 +265,7 @@ def _with_incidents(e: Evidence, context: _Context, numbers: str) -> _Decision:
 
 
 def _incomparable(e: Evidence, context: _Context) -> _Decision | None:
-    """Why a zero under test says nothing; None if it can be compared."""
+    """Why a zero under test is no evidence; None if the arms can be compared."""
     c, t = e.on_control, e.on_test
     control, under_test = context.control, context.under_test
     why = None
@@ -263,7 +275,7 @@ def _incomparable(e: Evidence, context: _Context) -> _Decision | None:
         why = f"{context.usable.fault} ({shorten(context.usable.set_aside)}); {_both(e, context)}"
     elif not c.opportunities or not t.opportunities:
         without = control if not c.opportunities else under_test
-        unit = opportunity_unit(e.race)
+        unit = context.unit(e.race)
         why = f"no {unit} on {without}, so the race could not occur there; {_both(e, context)}"
     elif not c.incidents:
         bounds = f"{at_most(c.opportunities)} on {control}, {at_most(t.opportunities)} on {under_test}"
@@ -285,7 +297,7 @@ def _without_incidents(e: Evidence, context: _Context, numbers: str) -> _Decisio
         why = f"gone, but {context.under_test} is worse: {harm}. {numbers}"
         return _Decision(RaceState.TRADED, why, e.rejected_at)
     if e.share is not None and e.share < STARVED:
-        unit = opportunity_unit(e.race)
+        unit = context.unit(e.race)
         why = f"{context.under_test} had {e.share:.0%} of the {unit} a block that {context.control} had, too few"
         return _Decision(RaceState.UNKNOWN, f"{why} to compare; {numbers}")
     return _Decision(RaceState.REMOVED, numbers, e.rejected_at)
@@ -307,7 +319,7 @@ def _statistics(e: Evidence, bound: float | None, spread: float | None) -> str:
 
 
 def _missing(e: Evidence, context: _Context) -> tuple[str, float | None]:
-    """What an undecided race lacks, and about how many more minutes bring it, if both arms go on as they did."""
+    """What an undecided race lacks, and about how many more minutes that takes at the present rates."""
     n_control, n_test = len(e.control_blocks), len(e.test_blocks)
     usable = n_control + n_test
     if usable < FIRST:

@@ -5,13 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from stress.races.registry import RACES
-
-
-def opportunity_unit(race: str) -> str:
-    """What an opportunity of this race is called, in the plural; `opportunities` if no registered race says it."""
-    return (RACES[race].unit if race in RACES else "") or "opportunities"
-
 
 def p_text(p: float) -> str:
     """A p-value in plain decimals with two significant digits: `0.34`, `0.000061`, `<0.000001`."""

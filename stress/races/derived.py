@@ -1,7 +1,7 @@
-"""What other files say of the races, written anew from the registry: `python -m stress.races.derived`.
+"""Generates the parts of other files that list races: `python -m stress.races.derived`.
 
-Rules of Prometheus and tables of the documentation can't import the registry. The parts of them that name races are
-generated here; the rest of each file is written by hand. A test fails while a file is not as it would be written.
+Prometheus rules and tables in the documentation cannot import the registry. Their parts that name races are generated
+here; the rest of each file is written by hand. A test fails while a file differs from what this module would write.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from types import MappingProxyType
 from airflow_stress_fixes.fix import Fit
 from airflow_stress_fixes.known_sources import RELEASES
 from stress.layout import ROOT
-from stress.metrics import PREFIX
 from stress.races.listing import GAP
-from stress.races.race import Race
+from stress.races.race import METRIC_PREFIX, Race
 from stress.races.registry import HEADLINES, RACES
 
 Renewal = Callable[[str], str]
@@ -27,7 +26,7 @@ _END = "registry: end"
 
 
 def main() -> int:
-    """Write every file anew that differs, and name it."""
+    """Write every file that differs, and print its name."""
     for name, renewed in DERIVED.items():
         path = ROOT / name
         before = path.read_text()
@@ -53,7 +52,7 @@ def _incident_rules() -> list[str]:
     for race, headline in HEADLINES.items():
         lines += [
             "      - record: cause:airflow_stress_incidents:sum",
-            f"        expr: sum by (job, instance, arm, scenario, cause) ({PREFIX}{headline.name}_total)",
+            f"        expr: sum by (job, instance, arm, scenario, cause) ({headline.metric})",
             "        labels:",
             f"          race: {race}",
         ]
@@ -74,7 +73,7 @@ def _alerts(text: str) -> str:
 
 def _headlines(*, needs_faults: bool) -> list[str]:
     rows = [
-        f"| `{PREFIX}{race.headline.name}_total` | arm, scenario, cause | {race.headline.one_more} |"
+        f"| `{race.headline.metric}` | arm, scenario, cause | {race.headline.one_more} |"
         for race in RACES.values()
         if race.headline is not None and race.needs_faults is needs_faults
     ]
@@ -85,7 +84,7 @@ def _metrics(text: str) -> str:
     text = _region(text, "counters", _headlines(needs_faults=False))
     text = _region(text, "counters under faults", _headlines(needs_faults=True))
     meaning = "; ".join(f"`{race.name}`: {race.opportunity}" for race in RACES.values() if race.opportunity)
-    name = f"{PREFIX}opportunities_total"
+    name = f"{METRIC_PREFIX}opportunities_total"
     found, number = re.subn(
         rf"^\| `{name}` \|.*$", f"| `{name}` | race, arm, scenario | {meaning} |".replace("\\", r"\\"), text, flags=re.M
     )
@@ -95,7 +94,7 @@ def _metrics(text: str) -> str:
 
 
 def _examined(race: Race) -> tuple[str, str]:
-    """In which release the defects that our fixes repair came, and in which the last of them was gone."""
+    """The release that introduced the defects that our fixes repair, and the release without the last of them."""
     fits = [fix.releases for fix in race.fixes if not fix.proposed]
     having = [release for release in RELEASES if any(fit.get(release) is Fit.APPLIES for fit in fits)]
     if not having:

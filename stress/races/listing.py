@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
-from stress.metrics import PREFIX
 from stress.races.race import Race
 from stress.races.registry import RACES
 
@@ -56,4 +55,4 @@ def _rows(race: Race) -> list[list[str]]:
 
 
 def _metric(race: Race) -> str | None:
-    return f"{PREFIX}{race.headline.name}_total" if race.headline is not None else None
+    return race.headline.metric if race.headline is not None else None

@@ -1,6 +1,6 @@
-"""All races: the only list of them. What else lists races derives from this or is tested against it.
+"""All races: the only list of them. Every other list of races derives from this one or is tested against it.
 
-A race is found by its package: each package in this directory holds a `RACE` of its own name.
+A race is found by its package: each package in this directory has a `RACE` with the package's name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from stress import races
 from stress.checkers.view import BlockView
 from stress.races.race import Checker, Headline, Race
 from stress.races.scenario import Scenario
-from stress.results import BlockCheck
+from stress.results import UNIT, BlockCheck
 
 
 def _found() -> list[Race]:
@@ -65,10 +65,16 @@ def scenario_of(race: str) -> str:
     return scenario.name
 
 
+def unit_of(race: str) -> str:
+    """What an opportunity of this race is called, in the plural."""
+    return (RACES[race].unit if race in RACES else "") or UNIT
+
+
 def check(race: str, view: BlockView) -> BlockCheck:
-    """Run one checker. A checker that throws has found nothing out: its race is blind on this block, and says why."""
+    """Run one checker. If a checker raises an exception, its race is blind on this block, with the exception as the
+    reason."""
     try:
         return CHECKERS[race](view)
-    except Exception as error:  # a defect of ours must never pass for "no incident"
+    except Exception as error:  # a defect of the checker must never count as "no incident"
         reason = f"the checker of {race} failed: {type(error).__name__}: {error}"
         return BlockCheck(race, view.block, view.arm, (), 0, view.load_s, (reason,))

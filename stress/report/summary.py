@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stress.judge.wording import opportunity_unit
 from stress.report import text
 from stress.results import Incident, RaceVerdict, Results, RunFacts
 
@@ -36,7 +35,7 @@ def _errors(results: Results) -> list[str]:
 
 
 def _judged(results: Results) -> list[str]:
-    """What the blocks showed; without a block there is nothing that a verdict or a count could rest on."""
+    """What the blocks showed; without a block there is no basis for a verdict or a count."""
     if not results.blocks:
         return []
     return [
@@ -100,8 +99,10 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], text_c
 
 def _row(race: str, verdict: RaceVerdict, state: str, arms: list[str]) -> list[str]:
     counts = [verdict.arms.get(arm) for arm in arms]
-    unit = opportunity_unit(race)
-    cells = [text.NONE if c is None else f"{text.out_of(c)} {unit} ({text.per_thousand(c)} per 1,000)" for c in counts]
+    cells = [
+        text.NONE if c is None else f"{text.out_of(c)} {verdict.unit} ({text.per_thousand(c)} per 1,000)"
+        for c in counts
+    ]
     return [
         text.race_title(race),
         state,
@@ -143,7 +144,7 @@ def _about(results: Results, facts: RunFacts) -> str:
 
 
 def _inline(value: str) -> str:
-    """`value` on one line, with what Markdown, its tables and its HTML would take as markup made harmless."""
+    """`value` on one line, with the markup of Markdown, its tables and HTML escaped."""
     one_line = " ".join(text.printable(value).split())
     return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", one_line)
 

@@ -5,11 +5,11 @@
     3. the runtime: an environment and a migrated template database for each arm
     4. manifest: running. Blocks, arms in turn, until every race asked for is decided or the budget cannot hold another
     5. the end of everything that was started
-    6. manifest: analysing. The history is read back from the disk and judged: what the reports say is what is stored
+    6. manifest: analysing. The history is read back from the disk and judged, so that the reports show what is stored
     7. the reports, metrics.prom, and the manifest's last state
 
-An interrupt goes from wherever it finds the run to step 5. A failure of the machine or the cluster does too, and what
-was complete by then is judged. Each turn has every arm once, in an order drawn from the seed; a block in which an
+An interrupt continues at step 5 from any step. So does a failure of the machine or the cluster, and the blocks that
+were complete by then are judged. Each turn has every arm once, in an order drawn from the seed; a block in which an
 observer was blind is run again, with the same arm, before the next turn goes on.
 """
 
@@ -19,9 +19,8 @@ import traceback
 from collections.abc import Sequence
 from contextlib import closing
 
-from stress.arms.errors import ArmsError
-from stress.cluster.base import Runtime
-from stress.cluster.errors import ClusterError
+from stress.cluster.base import PreparedRuntime
+from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.history import HistoryBroken, Recorder
 from stress.interrupt import Interrupt, Interrupted
@@ -79,10 +78,10 @@ class Run:
                 self._await_scrapes(interrupt)
         except Interrupted:
             return RunState.INTERRUPTED, None
-        except (ClusterError, ArmsError, HistoryBroken, OSError) as failure:
+        except (StressError, HistoryBroken, OSError) as failure:
             return RunState.FAILED, str(failure)
         except Exception as failure:
-            # A defect of ours: everything has been ended by now, and what was complete is still judged.
+            # A defect of the harness: everything has ended by now, and complete blocks are still judged.
             trace = self._store.keep_trace(traceback.format_exc())
             return RunState.FAILED, f"{type(failure).__name__}: {failure} (a defect of stress: see {trace})"
         return (RunState.INTERRUPTED if interrupt.requested else RunState.DONE), None
@@ -92,13 +91,13 @@ class Run:
         runtime = self._parts.runtime(plan)
         try:
             with interrupt.raising():
-                runtime.prepare(plan.arms, self._screen.progress)
-            self._store.running(runtime.facts(), runtime.differences(plan.arms, cluster_settings(plan)))
+                prepared = runtime.prepare(plan.arms, self._screen.progress)
+            self._store.running(prepared.facts(), prepared.differences(plan.arms, cluster_settings(plan)))
             costs_s: list[float] = []
             slot = 0
             while not interrupt.requested and self._goes_on(costs_s, self._clock() - began):
                 started = self._clock()
-                slot += self._block(runtime, len(costs_s), slot, interrupt)
+                slot += self._block(prepared, len(costs_s), slot, interrupt)
                 costs_s.append(self._clock() - started)
         finally:
             with interrupt.shielded():
@@ -110,14 +109,14 @@ class Run:
         decided = not first_turn and self._live.decided(sum(costs_s) / len(costs_s))
         return self._stop.goes_on(costs_s, elapsed_s, decided=decided)
 
-    def _block(self, runtime: Runtime, block: int, slot: int, interrupt: Interrupt) -> bool:
+    def _block(self, prepared: PreparedRuntime, block: int, slot: int, interrupt: Interrupt) -> bool:
         """Run one block; whether its slot is done, because nothing was blind in it."""
         plan, parts = self._plan, self._parts
         arm = plan.arm_of(slot)
         directory = plan.directory / "logs" / str(block)
         directory.mkdir(parents=True, exist_ok=True)
         self._live.block_begins(block, arm.name)
-        cluster = runtime.open(arm, block, directory, cluster_settings(plan))
+        cluster = prepared.open(arm, block, directory, cluster_settings(plan))
         record = Recorder(self._store.journal, block, (self._live.on_entry,))
         turn = Turn(
             arm=arm.name,
@@ -130,7 +129,7 @@ class Run:
         Block(
             turn,
             cluster,
-            parts.load(plan, cluster, runtime.label, directory),
+            parts.load(plan, cluster, prepared.label, directory),
             parts.observers(plan, cluster, record),
             record,
             interrupt,
@@ -139,10 +138,10 @@ class Run:
             dags=parts.dags,
             clock=self._clock,
         ).run()
-        return self._live.block_ends()
+        return self._live.block_ends(Recorder(self._store.journal, block))
 
     def _await_scrapes(self, interrupt: Interrupt) -> None:
-        """Prometheus must see how the run ended: two more scrapes, if there were any."""
+        """Wait for two more scrapes, if there were any, so that Prometheus has the final state."""
         scrapes = self._metrics.scrapes
         deadline = self._clock() + LAST_SCRAPES_TIMEOUT_S
         while scrapes and self._metrics.scrapes < scrapes + 2 and self._clock() < deadline:
@@ -158,7 +157,7 @@ class Run:
         except OSError as failure:
             self._screen.error(f"the reports can't be written to {self._plan.directory}: {failure}")
             return EXIT_FAILED
-        except ValueError as failure:  # not even the plan came into the history
+        except ValueError as failure:  # the history does not even hold the plan
             self._screen.error(error or str(failure))
             return EXIT_FAILED
         self._screen.results(results, self._plan.directory)

@@ -1,6 +1,6 @@
-"""What a run knows while it lasts: every event goes to the metrics, and every two seconds the checkers look at the
-present block. What they say is shown and published, and decides when the run ends; the reports are made from what is
-stored alone.
+"""The counts and verdicts while a run lasts. Every event goes to the metrics, and every two seconds the checkers judge
+the present block. Their results are shown and published, and decide when the run ends. The reports use only what is
+stored.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from stress import events
 from stress.arms.fixes import components_of
 from stress.checkers.view import BlockView
-from stress.history import Entry
-from stress.judge.costs import costs_of
+from stress.history import Entry, Recorder
+from stress.judge.costs import costs_of, counted_events
+from stress.judge.costs import planned_events as measures_planned
 from stress.judge.counts import unobservable
 from stress.judge.harm import BlockCosts
-from stress.judge.history import judge_blocks, summary_of_arm
+from stress.judge.history import counted_event, judge_blocks, summary_of_arm
 from stress.judge.loading import unloaded
 from stress.judge.verdicts import decided
 from stress.manifest import Manifest
 from stress.metrics import ArmInfo, RunMetrics
 from stress.observers import panel
 from stress.plan import Plan
-from stress.races.registry import CAUSES, check, scenario_of
+from stress.races.registry import CAUSES, RACES, check, scenario_of, unit_of
 from stress.report.text import airflow_of
 from stress.results import ArmSummary, BlockCheck, RaceVerdict
 from stress.screen import Screen
@@ -31,14 +32,16 @@ LIVE_CHECK_S = 2.0
 
 
 def planned_events(plan: Plan, manifest: Manifest) -> list[events.AnyEvent]:
-    """What a history begins with."""
+    """The first events of a history."""
     run = events.RunPlanned(
         run_id=plan.run_id,
         seed=plan.seed,
         races=list(plan.races),
         scenarios=[scenario.name for scenario in plan.scenarios],
+        schema=events.SCHEMA,
     )
-    return [run, *_arms(manifest)]
+    races = [events.RacePlanned(name=race, summary=RACES[race].summary, unit=unit_of(race)) for race in plan.races]
+    return [run, *_arms(manifest), *races, *measures_planned()]
 
 
 def _arms(manifest: Manifest) -> list[events.ArmPlanned]:
@@ -76,7 +79,7 @@ def _role(place: int, arms: int) -> str:
 
 
 class LiveJudge:
-    """Hears every entry of the present block; `block_ends` and `decided` between blocks."""
+    """Gets every entry of the present block; `block_ends` and `decided` are called between blocks."""
 
     def __init__(
         self,
@@ -99,7 +102,7 @@ class LiveJudge:
         self._checked_at = 0.0
 
     def block_begins(self, block: int, arm: str) -> None:
-        """The entries that are heard from now on are this block's."""
+        """The entries from now on are this block's."""
         self._block, self._arm, self._entries = block, arm, []
         self._screen.block(block, arm)
 
@@ -111,21 +114,28 @@ class LiveJudge:
             self._screen.warn(f"{entry.event.observer} is blind: {entry.event.reason}")
         if isinstance(entry.event, events.ComponentsHealthy) and entry.event.missing:
             missing = ", ".join(entry.event.missing)
-            self._screen.warn(f"{entry.event.seconds:.0f} s after the faults no sign of life of {missing}")
+            self._screen.warn(f"{entry.event.seconds:.0f} s after the faults no heartbeat of {missing}")
         if self._clock() - self._checked_at >= LIVE_CHECK_S:
             self._checked_at = self._clock()
             self._screen.checked(self._check(), final=False)
 
-    def block_ends(self) -> bool:
-        """Count the block; False if something was blind in it, so that another must be run in its place."""
+    def block_ends(self, record: Recorder) -> bool:
+        """Count the block, and record the counts; False if something was blind in it, so that another must be run in
+        its place.
+        """
         view = self._view()
         for reasons in unloaded([view], self._arms).values():
             for reason in reasons:
                 self._screen.warn(f"{reason}: no verdict will be possible")
         results = self._check()
         self._checks.extend(results)
+        for result in results:
+            record(counted_event(result))
         if view.complete:
-            self._costs.append(costs_of(view))
+            costs = costs_of(view)
+            self._costs.append(costs)
+            for event in counted_events(costs):
+                record(event)
         for result in results:
             self._metrics.checked(result.race, result.arm, blind=bool(result.blind))
         self._screen.checked(results, final=True)
@@ -137,13 +147,20 @@ class LiveJudge:
     def decided(self, block_cost_s: float | None) -> bool:
         """Whether every race is decided by the blocks so far; a block costs so much on average."""
         arms = [arm.name for arm in self._arms]
-        judged = judge_blocks(self._checks, self._costs, self._races, arms, block_cost_s=block_cost_s)
+        judged = judge_blocks(
+            self._checks,
+            self._costs,
+            self._races,
+            arms,
+            block_cost_s=block_cost_s,
+            units={race: unit_of(race) for race in self._races},
+        )
         self._screen.verdicts(judged.races)
         self.verdicts(judged.races)
         return decided(judged.races)
 
     def verdicts(self, races: Mapping[str, RaceVerdict]) -> None:
-        """Publish what is said of each race now."""
+        """Publish the present verdict of each race."""
         self._metrics.judged({race: verdict.verdict for race, verdict in races.items()})
 
     def _view(self) -> BlockView:

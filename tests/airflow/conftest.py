@@ -23,7 +23,9 @@ from pathlib import Path
 import pytest
 
 DSN_VARIABLE = "AIRFLOW_STRESS_TEST_DSN"
-FIXES_DIRECTORY = Path(__file__).resolve().parents[2] / "fixes"
+ROOT = Path(__file__).resolve().parents[2]
+FIXES_DIRECTORY = ROOT / "fixes"
+MOUNTED_DIRECTORY = ROOT / "stress" / "mounted"
 MIGRATE_TIMEOUT_S = 120
 
 if not os.environ.get(DSN_VARIABLE):
@@ -37,7 +39,7 @@ if not os.environ.get(DSN_VARIABLE):
 # first.
 for _name in [name for name in os.environ if name.startswith("AIRFLOW") and name != DSN_VARIABLE]:
     del os.environ[_name]
-sys.path.insert(0, str(FIXES_DIRECTORY))
+sys.path[:0] = [str(FIXES_DIRECTORY), str(MOUNTED_DIRECTORY)]
 
 from servers import Server  # noqa: E402 - the path and the environment had to be set first
 
@@ -80,7 +82,8 @@ def template() -> Iterator[str]:
 def database(template: str) -> Iterator[Server]:
     """A fresh database, with which the Airflow in this process is configured."""
     from airflow import settings
-    from parties import listen
+
+    from airflow_stress_explore.sql.hooks import listen
 
     listen(settings.engine)
     settings.engine.dispose()

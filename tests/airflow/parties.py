@@ -1,7 +1,8 @@
 """A race as parties, each a thread with its own database session, that stop at chosen statements.
 
-Everything is decided by statements and by what the server says about waits: no test sleeps and hopes. Each
-wait has a bound, and says what it was waiting for.
+A party is an actor of the explorer (`airflow_stress_explore/sql`) that runs freely but for the one stop that a test
+gives it; the explorer's executor stops at each statement. Everything is decided by statements and by what the server
+says about waits: no test sleeps and hopes. Each wait has a bound, and says what it was waiting for.
 """
 
 from __future__ import annotations
@@ -13,49 +14,29 @@ from collections.abc import Callable
 from typing import Any
 
 from servers import Server
-from sqlalchemy import event
+
+from airflow_stress_explore.sql.access import Schema
+from airflow_stress_explore.sql.actors import COMMIT, ROLLBACK, ActorThread, DatabaseError, Shared, Step
 
 TIMEOUT_S = 20.0
 POLL_S = 0.01
 
 
-_parties: dict[int, Party] = {}
-_engines: set[int] = set()
+def _remove_session() -> None:
+    from airflow import settings
+
+    settings.Session.remove()
 
 
-def listen(engine: Any) -> None:
-    """Hook an engine's statements, once: its list of listeners must not change while parties run."""
-    if id(engine) not in _engines:
-        _engines.add(id(engine))
-        event.listen(engine, "before_cursor_execute", _before)
-        event.listen(engine, "after_cursor_execute", _after)
-
-
-def _before(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-    party = _parties.get(threading.get_ident())
-    if party is not None:
-        party.about_to_execute(cursor.connection.get_backend_pid(), statement)
-
-
-def _after(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-    party = _parties.get(threading.get_ident())
-    if party is not None:
-        party.executed(statement)
-
-
-class Party:
+class Party(ActorThread):
     """A piece of work in a thread of its own; its SQL can be stopped before or after a statement."""
 
     def __init__(self, name: str, work: Callable[[], Any]) -> None:
-        self.name = name
+        super().__init__(name, name, work, Shared(Schema(frozenset()), _remove_session))
         self.statements: list[str] = []
-        self.error: BaseException | None = None
-        self.value: Any = None
         self.pid: int | None = None
-        self._work = work
         self._stop: tuple[str, re.Pattern[str]] | None = None
-        self._stopped, self._go, self._done = threading.Event(), threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._stopped, self._go = threading.Event(), threading.Event()
 
     def stop(self, when: str, pattern: str) -> Party:
         """Stop once, ``before`` or ``after`` the first statement that the pattern is found in."""
@@ -64,7 +45,7 @@ class Party:
 
     def start(self) -> Party:
         """Run, until the stop if there is one; the caller waits for nothing."""
-        self._thread.start()
+        self.thread.start()
         return self
 
     def run_to_stop(self) -> Party:
@@ -73,19 +54,19 @@ class Party:
 
     def wait_stopped(self) -> Party:
         """Wait until a stop is reached that was set after the start."""
-        self._await(lambda: self._stopped.is_set() or self._done.is_set(), f"{self.name} to reach its stop")
+        self._await(lambda: self._stopped.is_set() or self.ended, f"{self.name} to reach its stop")
         if not self._stopped.is_set():
             raise AssertionError(f"{self.name} ended without its stop: {self.error!r}") from self.error
         return self
 
-    def resume(self) -> Party:
+    def resume(self) -> Party:  # type: ignore[override] # of a party that stopped once, not of an executor's actor
         """Go on from the stop."""
         self._go.set()
         return self
 
     def wait(self) -> Party:
         """Wait for the end, whatever it is; see ``error``."""
-        self._await(self._done.is_set, f"{self.name} to end")
+        self._await(lambda: self.ended, f"{self.name} to end")
         return self
 
     def result(self) -> Any:
@@ -98,7 +79,7 @@ class Party:
     def wait_blocked(self, server: Server) -> Party:
         """Wait until the server says that this party waits for a lock, or the party ended."""
         self._await(
-            lambda: self._done.is_set() or (self.pid is not None and bool(server.blockers(self.pid))),
+            lambda: self.ended or (self.pid is not None and bool(server.blockers(self.pid))),
             f"{self.name} to wait for a lock",
         )
         return self
@@ -109,8 +90,8 @@ class Party:
 
         def either() -> bool:
             nonlocal seen
-            seen = not self._done.is_set() and condition()
-            return seen or self._done.is_set()
+            seen = not self.ended and condition()
+            return seen or self.ended
 
         self._await(either, f"{self.name} {what}")
         return seen
@@ -118,7 +99,7 @@ class Party:
     @property
     def ended(self) -> bool:
         """Whether the work is done or failed."""
-        return self._done.is_set()
+        return self.thread.ident is not None and not self.thread.is_alive()
 
     def _await(self, condition: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + TIMEOUT_S
@@ -128,28 +109,27 @@ class Party:
                 raise TimeoutError(f"waited {TIMEOUT_S:.0f} s for {what}; its last statement: {last[:300]}")
             time.sleep(POLL_S)
 
-    def _run(self) -> None:
-        from airflow import settings
+    # -- called in the party's thread, by the explorer's hooks ---------------------------------------------------
 
-        _parties[threading.get_ident()] = self
-        try:
-            self.value = self._work()
-        except BaseException as error:  # kept for the test, which decides whether it is a failure
-            self.error = error
-        finally:
-            settings.Session.remove()
-            del _parties[threading.get_ident()]
-            self._done.set()
+    def wait_for_turn(self, step: Step, backend: int) -> None:
+        """Before each statement, commit and rollback."""
+        self.pid = backend
+        self.pending = None
+        if step.what not in (COMMIT, ROLLBACK):
+            self.pending = step
+            self.statements.append(step.what)
+            self._maybe_stop("before", step.what)
 
-    def about_to_execute(self, pid: int, statement: str) -> None:
-        """Called in this party's thread before each of its statements."""
-        self.pid = pid
-        self.statements.append(statement)
-        self._maybe_stop("before", statement)
+    def statement_ended(self, _outcome: str) -> None:
+        """After each of them that did not fail."""
+        step, self.pending = self.pending, None
+        if step is not None:
+            self._maybe_stop("after", step.what)
 
-    def executed(self, statement: str) -> None:
-        """Called in this party's thread after each of its statements."""
-        self._maybe_stop("after", statement)
+    def statement_failed(self, error: DatabaseError, _outcome: str) -> None:
+        """After each of them that failed."""
+        self.pending = None
+        self.shared.errors.append(error)
 
     def _maybe_stop(self, when: str, statement: str) -> None:
         if self._stop and self._stop[0] == when and self._stop[1].search(statement):

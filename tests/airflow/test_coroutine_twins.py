@@ -22,22 +22,29 @@ for _directory in (MOUNTED, ROOT):
     if str(_directory) not in sys.path:
         sys.path.insert(0, str(_directory))
 
-from airflow_stress_explore.coroutines import comms, pairs, schedule, search, witness  # noqa: E402 - found above
+from airflow_stress_explore.aio import ChoiceSearch, ReplayByPosition, search  # noqa: E402 - found above
+from airflow_stress_explore.airflow.comms.operations import (  # noqa: E402
+    UnknownOperation,
+    maker_of,
+    missing,
+)
+from airflow_stress_explore.airflow.comms.pairs import PAIRS, REPRODUCERS  # noqa: E402
+from airflow_stress_explore.airflow.comms.serve import scheduler_of  # noqa: E402
+from airflow_stress_explore.airflow.comms.surroundings import runs_prepared  # noqa: E402
+from airflow_stress_explore.airflow.comms.witness import CommsRecorder  # noqa: E402
+from airflow_stress_explore.core.choice_search import Found  # noqa: E402
 from stress.explore import catalogue  # noqa: E402 - found above
 
 FIX = "triggerer_comms"
 END = "comms_end"
-FIX_OF = {"out_of_order_frame": FIX, "orphaned_runner": END}
 PROPOSAL = "proposed_thread_lock"
-TWINS = {twin.race: twin for twin in pairs.TWINS}
-PAIRS = {pair.name: pair for pair in pairs.PAIRS}
 TIMES = 20
 
 
 @pytest.fixture(autouse=True)
-def theatre() -> Iterator[None]:
-    """Airflow is there, and standard input is lent to the runners."""
-    with comms.theatre():
+def prepared() -> Iterator[None]:
+    """Airflow is imported, and standard input is lent to the runners."""
+    with runs_prepared():
         yield
 
 
@@ -48,46 +55,42 @@ def defect(release: str) -> bool:
 
 
 def struck(race: str) -> list[set[str]]:
-    """Play a twin as often as the bar says; gives what broke each time."""
-    twin = TWINS[race]
-    make = pairs.stage_maker(twin.pair)
-    return [{f.invariant for f in make(twin.chooser()).run()} for _ in range(TIMES)]
+    """Play a reproducer as often as the bar says; gives the violated invariants of each time."""
+    reproducer = REPRODUCERS[race]
+    make = maker_of(reproducer.pair)
+    return [{f.invariant for f in make(scheduler_of(reproducer)).run()} for _ in range(TIMES)]
 
 
-def explored(name: str, preemptions: int = 2) -> tuple[search.Search[Any], list[search.Found[Any]]]:
+def explored(name: str, preemptions: int = 2) -> tuple[ChoiceSearch, list[Found]]:
     """Explore a pair to the end."""
-    make = pairs.stage_maker(PAIRS[name])
-    whole: search.Search[Any] = search.Search(lambda chooser: make(chooser).run(), preemptions, 120)
+    make = maker_of(PAIRS[name])
+    whole = search(lambda scheduler: make(scheduler).run(), preemptions, 120)
     found = list(whole)
     assert whole.progress.exhausted
     return whole, found
 
 
-@pytest.mark.parametrize("twin", catalogue.COROUTINE_RACES, ids=lambda twin: twin.name)
+COMMS = [race for race in catalogue.RACES.values() if race.engine is catalogue.Engine.AIO]
+
+
+@pytest.mark.parametrize("twin", COMMS, ids=lambda twin: twin.name)
 def test_twin_strikes_every_time_on_stock_and_never_when_fixed(
     mounted: Any, release: str, twin: catalogue.Race
 ) -> None:
-    fix = FIX_OF[twin.race]
-    defect = FIXES[fix].fits(release) is Fit.APPLIES
+    assert FIXES[twin.fix].race == twin.race
+    defect = FIXES[twin.fix].fits(release) is Fit.APPLIES
     assert (release in twin.releases) == (defect and release in catalogue.LOCKED)
     times = [bool(broken) for broken in struck(twin.name)]
     assert times == [defect] * TIMES
-    with mounted(fix) as status:
-        assert status == {fix: "loaded" if defect else "not_needed"}
+    with mounted(twin.fix) as status:
+        assert status == {twin.fix: "loaded" if defect else "not_needed"}
         assert struck(twin.name) == [set()] * TIMES
 
 
-def test_harness_knows_every_pair_and_twin_there_is() -> None:
-    """The harness repeats their names, because it can't import what they are made of."""
-    _, lines = asked({"mode": "list"})
-    listed = {kind: [line["name"] for line in lines if line["kind"] == kind] for kind in ("pair", "race")}
-    assert listed == {
-        "pair": list(catalogue.COROUTINE_PAIRS),
-        "race": [race.name for race in catalogue.COROUTINE_RACES],
-    }
-    assert {race.race: FIXES[FIX_OF[race.race]].race for race in catalogue.COROUTINE_RACES} == {
-        race: race for race in FIX_OF
-    }
+def test_each_reproducers_and_pairs_operations_are_there(release: str) -> None:
+    pairs = {**PAIRS, **{name: reproducer.pair for name, reproducer in REPRODUCERS.items()}}
+    lacking = {name: missing(pair) for name, pair in pairs.items()}
+    assert set(lacking.values()) == {None}, release
 
 
 def test_twins_break_what_they_are_named_after(defect: bool) -> None:
@@ -100,12 +103,12 @@ def test_twins_break_what_they_are_named_after(defect: bool) -> None:
 def test_witness_tells_whose_frame_was_taken(defect: bool) -> None:
     if not defect:
         pytest.skip("repaired in this release")
-    twin = TWINS["out_of_order_frame_cancellation"]
-    stage = pairs.stage_maker(twin.pair)(schedule.Script(events=twin.events))
-    stage.recorder = recorder = witness.Recorder()
-    assert stage.run()
+    reproducer = REPRODUCERS["out_of_order_frame_cancellation"]
+    testbed = maker_of(reproducer.pair)(scheduler_of(reproducer))
+    testbed.observer = recorder = CommsRecorder()
+    assert testbed.run()
     recorder.finish()
-    told = [(step.actor, step.what, step.outcome) for step in recorder.steps]
+    told = [(step.actor, step.what, step.outcome) for step in recorder.rows]
     wrong = "RuntimeError: Response read out of order! Got frame.id=0, expect_id=1"
     order = [
         ("B", "writes frame 0 (GetVariable B)", None),
@@ -116,14 +119,14 @@ def test_witness_tells_whose_frame_was_taken(defect: bool) -> None:
         ("A", "takes frame 0, of B", wrong),
     ]
     assert [line for line in told if line in order] == order
-    waiting = [(step.locks, step.waited_for) for step in recorder.steps if step.what.startswith("writes frame 0")]
+    waiting = [(step.locks, step.waited_for) for step in recorder.rows if step.what.startswith("writes frame 0")]
     assert [(len(locks), waits) for locks, waits in waiting] == [(1, "bytes from the supervisor")]
 
 
 def test_search_finds_the_cancellation_without_a_hint_and_plays_it_again(defect: bool) -> None:
-    make = pairs.stage_maker(PAIRS["comms_with_cancellation"])
+    make = maker_of(PAIRS["comms_with_cancellation"])
     began = time.process_time()
-    whole: search.Search[Any] = search.Search(lambda chooser: make(chooser).run(), 2, 120)
+    whole = search(lambda scheduler: make(scheduler).run(), 2, 120)
     found = next(iter(whole), None)
     if not defect:
         assert found is None
@@ -132,9 +135,8 @@ def test_search_finds_the_cancellation_without_a_hint_and_plays_it_again(defect:
     assert found is not None
     assert time.process_time() - began < 10
     assert found.failures[0].invariant == "out_of_order_frame"
-    text = schedule.encode(found.choices)
     for _ in range(TIMES):
-        assert make(schedule.Chooser(schedule.decode(text))).run() == found.failures
+        assert make(ReplayByPosition.of(found.schedule)).run() == found.failures
 
 
 @pytest.mark.parametrize(
@@ -190,37 +192,36 @@ def test_nobody_waits_for_a_supervisor_that_is_gone(mounted: Any, release: str, 
         assert explored(pair)[1] == []
 
 
-def test_search_leaves_no_outcome_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_leaves_no_outcome_out() -> None:
     """What it takes for equivalent is: without pruning there are more schedules, and the same stories."""
 
-    def stories() -> tuple[set[tuple[Any, ...]], int]:
-        make = pairs.stage_maker(PAIRS["comms_with_cancellation_and_sync"])
+    def stories(pruning: bool) -> tuple[set[tuple[Any, ...]], int]:
+        make = maker_of(PAIRS["comms_with_cancellation_and_sync"])
         seen = set()
 
-        def run(chooser: schedule.Chooser) -> list[Any]:
-            stage = make(chooser)
-            stage.recorder = recorder = witness.Recorder()
-            failures = stage.run()
+        def run(scheduler: ReplayByPosition) -> list[Any]:
+            testbed = make(scheduler)
+            testbed.observer = recorder = CommsRecorder()
+            failures = testbed.run()
             recorder.finish()
             # When the outside did its part is the schedule; what the tasks did of it is the story.
             outside = ("starts", "its cancellation is asked for")
             seen.add(
                 tuple(
                     (step.actor, step.what, step.outcome)
-                    for step in recorder.steps
+                    for step in recorder.rows
                     if step.what not in outside and step.actor != "supervisor"
                 )
             )
             return failures
 
-        whole: search.Search[Any] = search.Search(run, 2, 120)
+        whole = search(run, 2, 120, pruning=pruning)
         list(whole)
         assert whole.progress.exhausted
         return seen, whole.progress.tried
 
-    pruned, few = stories()
-    monkeypatch.setattr(search, "_equals_a_later_one", lambda *_: False)
-    everything, many = stories()
+    pruned, few = stories(True)
+    everything, many = stories(False)
     assert pruned == everything
     assert few < many
 
@@ -229,19 +230,20 @@ def test_release_without_an_operations_parts_is_told(monkeypatch: pytest.MonkeyP
     from airflow.sdk.execution_time import comms as airflow_comms
 
     monkeypatch.delattr(airflow_comms, "GetVariable")
-    pairs.missing.cache_clear()
+    missing.cache_clear()
     try:
-        with pytest.raises(comms.UnknownOperationError, match=r"asend uses airflow\.sdk\.execution_time\.comms\.GetV"):
-            pairs.stage_maker(PAIRS["comms_with_cancellation"])
-        pairs.stage_maker(PAIRS["runner_with_supervisor_gone"])  # the others still run
+        with pytest.raises(UnknownOperation, match=r"asend uses airflow\.sdk\.execution_time\.comms\.GetV"):
+            maker_of(PAIRS["comms_with_cancellation"])
+        maker_of(PAIRS["runner_with_supervisor_gone"])  # the others still run
     finally:
-        pairs.missing.cache_clear()
+        missing.cache_clear()
 
 
 def asked(request: dict[str, Any], fixes: str = "") -> tuple[int, list[dict[str, Any]]]:
     """Ask the command; gives its exit code and its lines."""
     answer = subprocess.run(
-        [sys.executable, "-m", "airflow_stress_explore.coroutines", json.dumps(request)],
+        [sys.executable, "-m", "airflow_stress_explore.airflow.comms.main"],
+        input=json.dumps(request) + "\n",
         capture_output=True,
         text=True,
         timeout=120,
@@ -256,21 +258,29 @@ def asked(request: dict[str, Any], fixes: str = "") -> tuple[int, list[dict[str,
 
 
 def test_command_answers_in_json_lines_alone(defect: bool, release: str) -> None:
-    began = time.process_time()
-    code, lines = asked({"mode": "repro", "race": "out_of_order_frame_cancellation", "times": TIMES})
-    assert time.process_time() - began < 60
+    code, lines = asked({"command": "repro", "reproducers": ["out_of_order_frame_cancellation"], "times": TIMES})
     assert code == 0
-    assert [line["kind"] for line in lines] == ["schedule"] * TIMES + ["summary"]
-    assert [line["ok"] for line in lines[:-1]] == [not defect] * TIMES
+    assert [line["kind"] for line in lines] == ["ready"] + ["schedule"] * TIMES + ["summary"]
+    assert [line["ok"] for line in lines[1:-1]] == [not defect] * TIMES
     assert (lines[-1]["tried"], lines[-1]["failed"], lines[-1]["release"]) == (TIMES, TIMES * defect, release)
-    assert len({json.dumps(line["steps"]) for line in lines[:-1]}) == 1, "told alike every time"
+    assert len({json.dumps(line["steps"]) for line in lines[1:-1]}) == 1, "told alike every time"
 
-    again = {"mode": "replay", "race": "out_of_order_frame_cancellation", "schedule": lines[0]["schedule"]}
-    assert asked(again)[1][0] == lines[0]
+    again = {
+        "command": "replay",
+        "pairs": ["out_of_order_frame_cancellation"],
+        "schedule": lines[1]["schedule"],
+        "times": 1,
+    }
+    assert asked(again)[1][1] == lines[1]
 
 
 def test_command_says_whose_comms_it_explored(defect: bool) -> None:
-    request = {"mode": "explore", "pair": "comms_with_cancellation_and_sync", "preemptions": 1}
+    request = {
+        "command": "explore",
+        "pairs": ["comms_with_cancellation_and_sync"],
+        "preemptions": 1,
+        "budget_s": 60,
+    }
     _, lines = asked(request, FIX)
     summary = lines[-1]
     assert (summary["failed"], summary["exhausted"]) == (0, True)
@@ -280,15 +290,24 @@ def test_command_says_whose_comms_it_explored(defect: bool) -> None:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        ({"mode": "dance"}, "there is no mode 'dance': there are repro, explore, replay, list"),
-        ({"mode": "explore", "pair": "nobody"}, "there is no pair 'nobody': there are comms_with_cancellation"),
-        ({"mode": "repro", "race": "comms"}, "there is no race 'comms': there are out_of_order_frame_cancellation"),
-        ({"mode": "replay", "pair": "comms_with_cancellation", "schedule": "hm!"}, "'hm!' is no schedule"),
-        ({"mode": "explore", "pair": "all", "preemptions": "two"}, "preemptions must be a whole number"),
+        ({"command": "dance"}, "unknown name 'dance' in command (choose from explore, replay, repro)"),
+        (
+            {"command": "explore", "pairs": ["nobody"]},
+            "unknown name 'nobody' in pairs (choose from comms_with_cancellation",
+        ),
+        (
+            {"command": "repro", "reproducers": ["comms"]},
+            "unknown name 'comms' in reproducers (choose from out_of_order_frame_cancellation",
+        ),
+        (
+            {"command": "replay", "pairs": ["comms_with_cancellation"], "schedule": "hm!"},
+            "'hm!' is no schedule",
+        ),
+        ({"command": "explore", "pairs": [], "preemptions": "two"}, "preemptions must be a whole number"),
     ],
 )
 def test_command_refuses_what_it_does_not_know(request_: dict[str, Any], words: str) -> None:
     code, lines = asked(request_)
     assert code == 64
-    assert [line["kind"] for line in lines] == ["error"]
-    assert lines[0]["message"].startswith(words)
+    assert [line["kind"] for line in lines] == ["ready", "error"]
+    assert lines[1]["message"].startswith(words)

@@ -11,7 +11,7 @@ from parties import Party
 from several_rows import BY_KEY, REVERSED, clean_up, gate_closed, rows, sweep
 from sqlalchemy import select
 from test_fail_fast_lock_order import failure, report
-from test_run_marking_row_locks import mark
+from test_lost_mark_run_marking_row_locks import mark
 
 SWEEPS = "sweep_row_claims"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from dag_data import running_run
 from parties import Party
-from test_trigger_event_claim import transaction
+from test_stale_trigger_event_trigger_event_claim import transaction
 
 FIX = "scheduling_retry_locks"
 

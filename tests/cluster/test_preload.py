@@ -16,14 +16,13 @@ import pytest
 from stress import layout
 from stress.arms.environments import AirflowEnvironment, environment_for
 from stress.arms.releases import check
-from stress.cluster import procfs
 from stress.cluster.base import ClusterSecrets
 from stress.cluster.errors import ClusterError, ComponentFailed
-from stress.cluster.guard import RunGuard
-from stress.cluster.local.cluster import place_of
 from stress.cluster.local.environment import base_environment
-from stress.cluster.local.preload import VARYING, Parent, Parents
-from stress.cluster.processes import Command, Process, kill_trees
+from stress.cluster.local.preload import VARYING, Parent, Parents, place_of
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.guard import RunGuard
+from stress.cluster.supervision.processes import Command, Process, kill_trees
 
 PROBE = Path(__file__).with_name("probe")
 """What is imported into Airflow: a component says what it has, instead of running."""
@@ -140,7 +139,7 @@ def children(
 
 def facts(process: Process) -> dict[str, object]:
     """What the probe in a component has said."""
-    assert process.wait(60) == 0, process.log_tail(30)
+    assert process.wait(180) == 0, process.log_tail(30)  # it is the parent's first child, which imports Airflow
     lines = process.command.log_file.read_text().splitlines()
     return dict(json.loads(next(line for line in reversed(lines) if line.startswith("{"))))
 

@@ -15,9 +15,9 @@ from stress.arms.environments import AirflowEnvironment, environment_for
 from stress.arms.releases import check
 from stress.cluster.base import ClusterSecrets
 from stress.cluster.errors import ComponentFailed
-from stress.cluster.guard import RunGuard
 from stress.cluster.local.templates import kept_schema, make_template
 from stress.cluster.postgres import Postgres, find_binaries
+from stress.cluster.supervision.guard import RunGuard
 
 SECRETS = ClusterSecrets.make()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stress.cluster.compose.engine import ONE_RUN_LABEL, PROJECT_LABEL
-from stress.cluster.compose.service import COMPONENTS
+from stress.components import COMPONENTS
 from stress.layout import ROOT
 
 NAME = "some-project"

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from stress import events
-from stress.metrics import API_BUCKETS_S, COMPONENTS, TRIGGERERS, ArmInfo, RunMetrics
+from stress.components import NAMES, TRIGGERERS
+from stress.metrics import API_BUCKETS_S, ArmInfo, RunMetrics
 from stress.races.registry import CAUSES, scenario_of
 from stress.results import RaceState
 
@@ -59,7 +60,7 @@ class Growing(RunMetrics):
         self.steps = 0
         self.samples = 0
         self.heard("stock", events.BlockStarted(arm="stock"))
-        for component in COMPONENTS:
+        for component in NAMES:
             self.heard("stock", events.ComponentStarted(component=component, pid=1, restarts=0))
 
     def step(self) -> None:

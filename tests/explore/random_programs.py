@@ -1,13 +1,13 @@
-"""Random programs of two actors, searched with pruning and without it; run by a release's Python.
+"""Random programs of two or three actors, searched with pruning and without it; run by a release's Python.
 
     python random_programs.py MODE SEED PROGRAMS
     python random_programs.py MODE STATEMENTS
 
-MODE is `rows` for stops between the rows of a statement, or `statements`. STATEMENTS is JSON: a list of programs, each
-a list of two lists of statements. Prints a JSON object a program: its statements, the outcomes of both searches, and
-each kind of schedule that came to more than one outcome. An outcome is what every statement returned and what the
-tables contain in the end. Which transaction a deadlock ends is the server's choice, so all schedules with a deadlock
-count as one outcome.
+MODE is `statements`, `rows` for stops between the rows of a statement, or `three` for three actors. STATEMENTS is JSON:
+a list of programs, each a list of one list of statements for each actor. Prints a JSON object a program: its
+statements, the outcomes of both searches and of random walks, and each class of schedules that came to more than one
+outcome. An outcome is what every statement returned and what the tables contain in the end. Which transaction a
+deadlock ends is the server's choice, so all schedules with a deadlock count as one outcome.
 """
 
 # ruff: noqa: S608 - the statements are made of our own numbers
@@ -23,30 +23,43 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from airflow_stress_explore.engine import Engine, listen
-from airflow_stress_explore.explore import Record, Search
-from airflow_stress_explore.foresight import Trace
-from airflow_stress_explore.policies import Path
-from airflow_stress_explore.reset import Database
-from airflow_stress_explore.rows import RowStops
+from airflow_stress_explore.core import RandomScheduler, ReplayByName, Search
+from airflow_stress_explore.core.search import Record
+from airflow_stress_explore.core.trace import Trace
+from airflow_stress_explore.core.workers import InProcessWorker
+from airflow_stress_explore.sql import Actor, Testbed
+from airflow_stress_explore.sql.actors import DEADLOCK
+from airflow_stress_explore.sql.database import Database
+from airflow_stress_explore.sql.executor import ScheduleExecutor
+from airflow_stress_explore.sql.snapshot import Snapshot
 
-TABLES = ("child", "parent")
-BOUND = 2
+TABLES = ("child", "logged", "parent")
+BOUNDS = {"statements": 2, "rows": 2, "three": 1}
+LENGTHS = {"statements": (3, 5), "rows": (3, 5), "three": (2, 3)}
+WALKS = 10
 BUDGET_S = 120.0
 SETUP = """
 CREATE TABLE parent (id int PRIMARY KEY, v bigint);
 CREATE TABLE child (id int PRIMARY KEY, parent_id int REFERENCES parent ON DELETE CASCADE, v bigint);
+CREATE TABLE logged (id int PRIMARY KEY, v bigint);
 INSERT INTO parent VALUES (2, 0), (3, 0), (1, 0);
 INSERT INTO child VALUES (5, 1, 0), (4, 2, 0);
+INSERT INTO logged VALUES (1, 0);
 CREATE FUNCTION note(n int) RETURNS int LANGUAGE sql AS 'UPDATE parent SET v = v * 10 + n WHERE id = 1 RETURNING id';
+CREATE FUNCTION total() RETURNS numeric STABLE LANGUAGE sql AS 'SELECT sum(v) FROM parent';
+CREATE PROCEDURE store(n int) LANGUAGE sql AS 'UPDATE parent SET v = v * 10 + n WHERE id = 1';
+CREATE VIEW busy AS SELECT id, v FROM parent;
+CREATE SEQUENCE tickets;
+CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN UPDATE parent SET v = v * 10 + NEW.v WHERE id = 1; RETURN NEW; END';
+CREATE TRIGGER logs AFTER UPDATE ON logged FOR EACH ROW EXECUTE FUNCTION log();
 """
-NAMES = ("A", "B")
 
 
-def program(draw: random.Random, actor: int) -> list[str]:
-    """Some statements; the numbers in them tell who wrote a value, and in which order."""
+def program(draw: random.Random, actor: int, lengths: tuple[int, int]) -> list[str]:
+    """Some statements; the numbers in them show which actor wrote a value, and in which order."""
     statements = []
-    for number in range(draw.randint(3, 5)):
+    for number in range(draw.randint(*lengths)):
         mark = 1 + 4 * actor + number
         row = draw.randint(1, 3)
         order = draw.choice(("id", "id DESC"))
@@ -68,6 +81,7 @@ def program(draw: random.Random, actor: int) -> list[str]:
                     f"DELETE FROM child WHERE parent_id = {row}",
                     f"DELETE FROM parent WHERE id = {row}",
                     f"SELECT note({mark})",
+                    *opaque(mark),
                     "SAVEPOINT s",
                     "ROLLBACK TO SAVEPOINT s",
                     "SELECT pg_advisory_xact_lock(7)",
@@ -81,47 +95,65 @@ def program(draw: random.Random, actor: int) -> list[str]:
     return statements
 
 
-class Play:
+def opaque(mark: int) -> list[str]:
+    """Statements that do more than their text says."""
+    return [
+        f"MERGE INTO parent USING child ON parent.id = child.parent_id WHEN MATCHED THEN UPDATE SET v = {mark}",
+        f"CALL store({mark})",
+        "SELECT total()",
+        "SELECT id, v FROM busy ORDER BY id",
+        f"UPDATE logged SET v = {mark}",
+        "SELECT nextval('tickets')",
+        "TRUNCATE child",
+        "LOCK TABLE parent IN ACCESS EXCLUSIVE MODE",
+    ]
+
+
+class Play(Testbed):
     """Plays one program, and keeps what each schedule came to."""
 
-    def __init__(self, programs: Sequence[Sequence[str]], database: Database, alchemy: Any, rows: RowStops | None):
+    def __init__(
+        self, programs: Sequence[Sequence[str]], alchemy: Any, database: Database, snapshot: Snapshot, *, rows: bool
+    ) -> None:
         self._programs = programs
-        self._database = database
         self._alchemy = alchemy
-        self._rows = rows
-        self._path: Sequence[str] = ()
-        self._written = set(TABLES)
+        self.returned: list[list[str]] = [[] for _ in programs]
+        actors = [Actor(f"program {number}", self.work_of(number)) for number in range(len(programs))]
+        super().__init__(alchemy, actors, row_steps=rows, database=database, snapshot=snapshot)
         self.outcomes: set[str] = set()
-        self.kinds: dict[int, set[str]] = {}
+        self.classes: dict[int, set[str]] = {}
         self.played = 0
 
-    def start(self, path: Sequence[str]) -> None:
-        self._path = path
+    def restore(self) -> None:
+        """All tables, with the same places of their rows: a statement locks rows in the order of their places."""
+        self._written |= set(TABLES) | {"(unknown)"}
+        self._snapshot.restore(self._written, TABLES)
 
-    def finish(self) -> Record:
-        self._database.restore(self._written, TABLES)
-        told: dict[str, list[str]] = {name: [] for name in NAMES}
-        work = {name: (name, self._work(p, told[name])) for name, p in zip(NAMES, self._programs, strict=True)}
-        engine = Engine(work, self._database, self._database.schema, rows=self._rows)
-        policy = Path(self._path)
-        engine.run(policy)
-        for actor in engine.actors:
-            if actor.error is not None:
-                raise actor.error
-        record = policy.record(engine, None)
-        deadlock = any(error.sqlstate == "40P01" for error in engine.errors)
-        contents = self._database.contents(TABLES)
-        outcome = "deadlock" if deadlock else json.dumps([told, contents], sort_keys=True, default=str)
+    def play_path(self, path: Sequence[str]) -> Record:
+        scheduler = ReplayByName(path)
+        executor = self.play(scheduler)
+        record = executor.record(scheduler.diverged, None)
+        outcome = self.outcome_of(executor)
         self.outcomes.add(outcome)
-        self.kinds.setdefault(kind(record), set()).add(outcome)
+        self.classes.setdefault(class_of(record), set()).add(outcome)
         self.played += 1
         return record
 
-    def _work(self, statements: Sequence[str], told: list[str]) -> Callable[[], None]:
+    def outcome_of(self, executor: ScheduleExecutor) -> str:
+        for actor in executor.actors:
+            if actor.error is not None:
+                raise actor.error
+        if any(error.sqlstate == DEADLOCK for error in executor.errors):
+            return "deadlock"
+        return json.dumps([self.returned, self.database.contents(TABLES)], sort_keys=True, default=str)
+
+    def work_of(self, number: int) -> Callable[[], None]:
+        self.returned[number] = returned = []
+
         def work() -> None:
             with self._alchemy.connect() as connection:
                 try:
-                    for statement in statements:
+                    for statement in self._programs[number]:
                         if statement == "COMMIT":
                             connection.commit()
                         elif statement == "ROLLBACK":
@@ -129,47 +161,49 @@ class Play:
                         else:
                             result = connection.execute(text(statement))
                             rows = [list(row) for row in result] if result.returns_rows else result.rowcount
-                            told.append(f"{statement}: {rows}")
+                            returned.append(f"{statement}: {rows}")
                     connection.commit()
                 except DBAPIError as error:
-                    told.append(f"error {error.orig.pgcode}")
+                    returned.append(f"error {error.orig.pgcode}")
                     connection.rollback()
 
         return work
 
 
-def kind(record: Record) -> int:
-    """The same for all schedules that differ in the order of independent steps."""
+def class_of(record: Record) -> int:
+    """The same for all schedules that differ in the order of steps that do not conflict."""
     trace = Trace()
     for name, before, after in zip(record.choices, record.seen, record.seen[1:], strict=False):
-        trace.follow(name, before.standing[name], after.besides)
+        trace.follow(name, before.runnable[name], after.events)
     return trace.signature("")
 
 
 def searched(programs: Iterable[Sequence[Sequence[str]]], mode: str) -> Iterator[dict[str, Any]]:
-    """Search programs in both ways."""
+    """Search programs in both ways, and walk through them at random."""
     url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     alchemy = create_engine(url)
     with alchemy.begin() as connection:
         connection.exec_driver_sql(SETUP)
-    listen(alchemy)
     database = Database(url.replace("postgresql+psycopg2://", "postgresql://"))
-    database.keep()
-    rows = RowStops(database, TABLES) if mode == "rows" else None
+    snapshot = Snapshot(database)
     for statements in programs:
         result: dict[str, Any] = {"programs": statements}
+        testbed = Play(statements, alchemy, database, snapshot, rows=mode == "rows")
         for name, pruning in (("pruned", True), ("whole", False)):
-            play = Play(statements, database, alchemy, rows)
-            search = Search([play], NAMES, BOUND, pruning=pruning)
+            testbed.outcomes, testbed.classes, testbed.played = set(), {}, 0
+            search = Search([InProcessWorker(testbed.play_path)], testbed.names, BOUNDS[mode], pruning=pruning)
             tried = list(search.run(BUDGET_S))
             result[name] = {
-                "played": play.played,
+                "played": testbed.played,
                 "tried": len(tried),
                 "exhausted": search.exhausted,
-                "outcomes": sorted(play.outcomes),
-                "ambiguous": [sorted(found) for found in play.kinds.values() if len(found) > 1],
-                "surprises": search.foresight.surprises,
+                "outcomes": sorted(testbed.outcomes),
+                "ambiguous": [sorted(found) for found in testbed.classes.values() if len(found) > 1],
+                "nondeterministic": search.nondeterministic,
             }
+        walks = [testbed.outcome_of(testbed.play(RandomScheduler(seed, BOUNDS[mode]))) for seed in range(WALKS)]
+        result["walks"] = sorted(set(walks))
+        testbed.close()
         yield result
 
 
@@ -178,7 +212,8 @@ def main(mode: str, first: str, number: str = "") -> None:
     programs: Iterable[Sequence[Sequence[str]]]
     if number:
         draw = random.Random(int(first))  # noqa: S311 - the same programs for the same seed
-        programs = [[program(draw, actor) for actor in range(2)] for _ in range(int(number))]
+        actors = range(3 if mode == "three" else 2)
+        programs = [[program(draw, actor, LENGTHS[mode]) for actor in actors] for _ in range(int(number))]
     else:
         programs = json.loads(first)
     for found in searched(programs, mode):

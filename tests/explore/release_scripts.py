@@ -9,7 +9,7 @@ from typing import Any
 
 from stress.arms.environments import environment_for
 from stress.arms.releases import check
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision.guard import RunGuard
 from stress.explore import lab
 from stress.layout import MOUNTED
 

@@ -13,10 +13,10 @@ import re
 import pytest
 
 from stress.cli import main
-from stress.explore.catalogue import LOCKED, RACES, Race
+from stress.explore.catalogue import LOCKED, RACES, Engine, Race
 
 TIMES = 5
-DATABASE = [race for race in RACES.values() if not race.coroutines]
+DATABASE = [race for race in RACES.values() if race.engine is Engine.SQL]
 
 PROPOSED_HELPS = {
     ("deadlock", "3.2.1"),

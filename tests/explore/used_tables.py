@@ -20,9 +20,9 @@ from airflow import settings
 from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import event
 
-import airflow_stress_explore.operations  # noqa: F401 - registers the ingredients
-from airflow_stress_explore import data
-from airflow_stress_explore.session import database_of_process
+import airflow_stress_explore.airflow.operations  # noqa: F401 - registers the ingredients
+from airflow_stress_explore.airflow import fixtures
+from airflow_stress_explore.airflow.process import database_of_process, snapshot_of_process
 
 VERSIONS = (3, 6)
 UPDATES = range(1, 6)
@@ -53,9 +53,9 @@ def main(*state: str) -> None:
     """Print what each case leads to."""
     import airflow
 
-    database = database_of_process()
-    database.begin_again()
-    data.build(state, airflow.__version__)
+    database, snapshot = database_of_process(), snapshot_of_process()
+    snapshot.restore_first()
+    fixtures.build(state, airflow.__version__)
     for versions in VERSIONS:
         for update in UPDATES:
             other = OtherDatabase(update)
@@ -63,8 +63,8 @@ def main(*state: str) -> None:
             try:
                 for number in range(versions):
                     database.query(USE.format(number=number))
-                database.begin_again()
-                data.build(state, airflow.__version__)
+                snapshot.restore_first()
+                fixtures.build(state, airflow.__version__)
             except Exception as error:
                 problem = f"{type(error).__name__}: {error}"
             else:

@@ -6,8 +6,9 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from stress.cluster.base import Cluster, ClusterSecrets, Component, ComponentEvent, CpuReading, Role
+from stress.cluster.base import Cluster, ClusterSecrets, Component, ComponentEvent, CpuReading
 from stress.cluster.errors import ClusterError, ComponentFailed
+from stress.components import Role
 
 
 class PaperCluster(Cluster):

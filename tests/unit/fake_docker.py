@@ -1,5 +1,5 @@
-"""What `.ci/nightly` sees of Docker, played: a harness that is killed or a Compose that fails, without minutes of a
-real cluster. `.ci/nightly` itself is real, and so is `stress report`.
+"""A `docker` command for tests of the soak: a harness that is killed or a Compose that fails, without minutes of a
+real cluster. `stress report` is real.
 
     FAKE_DOCKER   a directory: `play` is what happens, `run` the run's directory that the harness leaves, `calls` what
                   was asked, a line each; `up`, `asked` and `killed` say how far it came
@@ -7,13 +7,11 @@ real cluster. `.ci/nightly` itself is real, and so is `stress report`.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
+
+# A soak starts this a dozen times: each command imports what it needs.
 
 HERE = Path(os.environ["FAKE_DOCKER"])
 PLAY = (HERE / "play").read_text()
@@ -43,6 +41,9 @@ def compose(words: list[str]) -> int:
 
 
 def up() -> int:
+    import shutil
+    import time
+
     print("stress-1  | run 20270115-080000-abcdef: stock against fixed", flush=True)
     if PLAY == "no cluster":
         print("dependency failed to start: container migrate exited (1)")
@@ -61,6 +62,8 @@ def up() -> int:
 
 
 def report(words: list[str]) -> int:
+    import subprocess
+
     if PLAY == "unreadable":
         print("no space left on device")
         return 1
@@ -79,6 +82,8 @@ def ps(words: list[str]) -> int:
 
 
 def inspect() -> int:
+    import json
+
     labels = {"com.docker.compose.service": "stress"}
     code = HERE / "code"
     state: dict[str, object] = {"Status": "created", "OOMKilled": PLAY == "unreadable"}

@@ -12,26 +12,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clusters import PaperCluster
-from histories import COMPONENTS, OBSERVERS
 from prometheus_client.registry import Collector
 
 from stress import events
 from stress.arms.fixes import components_of
 from stress.arms.spec import Arm
-from stress.checkers.view import role_of
 from stress.cluster.base import (
     Cluster,
     ClusterSettings,
     ComponentEvent,
     CpuReading,
     EventKind,
+    PreparedRuntime,
     Progress,
-    Role,
     Runtime,
     silent,
 )
-from stress.cluster.processes import Label
+from stress.cluster.supervision.processes import Label
+from stress.components import Role, role_of
 from stress.history import Recorder
 from stress.interrupt import Interrupt
 from stress.load.generator import Load
@@ -42,6 +40,8 @@ from stress.plan import Plan
 from stress.run.block import DagsKnown
 from stress.run.parts import Parts
 from stress.settling import Waiting
+from tests.unit.clusters import PaperCluster
+from tests.unit.histories import COMPONENTS, OBSERVERS
 
 
 class FakeClock:
@@ -215,7 +215,7 @@ class NothingWaits:
         return False
 
 
-class FakeRuntime(Runtime):
+class FakeRuntime(Runtime, PreparedRuntime):
     """A runtime whose clusters are fakes."""
 
     name = "fake"
@@ -232,9 +232,10 @@ class FakeRuntime(Runtime):
     def label(self) -> Label:
         return Label("fake", self._directory)
 
-    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> None:
+    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> PreparedRuntime:
         progress(f"preparing {len(arms)} arms")
         self._script.on_prepare()
+        return self
 
     def facts(self) -> Mapping[str, str]:
         return {"postgres": "fake"}

@@ -55,4 +55,5 @@ def one(
         block_cost_s=block_cost_s,
         unloaded=unloaded or {},
         interrupted=interrupted,
+        units={"deadlock": "state updates"},
     )["deadlock"]

@@ -76,7 +76,7 @@ def test_a_run_can_be_asked_for_it(project: Path) -> None:
 
 
 def test_its_users_are_in_the_load(project: Path, tmp_path: Path) -> None:
-    code = "from stress.load import locustfile; print('ToyUser' in vars(locustfile))"
+    code = "from stress import locustfile; print('ToyUser' in vars(locustfile))"
     assert python(project, "-c", code, AIRFLOW_STRESS_SHARED=str(tmp_path)).strip() == "True"
 
 
@@ -110,10 +110,7 @@ def test_the_tables_have_its_row(project: Path) -> None:
 
 
 def test_a_report_says_what_it_is(project: Path) -> None:
-    code = (
-        "from stress.report import text; from stress.judge.wording import opportunity_unit; "
-        "print(text.race_about('toy'), opportunity_unit('toy'))"
-    )
+    code = "from stress.races.registry import RACES, unit_of; print(RACES['toy'].summary, unit_of('toy'))"
     assert python(project, "-c", code).strip() == "Nothing happens. task instances"
 
 

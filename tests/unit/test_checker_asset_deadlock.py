@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, at, deadlock, report
 
 from stress import events
 from stress.races.asset_deadlock.checker import ACROSS, WITHIN, check
+from tests.unit.histories import Block, at, deadlock, report
 
 
 def cycle(*assets: int, second: float = 10.0) -> events.DeadlockSeen:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from histories import Block, counted, deadlock, left, report, settled
-
 from stress.races.fail_fast.checker import DEADLOCK, OVERWRITTEN, check
+from tests.unit.histories import Block, counted, deadlock, left, report, settled
 
 OF_FAIL_FAST = (("api-server", "UPDATE task_instance SET state"), ("api-server", "SELECT task_instance FOR UPDATE"))
 

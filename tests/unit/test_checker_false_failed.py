@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, counted, deadlock, left, report, settled
 
 from stress import events
 from stress.races.false_failed.checker import DEADLOCK, OTHER, check
+from tests.unit.histories import Block, counted, deadlock, left, report, settled
 
 
 def ended(block: Block, *unfinished: events.UnfinishedTask) -> Block:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, counted, left, report, request, settled
 
 from stress import events
 from stress.races.lost_clear.checker import ENDED_RUN, check
 from stress.results import BlockCheck
+from tests.unit.histories import Block, counted, left, report, request, settled
 
 
 def cleared(*unfinished: events.UnfinishedTask, code: int = 200, dag: str = "cleared") -> BlockCheck:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from histories import Block, counted, deadlock, left, report, request, settled
-
 from stress import events
 from stress.races.lost_mark.checker import DEADLOCK, MARK, SUCCESS, check
 from stress.results import BlockCheck
+from tests.unit.histories import Block, counted, deadlock, left, report, request, settled
 
 FAILED = events.UnfinishedRun(dag="marked_runs", run="r", state="failed", by_state={"failed": 1})
 OF_MARKING = (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, counted, left, report, request, settled
 
 from stress import events
 from stress.races.stale_trigger_event.checker import FAIL_METHOD, MARKING, TIMEOUT, check
 from stress.results import BlockCheck
+from tests.unit.histories import Block, counted, left, report, request, settled
 
 
 def marked(*unfinished: events.UnfinishedTask, code: int = 200) -> BlockCheck:

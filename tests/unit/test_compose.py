@@ -13,11 +13,14 @@ import pytest
 from docker.errors import DockerException
 
 from stress import layout
+from stress.cluster.base import Component, EventKind
 from stress.cluster.compose import delayer, engine, outside, secrets
-from stress.cluster.compose.leftovers import ProjectLeftover, _is_left_behind
-from stress.cluster.compose.runtime import airflow_image
+from stress.cluster.compose.member import Member
+from stress.cluster.compose.orphans import OrphanedProject, _is_orphaned
+from stress.cluster.compose.project import airflow_image
 from stress.cluster.compose.service import Service
-from stress.cluster.compose.watch import _told
+from stress.cluster.compose.watch import Told, _told
+from stress.components import COMPONENTS, Role
 
 
 def test_secrets_are_made_once_and_the_password_is_the_addresss(tmp_path: Path) -> None:
@@ -144,7 +147,9 @@ def test_a_pattern_keeps_what_compose_asked_for_and_nothing_of_its_image() -> No
     }
     service = Service.of(client, container)
     service.create(client, "run-1", "apache/airflow:3.3.2", {"OURS": "new"})
-    ((config, name),) = client.api.made
+    service.create(client, "run-1", "apache/airflow:3.3.2", {}, command=("scheduler", "--skip-serve-logs"))
+    (config, name), (other, _) = client.api.made
+    assert other["Cmd"] == ["scheduler", "--skip-serve-logs"]
     assert name == "p-scheduler-1-1"
     assert config["Image"] == "apache/airflow:3.3.2"
     assert sorted(config["Env"]) == ["OURS=new", "PGAPPNAME=scheduler-1"]
@@ -155,8 +160,6 @@ def test_a_pattern_keeps_what_compose_asked_for_and_nothing_of_its_image() -> No
         "org.airflow-stress.run": "run-1",
         "com.docker.compose.config-hash": "run-1",
     }
-    service.create(client, "run-1", "apache/airflow:3.3.2", {}, command=["api-server", "--workers", "3"])
-    assert client.api.made[1][0]["Cmd"] == ["api-server", "--workers", "3"]
     assert config["HostConfig"] == {"Binds": ["a:b"]}
     assert config["NetworkingConfig"] == {"EndpointsConfig": {"p_default": {"Aliases": ["scheduler-1"]}}}
 
@@ -170,23 +173,23 @@ def container(service: str = "", status: str = "exited", code: int = 0, **labels
     return made
 
 
-def test_a_project_is_left_behind_only_when_a_run_of_it_was_killed() -> None:
+def test_a_project_is_orphaned_only_when_a_run_of_it_was_killed() -> None:
     postgres = container("postgres", "running")
     of_a_run = container("scheduler-1", "paused", run="r")
-    assert not _is_left_behind((postgres,), (), set()), "started by hand"
-    assert not _is_left_behind((postgres, container("stress")), (), set()), "kept up after its run"
-    assert not _is_left_behind((of_a_run, container("stress", "running")), (), set()), "its run goes on"
-    assert _is_left_behind((of_a_run, postgres), (), set())
-    assert _is_left_behind((postgres, container("stress", code=137)), (), set())
+    assert not _is_orphaned((postgres,), (), set()), "started by hand"
+    assert not _is_orphaned((postgres, container("stress")), (), set()), "kept up after its run"
+    assert not _is_orphaned((of_a_run, container("stress", "running")), (), set()), "its run goes on"
+    assert _is_orphaned((of_a_run, postgres), (), set())
+    assert _is_orphaned((postgres, container("stress", code=137)), (), set())
 
 
-def test_a_project_made_for_one_run_is_left_behind_when_nobody_waits_for_it() -> None:
+def test_a_project_made_for_one_run_is_orphaned_when_nobody_waits_for_it() -> None:
     postgres = container("postgres", "running", 0, **{"one-run": "r1"})
-    assert _is_left_behind((postgres,), (), set())
-    assert _is_left_behind((postgres,), (), {"r2"})
-    assert not _is_left_behind((postgres,), (), {"r1"})
-    assert "paused" not in ProjectLeftover("p", (postgres,), (), ()).describe()
-    assert "(1 paused)" in ProjectLeftover("p", (container(status="paused"),), (), ()).describe()
+    assert _is_orphaned((postgres,), (), set())
+    assert _is_orphaned((postgres,), (), {"r2"})
+    assert not _is_orphaned((postgres,), (), {"r1"})
+    assert "paused" not in OrphanedProject("p", (postgres,), (), ()).describe()
+    assert "(1 paused)" in OrphanedProject("p", (container(status="paused"),), (), ()).describe()
 
 
 def told_packet(number: int) -> bytes:
@@ -220,3 +223,35 @@ def test_a_path_is_shown_as_whoever_started_the_container_knows_it(monkeypatch: 
     monkeypatch.setenv("AIRFLOW_STRESS_RUNS", "/home/somebody/kept")
     assert layout.seen_outside(report) == Path("/home/somebody/kept/some/report.html")
     assert layout.seen_outside(Path("/elsewhere/report.html")) == Path("/elsewhere/report.html")
+
+
+def a_member() -> Member:
+    """A component of a block, before the engine has reported its start."""
+    container: Any = type("Container", (), {"reload": lambda _: None, "attrs": {"State": {"Pid": 4321}}})()
+    return Member(COMPONENTS["scheduler-1"], container, Path("scheduler-1.log"))
+
+
+def test_the_first_start_of_a_component_is_no_restart_and_the_second_is_one() -> None:
+    member = a_member()
+    first = member.take(Told(100.0, "c", "start", None))
+    ended = member.take(Told(107.5, "c", "die", -9))
+    assert member.component() == Component("scheduler-1", Role.SCHEDULER, None, 0, Path("scheduler-1.log"))
+    second = member.take(Told(108.0, "c", "start", None))
+    events = [first, ended, second]
+    assert [(e.kind, e.pid, e.exit_code, e.restarts, e.detail) for e in events if e is not None] == [
+        (EventKind.STARTED, 4321, None, 0, ""),
+        (EventKind.EXITED, 4321, -9, 0, "after 7.5 s"),
+        (EventKind.RESTARTED, 4321, None, 1, ""),
+    ]
+    assert member.component().pid == 4321
+
+
+def test_only_the_end_after_running_out_of_memory_is_marked_so() -> None:
+    member = a_member()
+    member.take(Told(100.0, "c", "start", None))
+    assert member.take(Told(101.0, "c", "oom", None)) is None
+    ends = []
+    for at in (102.0, 104.0):
+        ends.append(member.take(Told(at, "c", "die", -9)))
+        member.take(Told(at + 1, "c", "start", None))
+    assert [end.out_of_memory for end in ends if end is not None] == [True, False]

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 
-from stress.cluster import procfs
 from stress.cluster.base import CpuReading
+from stress.cluster.supervision import procfs
 from stress.cpu import CpuMeter
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from airflow_stress_explore.airflow.comms.pairs import PAIRS as COMMS_PAIRS
+from airflow_stress_explore.airflow.pairs import PAIRS as DATABASE_PAIRS
+from airflow_stress_explore.sql.statement_text import shorten
 from stress.cli import main
-from stress.explore.catalogue import COROUTINE_PAIRS, PAIRS, RACES, races_named
-from stress.explore.listing import render, shorten
+from stress.explore.catalogue import PAIRS, RACES, Engine, Race, races_named
 from stress.explore.options import fix_race
 from stress.explore.runner import Runner, RunnerFailed
+from stress.explore.table import table
 
 STEPS: list[dict[str, Any]] = [
     {"actor": "A", "operation": "state_update", "what": "SELECT a, b FROM task_instance WHERE x = %(x_1)s FOR UPDATE",
@@ -36,8 +39,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Any:
     def tell(*lines: dict[str, Any], statuses: dict[str, str] | None = None) -> list[dict[str, Any]]:
         requests: list[dict[str, Any]] = []
 
-        def ask(self: Runner, request: dict[str, Any], **_: Any) -> Iterator[dict[str, Any]]:
-            requests.append({**request, "release": self.release.version, "fixes": tuple(self.fixes)})
+        def ask(self: Runner, request: dict[str, Any], engine: Engine, **_: Any) -> Iterator[dict[str, Any]]:
+            requests.append({**request, "engine": engine, "release": self.release.version, "fixes": tuple(self.fixes)})
             self.statuses = dict.fromkeys(self.fixes, "loaded") if statuses is None else statuses
             yield from lines
 
@@ -53,7 +56,16 @@ def test_a_race_that_occurred_ends_with_its_count_and_code_1(told: Any, capsys: 
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "deadlock on 3.2.1, stock: 2 of 3"
     assert "waits for A: task_instance raced/run/task_0" in out
-    assert requests == [{"command": "repro", "twins": ["deadlock"], "times": 3, "release": "3.2.1", "fixes": ()}]
+    assert requests == [
+        {
+            "command": "repro",
+            "reproducers": ["deadlock"],
+            "times": 3,
+            "engine": Engine.SQL,
+            "release": "3.2.1",
+            "fixes": (),
+        }
+    ]
 
 
 def test_a_race_that_never_occurred_ends_with_code_0(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +81,7 @@ def test_a_race_of_two_causes_is_played_by_both_twins_in_one_process(
     twins = [twin.name for twin in races_named("duplicate_callback") if "3.2.1" in twin.releases]
     requests = told(schedule(1), SUMMARY, schedule(1, "duplicate"), SUMMARY)
     assert main(["repro", "duplicate_callback"]) == 1
-    assert [request["twins"] for request in requests] == [twins]
+    assert [request["reproducers"] for request in requests] == [twins]
     assert capsys.readouterr().out.splitlines()[-2:] == [
         f"{twins[0]} on 3.2.1, stock: 0 of 1",
         f"{twins[1]} on 3.2.1, stock: 1 of 1",
@@ -79,7 +91,7 @@ def test_a_race_of_two_causes_is_played_by_both_twins_in_one_process(
 def test_a_cause_that_the_release_has_not_is_said(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
     requests = told(schedule(1, "duplicate"), SUMMARY)
     assert main(["repro", "duplicate_callback", "--airflow", "3.3.2"]) == 1
-    assert "duplicate_callback_schedulers" not in requests[0]["twins"]
+    assert "duplicate_callback_schedulers" not in requests[0]["reproducers"]
     assert "duplicate_callback_schedulers: Airflow 3.3.2 hasn't it" in capsys.readouterr().out
 
 
@@ -88,10 +100,11 @@ PLAY = (schedule(1), SUMMARY)
 
 def test_all_are_the_twins_that_the_release_has(told: Any) -> None:
     here = {race.name for race in RACES.values() if "3.2.1" in race.releases}
-    requests = told(*[line for _ in range(sum(not RACES[name].coroutines for name in here)) for line in PLAY])
+    requests = told(*PLAY * len(here))
     assert main(["repro", "all", "--airflow", "3.2.1"]) == 0
-    played = {name for request in requests for name in request.get("twins", [request.get("race")])}
-    assert played == here
+    played = {name: request["engine"] for request in requests for name in request["reproducers"]}
+    assert played == {name: RACES[name].engine for name in here}
+    assert [request["engine"] for request in requests] == [Engine.SQL, Engine.AIO]
 
 
 def test_a_twin_that_the_release_does_not_know_leaves_the_others(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +112,7 @@ def test_a_twin_that_the_release_does_not_know_leaves_the_others(told: Any, caps
     assert main(["repro", "duplicate_callback"]) == 3
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == "duplicate_callback_triggerers on 3.2.1, stock: 0 of 1"
-    assert "is not what the operation deadline_check knows: it is gone" in captured.err
+    assert "the operation deadline_check does not support Airflow 3.2.1: it is gone" in captured.err
 
 
 def test_a_race_that_the_release_has_not_is_played_and_said(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +159,7 @@ def test_no_pruning_is_for_a_search_of_the_database(words: tuple[str, ...], caps
 
 
 def test_steps_that_came_otherwise_than_before_are_told(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    requests = told(SUMMARY | {"surprises": ["A: is blocked, and another time: is done", "B: ..."]})
+    requests = told(SUMMARY | {"nondeterministic": ["A: is blocked, and another time: is done", "B: ..."]})
     assert main(["explore", "marking+marking", "--no-pruning"]) == 0
     out = capsys.readouterr().out
     assert "2 steps came to something else than the same steps before" in out
@@ -185,7 +198,7 @@ def test_several_pairs_are_searched_in_one_process(told: Any, capsys: pytest.Cap
         "1 not known" in captured.out
     )
     assert captured.out.splitlines()[-2:] == ["  fails: clearing+clearing", "  not finished: heartbeat+clearing"]
-    assert captured.err.splitlines()[-1].startswith("stress: marking+marking: Airflow 3.2.1 is not what")
+    assert captured.err.splitlines()[-1].startswith("stress: marking+marking: the operation marking does not support")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +218,7 @@ def test_a_replay_says_how_often_it_failed(told: Any, capsys: pytest.CaptureFixt
     requests = told(schedule(1, "deadlock"), schedule(2, "deadlock"), SUMMARY | {"tried": 2, "failed": 2})
     words = ["explore", "state_update+dag_version_refresh", "--replay", "A4B", "--times", "2"]
     assert main(words) == 1
-    assert requests[0]["replay"] == "A4B"
+    assert (requests[0]["command"], requests[0]["schedule"]) == ("replay", "A4B")
     assert capsys.readouterr().out.splitlines()[-1].endswith("schedule A4B: 2 of 2 fail")
 
 
@@ -213,7 +226,7 @@ def test_a_release_that_an_operation_does_not_know_is_told(told: Any, capsys: py
     told({"kind": "unknown_operation", "operation": "callback_enqueue", "why": "there is no _enqueue"})
     assert main(["explore", "callback_enqueue+callback_enqueue", "--airflow", "3.1.8"]) == 3
     err = capsys.readouterr().err
-    assert "Airflow 3.1.8 is not what the operation callback_enqueue knows: there is no _enqueue" in err
+    assert "the operation callback_enqueue does not support Airflow 3.1.8: there is no _enqueue" in err
 
 
 def test_a_process_that_failed_is_a_fault_of_the_machine(
@@ -249,14 +262,21 @@ def test_lists(what: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert name in out
 
 
-def test_the_operations_of_each_pair_are_named_by_it() -> None:
-    database = [name for name in PAIRS if name not in COROUTINE_PAIRS]
-    assert len(database) >= 12
-    assert all("+" in name for name in database)
+def test_a_pair_of_the_database_is_named_by_its_operations() -> None:
+    for name, pair in DATABASE_PAIRS.items():
+        operations, _, variant = name.partition(":")
+        assert tuple(operations.split("+")) == pair.operations
+        assert variant == pair.variant
+    assert {name for name, pair in PAIRS.items() if pair.engine is Engine.SQL} == set(DATABASE_PAIRS)
+
+
+def test_the_pairs_of_both_engines_are_listed_from_their_data() -> None:
+    assert {name for name, pair in PAIRS.items() if pair.engine is Engine.AIO} == set(COMMS_PAIRS)
+    assert len(PAIRS) == len(DATABASE_PAIRS) + len(COMMS_PAIRS)
 
 
 def test_the_listing_stands_the_actors_side_by_side() -> None:
-    lines = render(STEPS, width=40).splitlines()
+    lines = table({"steps": STEPS}, width=40).splitlines()
     assert lines[0].split("   ")[0] == "A: state_update"
     assert lines[0].endswith("B: dag_version_refresh")
     mine = [line for line in lines if line.startswith("  locks")]
@@ -277,5 +297,6 @@ def test_a_statement_is_shortened_to_what_matters() -> None:
     assert shorten(long).endswith("FOR UPDATE OF t SKIP LOCKED")
 
 
-def test_the_fix_of_each_race_is_known() -> None:
-    assert fix_race("state_update_lock_scope") == "deadlock"
+@pytest.mark.parametrize("reproducer", RACES.values(), ids=RACES)
+def test_the_fix_of_each_reproducer_is_one_of_its_race(reproducer: Race) -> None:
+    assert fix_race(reproducer.fix) == reproducer.race

@@ -1,4 +1,4 @@
-"""`.ci/grafana-check` on a server that answers as Grafana's API does, with the real dashboards.
+"""`tools/grafana_check.py` on a server that answers as Grafana's API does, with the real dashboards.
 
 No Grafana can be run where the tests run: the workflow asks the real one. What is tested here is that the check asks
 for everything, and that nothing that is wrong passes.
@@ -21,7 +21,6 @@ import pytest
 
 from stress.layout import ROOT
 
-CHECK = ROOT / ".ci" / "grafana-check"
 SOURCE = "airflow-stress-prometheus"
 FILES = [json.loads(file.read_text()) for file in sorted((ROOT / "dashboards" / "grafana").glob("*.json"))]
 PANELS = [(panel, target) for file in FILES for panel in file["panels"] for target in panel.get("targets", [])]
@@ -103,7 +102,8 @@ def grafana(change: Change = lambda _path, _asked, answer: answer) -> Iterator[t
 
 def check(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(CHECK), *words],
+        [sys.executable, "-S", "-m", "tools.grafana_check", *words],  # -S: it needs no installed package
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
-from histories import Block, at, callback, deadlock, run, settled
 
 from stress import events, history
-from stress.history import History, Journal
+from stress.history import Entry, History, Journal
 from stress.judge.history import judge_history, planned
 from stress.report import results_json
 from stress.results import RaceState, RunState, Verdict
+from tests.unit.histories import Block, at, callback, deadlock, run, settled
 
 FIX = "deadline_claim"  # loaded by schedulers
 FIXED = {"stock": [], "fixed": [FIX]}
@@ -249,3 +250,108 @@ def test_a_lost_callback_that_only_control_showed_often_enough_is_removed() -> N
     blocks = [lost(arm, n, 10 if arm == "stock" else 0) for n, arm in enumerate(arms)]
     results = judge_history(run(*blocks, races=("lost_callback",)), RunState.DONE)
     assert results.races["lost_callback"].verdict is RaceState.REMOVED
+
+
+# -- what is taken from the history and not from today's tables --------------------------------------------------------
+
+
+def with_plan(recorded: History, *added: events.AnyEvent) -> History:
+    """The same history as one of the present schema, which begins with these events, too."""
+    first = recorded.entries[0]
+    run_planned = first.event
+    assert isinstance(run_planned, events.RunPlanned)
+    entries = [
+        Entry(0, first.t, None, msgspec.structs.replace(run_planned, schema=events.SCHEMA)),
+        *(Entry(0, first.t, None, event) for event in added),
+        *recorded.entries[1:],
+    ]
+    return History(tuple(entries), None)
+
+
+def slower() -> History:
+    """A race that is gone, and 30 % fewer tasks on the arm under test."""
+    arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")
+    blocks = [
+        deadlocked(arm, n).end(tasks=500 + n) if arm == "stock" else quiet(arm, n).end(tasks=350 + n)
+        for n, arm in enumerate(arms)
+    ]
+    return run(*blocks, races=("deadlock",))
+
+
+def throughput(margin: float, interest: float) -> events.MeasurePlanned:
+    return events.MeasurePlanned(
+        name="throughput", unit="tasks", worse_if_higher=False, margin=margin, interest=interest, relative=True
+    )
+
+
+@pytest.mark.parametrize(("margin", "state"), [(0.2, RaceState.TRADED), (0.5, RaceState.REMOVED)])
+def test_the_margin_of_a_measure_is_the_plan_s(margin: float, state: RaceState) -> None:
+    results = judge_history(with_plan(slower(), throughput(margin, interest=margin)), RunState.DONE)
+    assert results.races["deadlock"].verdict is state
+    assert [(measure.measure, measure.unit) for measure in results.harm] == [("throughput", "tasks")]
+
+
+def test_a_run_without_planned_measures_judges_no_harm() -> None:
+    assert judge_history(with_plan(slower()), RunState.DONE).harm == ()
+
+
+def test_units_and_summaries_of_races_are_the_plan_s() -> None:
+    planned_race = events.RacePlanned(name="deadlock", unit="lock waits", summary="Locks wait in a cycle.")
+    verdict = judge_history(with_plan(run(*decisive(), races=("deadlock",)), planned_race), RunState.DONE).races[
+        "deadlock"
+    ]
+    assert (verdict.unit, verdict.about) == ("lock waits", "Locks wait in a cycle.")
+    assert "50 of 7,500 lock waits on stock" in verdict.reason
+
+
+def counted(race: str, *at_s: float) -> events.RaceCounted:
+    """What a run's own checker counted, of 100 opportunities."""
+    incidents = [
+        events.CountedIncident(at_s=t, cause="cycle", signature="a and b", headline="A waited for b.") for t in at_s
+    ]
+    return events.RaceCounted(race=race, incidents=incidents, opportunities=100, blind=[])
+
+
+def test_a_race_that_has_no_checker_any_more_is_judged_by_the_counts_of_the_run() -> None:
+    arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")
+    blocks = [
+        quiet(arm, n).end().add(67, counted("dropped_race", *((3.0, 2.0) if arm == "stock" else ())))
+        for n, arm in enumerate(arms)
+    ]
+    results = judge_history(run(*blocks, races=("dropped_race",)), RunState.DONE)
+    verdict = results.races["dropped_race"]
+    assert verdict.verdict is RaceState.REMOVED
+    stock = verdict.arms["stock"]
+    assert (stock.incidents, stock.opportunities, stock.first_incident_s, stock.causes) == (10, 500, 2.0, {"cycle": 10})
+    assert results.incidents[0].witness.headline == "A waited for b."
+
+
+def test_a_block_in_which_such_a_race_was_not_counted_is_blind() -> None:
+    blocks = [quiet("stock", 0).end().add(67, counted("dropped_race", 3.0)), quiet("fixed", 1).end()]
+    results = judge_history(run(*blocks, races=("dropped_race",)), RunState.DONE)
+    assert results.races["dropped_race"].verdict is RaceState.UNKNOWN
+    assert results.blind == (
+        "block 1: this version has no checker of dropped_race, and the history holds no count of it",
+    )
+
+
+def test_a_race_that_has_a_checker_is_judged_by_it_and_not_by_the_counts_of_the_run() -> None:
+    block = quiet("stock", 0).end().add(67, counted("deadlock", 3.0))
+    stock = judge_history(run(block, races=("deadlock",)), RunState.DONE).races["deadlock"].arms["stock"]
+    assert (stock.incidents, stock.opportunities) == (0, 1000)
+
+
+def test_a_measure_that_has_no_reader_any_more_is_judged_by_the_readings_of_the_run() -> None:
+    arms = ("stock", "fixed", "fixed", "stock", "stock", "fixed", "fixed", "stock", "stock")
+    blocks = [
+        (deadlocked(arm, n) if arm == "stock" else quiet(arm, n))
+        .end(tasks=500)
+        .add(67, events.MeasureCounted(measure="dropped", numerator=1 if arm == "stock" else 9, denominator=1))
+        for n, arm in enumerate(arms)
+    ]
+    planned_measure = events.MeasurePlanned(
+        name="dropped", unit="a block", worse_if_higher=True, margin=2.0, interest=0.0, relative=False
+    )
+    results = judge_history(with_plan(run(*blocks, races=("deadlock",)), planned_measure), RunState.DONE)
+    assert [(measure.measure, measure.verdict) for measure in results.harm] == [("dropped", "worse")]
+    assert results.races["deadlock"].verdict is RaceState.TRADED

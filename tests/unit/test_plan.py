@@ -127,8 +127,8 @@ def test_a_port_that_is_none_is_a_mistake(text: str) -> None:
 
 
 def test_an_unknown_scenario_is_a_mistake_that_names_the_known_ones() -> None:
-    expected = "--scenario 'nope' is unknown: there are version_churn, deadline_miss, trigger_cancel, "
-    assert the_mistake(replace(GOOD, scenarios=("nope", "version_churn"))).startswith(expected)
+    expected = f"--scenario 'nope' is unknown: there are {', '.join(SCENARIOS)}"
+    assert the_mistake(replace(GOOD, scenarios=("nope", "version_churn"))) == expected
 
 
 def test_a_race_that_is_asked_for_brings_its_scenario_and_no_other_race() -> None:

@@ -31,7 +31,7 @@ row that was skipped is deleted a second later. The DELETE of triggers behind th
 statement; its retry is as it is on stock. ``TaskInstance.get_task_instance(lock_for_update=True)`` and the DAG
 processor's ``update_dag_parsing_results_in_db`` retry in the same way: the latter rolls back itself.
 
-Its tests: ``tests/airflow/test_sweep_row_claims.py``, ``tests/airflow/test_row_order.py``.
+Its tests: ``tests/airflow/test_aborted_retry_sweep_row_claims.py``, ``tests/airflow/test_row_order.py``.
 """
 
 from __future__ import annotations
@@ -125,9 +125,6 @@ def apply_to_scheduler(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="sweep_row_claims",
-    race="aborted_retry",
-    thread=0,
     place=15,
     summary="trigger clean-up and time-out sweep skip locked rows, and roll back before they try again",
     components=("triggerer", "scheduler"),

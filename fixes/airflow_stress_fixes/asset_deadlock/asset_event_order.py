@@ -33,7 +33,7 @@ What it leaves
     order by it. A trigger that watches several assets goes through them in its own order.
 
 Its tests: ``stress repro asset_deadlock`` (``tests/explore/test_twins.py``) and
-``tests/airflow/test_asset_event_order.py``.
+``tests/airflow/test_asset_deadlock_asset_event_order.py``.
 """
 
 from __future__ import annotations
@@ -137,9 +137,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="asset_event_order",
-    race="asset_deadlock",
-    thread=0,
     place=6,
     summary="reports of success write what belongs to assets in the order of assets and DAGs, in every process",
     components=("api-server",),

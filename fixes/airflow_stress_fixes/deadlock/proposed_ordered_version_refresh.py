@@ -16,7 +16,7 @@ How
     For the time of one ``_verify_integrity_if_dag_changed`` the session's ``execute`` replaces that one
     UPDATE. The batch size isn't in the report's words; 500 here.
 
-Its test: ``tests/airflow/test_proposed_ordered_version_refresh.py``.
+Its test: ``tests/airflow/test_deadlock_proposed_ordered_version_refresh.py``.
 """
 
 from __future__ import annotations
@@ -88,8 +88,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="proposed_ordered_version_refresh",
-    race="deadlock",
     thread=66734,
     place=18,
     summary="as #66734 proposes: the scheduler refreshes DAG versions in ordered batches, skip locked",

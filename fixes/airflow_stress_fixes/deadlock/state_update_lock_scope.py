@@ -27,7 +27,7 @@ How
 
 What it leaves: the error handler of these releases uses the session of a failed transaction and answers 500.
 
-Its test: ``tests/airflow/test_state_update_lock_scope.py``.
+Its test: ``tests/airflow/test_deadlock_state_update_lock_scope.py``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ import functools
 from types import ModuleType
 from typing import Any
 
-from airflow_stress_fixes.fix import Fit, Fix, Target
+from airflow_stress_fixes.fix import Fit, Fix, Target, replacing
 from airflow_stress_fixes.known_sources import spread
 
 _MODULE = "airflow.api_fastapi.execution_api.routes.task_instances"
@@ -62,17 +62,13 @@ def apply(module: ModuleType) -> None:
     """Wrap the function that builds the update."""
     stock = getattr(module, _FUNCTION)
 
-    @functools.wraps(stock)
+    @replacing(module, _FUNCTION)
     def create_update(*, session: Any, **arguments: Any) -> Any:
         narrow_locks(session)
         return stock(session=session, **arguments)
 
-    setattr(module, _FUNCTION, create_update)
-
 
 FIX = Fix(
-    name="state_update_lock_scope",
-    race="deadlock",
     thread=66734,
     place=4,
     summary="a task's state update locks its task instance and not the dag run joined to it",

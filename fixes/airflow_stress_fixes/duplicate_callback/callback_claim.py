@@ -28,7 +28,7 @@ What it leaves: a scheduler that dies between its commit and its executor's star
 a callback that waits is not given to anybody: its data don't have the run that they are looked up by.
 
 Its tests: ``stress repro duplicate_callback_executors`` (``tests/explore/test_twins.py``),
-``tests/airflow/test_callback_claim.py``.
+``tests/airflow/test_duplicate_callback_callback_claim.py``.
 """
 
 from __future__ import annotations
@@ -75,9 +75,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="callback_claim",
-    race="duplicate_callback",
-    thread=0,
     place=13,
     summary="a scheduler takes a waiting callback for its executor only after it has locked the row",
     components=("scheduler",),

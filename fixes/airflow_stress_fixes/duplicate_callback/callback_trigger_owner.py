@@ -30,7 +30,7 @@ one locks it, is not in the list, and its trigger is taken from it: a hole of on
 it is on stock for the triggers of tasks. A triggerer that is paused past its health threshold is taken for dead, and
 its callback runs again.
 
-Its test: ``tests/airflow/test_callback_trigger_owner.py``.
+Its test: ``tests/airflow/test_duplicate_callback_callback_trigger_owner.py``.
 """
 
 from __future__ import annotations
@@ -80,8 +80,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="callback_trigger_owner",
-    race="duplicate_callback",
     thread=64710,
     place=3,
     summary="a triggerer takes over callback and asset triggers only if no live triggerer owns them",

@@ -31,7 +31,7 @@ What it leaves: the triggers of callbacks are still taken by every triggerer (``
 PostgreSQL checks the condition again on a row's new version. On MariaDB ``with_row_locks`` adds no lock, so that the
 claim would claim nothing: the mount refuses that database.
 
-Its test: ``tests/airflow/test_deadline_claim.py``.
+Its test: ``tests/airflow/test_duplicate_callback_deadline_claim.py``.
 """
 
 from __future__ import annotations
@@ -67,8 +67,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="deadline_claim",
-    race="duplicate_callback",
     thread=64710,
     place=2,
     summary="a scheduler handles a missed deadline only after it has locked the row and seen it unhandled",

@@ -15,7 +15,7 @@ How
     The loop is one long method, so the statement is reached where it is executed: the sessions that the
     scheduler's module opens lock the rows of any SELECT of whole deadlines. It has only that one.
 
-Its test: ``tests/airflow/test_deadline_claim.py``.
+Its test: ``tests/airflow/test_duplicate_callback_deadline_claim.py``.
 """
 
 from __future__ import annotations
@@ -65,8 +65,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="proposed_deadline_row_lock",
-    race="duplicate_callback",
     thread=64710,
     place=17,
     summary="as #64710 proposes: the scheduler selects expired deadlines with row locks, skip locked",

@@ -46,12 +46,11 @@ Its tests: ``stress repro fail_fast`` (``tests/explore/test_twins.py``), ``tests
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from airflow_stress_fixes.fix import Fit, Fix, Target
+from airflow_stress_fixes.fix import Fit, Fix, Target, replacing
 from airflow_stress_fixes.known_sources import spread
 
 _MODULE = "airflow.api_fastapi.execution_api.routes.task_instances"
@@ -103,7 +102,7 @@ def apply(module: ModuleType) -> None:
     no_longer_runs: Any = type("NoLongerRuns", (HTTPException,), {})
     stop, update, route = getattr(module, _STOP), getattr(module, _UPDATE), module.ti_update_state
 
-    @functools.wraps(stop)
+    @replacing(module, _STOP)
     def stop_remaining_tasks(*, task_instance: Any, session: Any, **arguments: Any) -> None:
         own, dag_id, run_id = task_instance.id, task_instance.dag_id, task_instance.run_id
         session.rollback()
@@ -117,7 +116,7 @@ def apply(module: ModuleType) -> None:
         finally:
             del session.commit
 
-    @functools.wraps(update)
+    @replacing(module, _UPDATE)
     def create_update(*, session: Any, **arguments: Any) -> Any:
         try:
             return update(session=session, **arguments)
@@ -127,14 +126,8 @@ def apply(module: ModuleType) -> None:
             answer_in_handler(session, lambda: route(instance, payload, session=session, dag_bag=bag))
             raise
 
-    setattr(module, _STOP, stop_remaining_tasks)
-    setattr(module, _UPDATE, create_update)
-
 
 FIX = Fix(
-    name="fail_fast_lock_order",
-    race="fail_fast",
-    thread=0,
     place=7,
     summary="a failure ends a fail_fast run's other tasks in one transaction, with locks in the scheduler's order",
     components=("api-server",),

@@ -41,11 +41,10 @@ Its test: ``stress repro false_failed`` (``tests/explore/test_twins.py``).
 
 from __future__ import annotations
 
-import functools
 from types import ModuleType
 from typing import Any
 
-from airflow_stress_fixes.fix import Fit, Fix, Target
+from airflow_stress_fixes.fix import Fit, Fix, Target, replacing
 from airflow_stress_fixes.known_sources import spread
 
 _MODULE = "airflow.api_fastapi.execution_api.routes.task_instances"
@@ -84,7 +83,7 @@ def apply(module: ModuleType) -> None:
 
     stock = getattr(module, _FUNCTION)
 
-    @functools.wraps(stock)
+    @replacing(module, _FUNCTION)
     def create_update(*, session: Any, **arguments: Any) -> Any:
         try:
             return stock(session=session, **arguments)
@@ -93,13 +92,8 @@ def apply(module: ModuleType) -> None:
                 answer_at_rollback(session)
             raise
 
-    setattr(module, _FUNCTION, create_update)
-
 
 FIX = Fix(
-    name="transient_error_answer",
-    race="false_failed",
-    thread=0,
     place=5,
     summary="a state update that meets a passing database error stores nothing and asks the worker to try again",
     components=("api-server",),

@@ -49,19 +49,18 @@ instances, with and without this fix (see ``marking_run_lock``). Several cleared
 out at that moment: the scheduler's sweep takes them in the order of its scan and can deadlock with the order by id,
 as it can on stock with the flush; ``sweep_row_claims`` removes that, from the sweep's side.
 
-Its tests: ``stress repro lost_clear`` (``tests/explore/test_twins.py``), ``tests/airflow/test_clearing_row_locks.py``
-and ``tests/airflow/test_row_order.py``.
+Its tests: ``stress repro lost_clear`` (``tests/explore/test_twins.py``),
+``tests/airflow/test_lost_clear_clearing_row_locks.py`` and ``tests/airflow/test_row_order.py``.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from airflow_stress_fixes.fix import Fit, Fix, Target
+from airflow_stress_fixes.fix import Fit, Fix, Target, replacing
 from airflow_stress_fixes.known_sources import spread
 
 _MODULE = "airflow.models.taskinstance"
@@ -154,7 +153,7 @@ def apply(module: ModuleType) -> None:
     stock = getattr(module, _FUNCTION)
     instance: Any = module.TaskInstance
 
-    @functools.wraps(stock)
+    @replacing(module, _FUNCTION)
     def clear_task_instances(tis: list[Any], session: Any, *args: Any, **kwargs: Any) -> Any:
         if not tis:
             return stock(tis, session, *args, **kwargs)
@@ -175,13 +174,8 @@ def apply(module: ModuleType) -> None:
                     raise
         raise AssertionError("not reached: the last try returns or raises")
 
-    setattr(module, _FUNCTION, clear_task_instances)
-
 
 FIX = Fix(
-    name="clearing_row_locks",
-    race="lost_clear",
-    thread=0,
     place=10,
     summary="clearing locks and reads runs again before it decides, and stores only what replaces what it has read",
     components=("api-server",),

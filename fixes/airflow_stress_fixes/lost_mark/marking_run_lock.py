@@ -31,16 +31,16 @@ What it leaves: with ``future`` or ``past`` it locks runs in which nothing will 
 scheduler: ``state_update_lock_scope`` belongs to it. Somebody who marks a whole run has changed task instances before
 (``_set_dag_run_terminal_state``).
 
-Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``), ``tests/airflow/test_marking_run_lock.py``.
+Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``),
+``tests/airflow/test_lost_mark_marking_run_lock.py``.
 """
 
 from __future__ import annotations
 
-import functools
 from types import ModuleType
 from typing import Any
 
-from airflow_stress_fixes.fix import Fit, Fix, Target
+from airflow_stress_fixes.fix import Fit, Fix, Target, replacing
 from airflow_stress_fixes.known_sources import spread
 
 _MODULE = "airflow.api.common.mark_tasks"
@@ -55,7 +55,7 @@ def apply(module: ModuleType) -> None:
 
     stock = getattr(module, _FUNCTION)
 
-    @functools.wraps(stock)
+    @replacing(module, _FUNCTION)
     def set_state(*, tasks: Any, run_id: Any = None, commit: bool = False, session: Any = None, **options: Any) -> Any:
         if session is None:  # a transaction of its own, in which nothing is cleared
             return stock(tasks=tasks, run_id=run_id, commit=commit, **options)
@@ -77,13 +77,8 @@ def apply(module: ModuleType) -> None:
             session.execute(with_row_locks(runs, session=session, of=DagRun)).all()
         return stock(tasks=tasks, run_id=run_id, commit=commit, session=session, **options)
 
-    setattr(module, _FUNCTION, set_state)
-
 
 FIX = Fix(
-    name="marking_run_lock",
-    race="lost_mark",
-    thread=0,
     place=11,
     summary="marking locks the run before its task instances, as scheduling and clearing do",
     components=("api-server",),

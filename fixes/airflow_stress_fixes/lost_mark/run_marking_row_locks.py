@@ -35,18 +35,17 @@ What it leaves
     sweep's side.
 
 Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``),
-``tests/airflow/test_run_marking_row_locks.py`` and ``tests/airflow/test_row_order.py``.
+``tests/airflow/test_lost_mark_run_marking_row_locks.py`` and ``tests/airflow/test_row_order.py``.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
-from airflow_stress_fixes.fix import Fit, Fix, Target
+from airflow_stress_fixes.fix import Fit, Fix, Target, replacing
 from airflow_stress_fixes.known_sources import spread
 
 _MODULE = "airflow.api.common.mark_tasks"
@@ -94,7 +93,7 @@ def _wrap(module: ModuleType, name: str) -> None:
     # Since 3.3; there it is marked as those that run.
     marked |= {state for state in TaskInstanceState if state.value == "awaiting_input"}
 
-    @functools.wraps(stock)
+    @replacing(module, name)
     def set_dag_run_state(*, dag: Any, run_id: Any = None, commit: bool = False, session: Any = None) -> Any:
         if session is None:
             with create_session() as own:
@@ -111,13 +110,8 @@ def _wrap(module: ModuleType, name: str) -> None:
         done = stock(dag=dag, run_id=run_id, commit=commit, session=session)
         return [*skipped, *done] if skipped else done
 
-    setattr(module, name, set_dag_run_state)
-
 
 FIX = Fix(
-    name="run_marking_row_locks",
-    race="lost_mark",
-    thread=0,
     place=12,
     summary="marking a run locks it and its task instances, and reads them again, before it decides what to store",
     components=("api-server",),

@@ -26,7 +26,7 @@ How
 
 What it leaves: what stock does to those who wait when the reader ends (a cancellation) stays.
 
-Its tests: ``stress repro orphaned_runner`` and ``tests/airflow/test_comms_end.py``.
+Its tests: ``stress repro orphaned_runner`` and ``tests/airflow/test_orphaned_runner_comms_end.py``.
 """
 
 from __future__ import annotations
@@ -67,9 +67,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="comms_end",
-    race="orphaned_runner",
-    thread=0,
     place=9,
     summary="a request to a supervisor that is gone fails at once and never waits for ever",
     components=("triggerer",),

@@ -15,7 +15,7 @@ What it really does
     - Its report's alternative, an ``RLock``, doesn't hang, because all coroutines of a loop are one thread
       to it, and for the same reason protects nothing between them.
 
-Its test: ``tests/airflow/test_proposed_thread_lock.py``.
+Its test: ``tests/airflow/test_out_of_order_frame_proposed_thread_lock.py``.
 """
 
 from __future__ import annotations
@@ -60,8 +60,6 @@ def locked(stock: Any) -> type[Any]:
 
 
 FIX = Fix(
-    name="proposed_thread_lock",
-    race="out_of_order_frame",
     thread=64620,
     place=16,
     summary="as #64620 proposes: a threading.Lock held while a request is written and its reply is read",

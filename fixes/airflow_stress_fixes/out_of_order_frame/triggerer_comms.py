@@ -26,7 +26,7 @@ What stays
     the first message, which the supervisor sends unasked, and the first request: the runner waits for the
     former before it sends the latter.
 
-Its test: ``tests/airflow/test_triggerer_comms.py``.
+Its test: ``tests/airflow/test_out_of_order_frame_triggerer_comms.py``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ def apply(module: ModuleType) -> None:
 
 
 def routed(stock: Any) -> type[Any]:
-    """Make a subclass of the stock decoder in which one task reads and replies are routed by frame id."""
+    """Make a subclass of the stock decoder in which one task reads and replies are routed by frame id.
+
+    Long, because it is one class: its base is known only in a process that has imported Airflow.
+    """
     from airflow.sdk.execution_time.comms import _RequestFrame
     from asgiref.sync import async_to_sync
 
@@ -151,8 +154,6 @@ def routed(stock: Any) -> type[Any]:
 
 
 FIX = Fix(
-    name="triggerer_comms",
-    race="out_of_order_frame",
     thread=64620,
     place=1,
     summary="one reader task owns the triggerer's stream and routes each reply by its frame id",

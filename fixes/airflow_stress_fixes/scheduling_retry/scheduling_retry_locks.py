@@ -87,9 +87,6 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    name="scheduling_retry_locks",
-    race="scheduling_retry",
-    thread=0,
     place=14,
     summary="a scheduler that retries after a database error locks its runs again, and leaves out those it can't have",
     components=("scheduler",),

@@ -40,7 +40,7 @@ What it leaves: an event waits as long as its rows are locked in each of the mom
 does on stock. The other writers' own reads without a lock (clearing's) stay theirs.
 
 Its tests: ``stress repro stale_trigger_event`` (``tests/explore/test_twins.py``), and
-``tests/airflow/test_trigger_event_claim.py``.
+``tests/airflow/test_stale_trigger_event_trigger_event_claim.py``.
 """
 
 from __future__ import annotations
@@ -166,9 +166,6 @@ def without_waiting(loop: Callable[[Any], None], queue_name: str) -> Callable[[A
 
 
 FIX = Fix(
-    name="trigger_event_claim",
-    race="stale_trigger_event",
-    thread=0,
     place=8,
     summary="a trigger's event or failure only reaches a task that is, under its row lock, still deferred on it",
     components=("triggerer",),

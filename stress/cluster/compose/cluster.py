@@ -11,14 +11,12 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import psycopg
 from docker.errors import APIError, NotFound
-from docker.models.containers import Container
 
 from stress.arms.spec import Arm
 from stress.cluster.airflow import component_variables
@@ -30,21 +28,22 @@ from stress.cluster.base import (
     ComponentEvent,
     CpuReading,
     EventKind,
-    Role,
 )
 from stress.cluster.compose.engine import EngineError, explain, explain_for, remove
 from stress.cluster.compose.logs import LogFollower
-from stress.cluster.compose.service import COMPONENTS, POSTGRES
+from stress.cluster.compose.member import Member, cpu_seconds, end, memory_bytes
+from stress.cluster.compose.network import Network
+from stress.cluster.compose.project import Project
+from stress.cluster.compose.service import POSTGRES
 from stress.cluster.compose.watch import Told, Watch
 from stress.cluster.errors import ComponentFailed, PostgresError
 from stress.cluster.health import api_starting, unhealthy
-
-if TYPE_CHECKING:
-    from stress.cluster.compose.runtime import ComposeRuntime
+from stress.cluster.server import DatabaseServer
+from stress.components import Role, components
 
 SHARED = Path("/airflow-stress/shared")
 POSTGRES_LOG = Path("/airflow-stress/postgres-log")
-_API_PORT = 8080
+API_URL = "http://api-server:8080"
 _HEALTH_INTERVAL_S = 0.2
 _RESTART_GRACE_S = 5
 _LOG_END_TIMEOUT_S = 10.0
@@ -52,43 +51,39 @@ _POSTGRES_TIMEOUT_S = 30.0
 _TAIL_LINES = 25
 
 
-@dataclass
-class _Member:
-    """A component and its container over time."""
+@dataclass(frozen=True)
+class Site:
+    """What a prepared runtime gives to the clusters of an arm's blocks."""
 
-    name: str
-    role: Role
-    container: Container
-    log_file: Path
-    log: LogFollower | None = None
-    pid: int | None = None
-    restarts: int = -1
-    """Starts but for the first."""
-    out_of_memory: bool = False
-    started_at: float = field(default=0.0)
-    """Unix time."""
+    project: Project
+    server: DatabaseServer
+    network: Network
+    secrets: ClusterSecrets
+    template: str
+    """The migrated database that a block's database is a copy of."""
 
 
 class ComposeCluster(Cluster):
-    """One block's containers."""
+    """One block's containers. `on_stop` is called when none of them is left."""
 
     def __init__(
         self,
-        runtime: ComposeRuntime,
+        site: Site,
         arm: Arm,
         block: int,
         directory: Path,
         settings: ClusterSettings,
-        template: str,
+        on_stop: Callable[[ComposeCluster], None],
     ) -> None:
-        self._runtime = runtime
+        self._site = site
+        self._project = site.project
         self._arm = arm
         self._directory = directory
         self._settings = settings
-        self._template = template
+        self._on_stop = on_stop
         self._database = f"block_{block}"
         self._shared = SHARED / f"block-{block}"
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, Member] = {}
         self._events: list[ComponentEvent] = []
         self._watch: Watch | None = None
         self._postgres_restarting = False
@@ -96,21 +91,18 @@ class ComposeCluster(Cluster):
 
     @property
     def api_url(self) -> str:
-        return f"http://api-server:{_API_PORT}"
+        return API_URL
 
     @property
     def database(self) -> str:
         return self._database
 
     def dsn(self, application_name: str = "observer") -> str:
-        return self._runtime.server.dsn(self._database, application_name)
+        return self._site.server.dsn(self._database, application_name)
 
     @property
     def components(self) -> tuple[Component, ...]:
-        return tuple(
-            Component(member.name, member.role, member.pid, max(0, member.restarts), member.log_file)
-            for member in self._members.values()
-        )
+        return tuple(member.component() for member in self._members.values())
 
     @property
     def shared(self) -> Path:
@@ -122,7 +114,7 @@ class ComposeCluster(Cluster):
 
     @property
     def secrets(self) -> ClusterSecrets:
-        return self._runtime.secrets
+        return self._site.secrets
 
     def start(self) -> None:
         """All at once: two cores are busy from the first moment to the last, whatever the order."""
@@ -131,18 +123,18 @@ class ComposeCluster(Cluster):
         for directory in (self._shared, self._shared / "fixes"):
             directory.mkdir(parents=True)
             directory.chmod(0o777)  # the components come as another user
-        server = self._runtime.server
+        server = self._site.server
         server.drop_database(self._database)
-        server.create_database(self._database, self._template)
+        server.create_database(self._database, self._site.template)
         if self._settings.deadlock_timeout_ms is not None:
             server.set_deadlock_timeout(self._database, self._settings.deadlock_timeout_ms)
-        self._watch = Watch(self._runtime.client, self._runtime.project)
+        self._watch = Watch(self._project.client, self._project.name)
         began = time.monotonic()
-        self._runtime.remove_components()
+        self._project.remove_components()
         self._make()
         self._each("starting", lambda member: member.container.start())
         for member in self._members.values():
-            member.log = LogFollower(self._runtime.client, str(member.container.id), member.log_file)
+            member.log = LogFollower(self._project.client, str(member.container.id), member.log_file)
         self._wait_healthy(began + self._settings.start_timeout_s)
 
     def stop(self) -> None:
@@ -151,7 +143,7 @@ class ComposeCluster(Cluster):
             return
         self._stopped = True
         try:
-            self._each("ending", lambda member: _end(member.container))
+            self._each("ending", lambda member: end(member.container))
             for member in self._members.values():
                 if member.log is not None:
                     member.log.finish(_LOG_END_TIMEOUT_S)
@@ -159,11 +151,11 @@ class ComposeCluster(Cluster):
             if self._watch is not None:
                 self._watch.close()
             self._each("removing", lambda member: remove(member.container))
-            self._runtime.remove_components()  # also those of a start that failed half-way
-            self._runtime.restore_components()
+            self._project.remove_components()  # also those of a start that failed half-way
+            self._project.restore_components()
             self._members.clear()
-            self._runtime.forget(self)
-        self._runtime.server.drop_database(self._database)
+            self._on_stop(self)
+        self._site.server.drop_database(self._database)
         shutil.rmtree(self._shared, ignore_errors=True)
 
     def poll(self) -> list[ComponentEvent]:
@@ -215,25 +207,25 @@ class ComposeCluster(Cluster):
             raise explain(error, f"resuming {component}") from error
 
     def cut_off(self, component: str) -> None:
-        postgres = self._runtime.postgres
+        postgres = self._project.postgres
         postgres.reload()
-        network = self._runtime.service(POSTGRES).network
+        network = self._project.services[POSTGRES].network
         address = postgres.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
-        self._runtime.network.lose(self._member(component).container, address)
+        self._site.network.lose(self._member(component).container, address)
 
     def slow(self, component: str, delay_ms: float, jitter_ms: float, loss_percent: float) -> None:
-        self._runtime.network.delay(self._member(component).container, delay_ms, jitter_ms, loss_percent)
+        self._site.network.delay(self._member(component).container, delay_ms, jitter_ms, loss_percent)
 
     def restore_network(self, component: str) -> None:
         try:
-            self._runtime.network.restore(self._member(component).container)
+            self._site.network.restore(self._member(component).container)
         except NotFound:
             return
 
     def restart_postgres(self) -> None:
         self._postgres_restarting = True
         try:
-            self._runtime.postgres.restart(timeout=_RESTART_GRACE_S)
+            self._project.postgres.restart(timeout=_RESTART_GRACE_S)
         except APIError as error:
             raise explain(error, "restarting PostgreSQL") from error
         deadline = time.monotonic() + _POSTGRES_TIMEOUT_S
@@ -254,17 +246,17 @@ class ComposeCluster(Cluster):
     def memory_bytes(self) -> Mapping[str, int]:
         """What the engine counts for each container, but for the page cache that could be dropped at once."""
         containers = {member.name: member.container for member in self._members.values()}
-        containers[POSTGRES] = self._runtime.postgres
+        containers[POSTGRES] = self._project.postgres
         with ThreadPoolExecutor(len(containers)) as pool:
-            found = pool.map(_memory, containers.values())
+            found = pool.map(memory_bytes, containers.values())
             return dict(zip(containers, found, strict=True))
 
     def cpu_seconds(self) -> Mapping[str, CpuReading]:
         """What the engine counts for each container; a container that is started again begins at 0."""
         running = {m.name: (m.pid, m.container) for m in self._members.values() if m.pid is not None}
-        running[POSTGRES] = (0, self._runtime.postgres)
+        running[POSTGRES] = (0, self._project.postgres)
         with ThreadPoolExecutor(len(running)) as pool:
-            found = list(pool.map(lambda one: _cpu_seconds(one[1]), running.values()))
+            found = list(pool.map(lambda one: cpu_seconds(one[1]), running.values()))
         return {
             name: CpuReading(life, seconds)
             for (name, (life, _)), seconds in zip(running.items(), found, strict=True)
@@ -272,20 +264,14 @@ class ComposeCluster(Cluster):
         }
 
     def _make(self) -> None:
-        for name, role in COMPONENTS.items():
+        for spec in components(api_workers=self._settings.api_workers):
+            name = spec.name
             variables = component_variables(self._settings, self._arm, name, self.api_url, self._shared, defaults={})
             variables["AIRFLOW_STRESS_DATABASE"] = self._database
-            workers = ["api-server", "--workers", str(self._settings.api_workers)]
-            container = self._runtime.service(name).create(
-                self._runtime.client,
-                self._runtime.run_id,
-                self._runtime.image(self._arm),
-                variables,
-                command=workers if role is Role.API_SERVER else None,
-            )
-            self._members[name] = _Member(name, role, container, self._directory / f"{name}.log")
+            container = self._project.create(spec, self._arm, variables)
+            self._members[name] = Member(spec, container, self._directory / f"{name}.log")
 
-    def _each(self, doing: str, action: Callable[[_Member], None]) -> None:
+    def _each(self, doing: str, action: Callable[[Member], None]) -> None:
         """For all members at the same time; all are tried, then the first failure is told."""
         if not self._members:
             return
@@ -298,7 +284,7 @@ class ComposeCluster(Cluster):
             if error is not None:
                 raise error
 
-    def _member(self, component: str) -> _Member:
+    def _member(self, component: str) -> Member:
         member = self._members.get(component)
         if member is None:
             raise ComponentFailed(f"there is no component {component} in this block")
@@ -308,45 +294,21 @@ class ComposeCluster(Cluster):
         return {member.name: member.role for member in self._members.values()}
 
     def _take(self, told: Told) -> None:
-        if told.container == self._runtime.postgres.id:
-            if told.action == "die" and not self._postgres_restarting:
-                raise PostgresError(
-                    f"PostgreSQL ended in the middle of a block, with exit code {told.exit_code}: "
-                    "the block can't be judged"
-                )
-            if told.action == "start":
-                self._postgres_restarting = False
+        if told.container == self._project.postgres.id:
+            self._take_postgres(told)
             return
         member = next((m for m in self._members.values() if m.container.id == told.container), None)
-        if member is None:
-            return
-        if told.action == "oom":
-            member.out_of_memory = True
-        elif told.action == "start":
-            member.restarts += 1
-            member.started_at = told.at
-            member.container.reload()
-            member.pid = int(member.container.attrs["State"]["Pid"]) or None
-            kind = EventKind.RESTARTED if member.restarts else EventKind.STARTED
-            self._events.append(
-                ComponentEvent(told.at, member.name, member.role, kind, member.pid or 0, restarts=member.restarts)
+        event = member.take(told) if member is not None else None
+        if event is not None:
+            self._events.append(event)
+
+    def _take_postgres(self, told: Told) -> None:
+        if told.action == "die" and not self._postgres_restarting:
+            raise PostgresError(
+                f"PostgreSQL ended in the middle of a block, with exit code {told.exit_code}: the block can't be judged"
             )
-        elif told.action == "die":
-            self._events.append(
-                ComponentEvent(
-                    told.at,
-                    member.name,
-                    member.role,
-                    EventKind.EXITED,
-                    member.pid or 0,
-                    exit_code=told.exit_code,
-                    restarts=member.restarts,
-                    detail=f"after {told.at - member.started_at:.1f} s",
-                    out_of_memory=member.out_of_memory,
-                )
-            )
-            member.pid = None
-            member.out_of_memory = False
+        if told.action == "start":
+            self._postgres_restarting = False
 
     def _wait_healthy(self, deadline: float) -> None:
         assert self._watch is not None
@@ -377,35 +339,3 @@ class ComposeCluster(Cluster):
         except APIError as error:
             tail = f"(its output can't be read: {error.explanation or error})"
         return f"{component} {what}; the end of {member.log_file}:\n{tail}"
-
-
-def _end(container: Container) -> None:
-    """SIGKILL, after which the restart policy does nothing; one that has ended or is gone is fine."""
-    try:
-        container.kill()
-    except NotFound:
-        return
-    except APIError as error:
-        if error.status_code != 409:  # it isn't running
-            raise
-
-
-def _cpu_seconds(container: Container) -> float | None:
-    try:
-        stats: Any = container.stats(stream=False, one_shot=True)
-    except (APIError, NotFound):
-        return None
-    total_ns = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
-    return None if total_ns is None else total_ns / 1e9
-
-
-def _memory(container: Container) -> int:
-    try:
-        stats: Any = container.stats(stream=False, one_shot=True)
-    except (APIError, NotFound):
-        return 0
-    memory = stats.get("memory_stats", {})
-    details: dict[str, int] = memory.get("stats", {})
-    # The first is what cgroup v2 calls it, the second v1.
-    cache = details.get("inactive_file", details.get("total_inactive_file", 0))
-    return max(0, int(memory.get("usage", 0)) - cache)

@@ -24,9 +24,9 @@ from stress.cluster.compose.engine import (
     connect,
     missing_images,
 )
-from stress.cluster.compose.runtime import airflow_image
+from stress.cluster.compose.project import airflow_image
 from stress.cluster.compose.tree import project_tree
-from stress.cluster.guard import RunGuard
+from stress.cluster.supervision.guard import RunGuard
 
 RUNS = "/airflow-stress/runs"
 

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from stress.cluster.base import Role
 from stress.cluster.compose.engine import (
     COMPOSE_PROJECT_LABEL,
     RUN_LABEL,
@@ -29,19 +27,6 @@ from stress.cluster.compose.engine import (
     explain,
 )
 
-COMPONENTS: Mapping[str, Role] = MappingProxyType(
-    {
-        "api-server": Role.API_SERVER,
-        "scheduler-1": Role.SCHEDULER,
-        "scheduler-2": Role.SCHEDULER,
-        "dag-processor": Role.DAG_PROCESSOR,
-        "triggerer-1": Role.TRIGGERER,
-        "triggerer-2": Role.TRIGGERER,
-    }
-)
-"""The services that are Airflow's components. The api-server first: it imports the most."""
-
-API_SERVER = "api-server"
 POSTGRES = "postgres"
 MIGRATE = "migrate"
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stress import __version__
-from stress.arms.cache import cache_directory, exclusive
+from stress.cache import cache_directory, exclusive
 from stress.layout import BUNDLE, PACKAGE, ROOT
 
 _DIGEST_CHARACTERS = 12

@@ -30,6 +30,6 @@ Faults
 """
 
 from stress.cluster.local.cluster import LocalCluster
-from stress.cluster.local.runtime import LocalRuntime
+from stress.cluster.local.runtime import LocalRuntime, PreparedLocalRuntime
 
-__all__ = ["LocalCluster", "LocalRuntime"]
+__all__ = ["LocalCluster", "LocalRuntime", "PreparedLocalRuntime"]

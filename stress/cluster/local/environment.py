@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 from stress.arms.environments import AirflowEnvironment
-from stress.cluster.airflow import COMMON_CONFIG, config_variable
-from stress.cluster.base import ClusterSecrets
+from stress.arms.spec import Arm
+from stress.cluster.airflow import COMMON_CONFIG, component_variables, config_variable
+from stress.cluster.base import ClusterSecrets, ClusterSettings
+from stress.cluster.local.seats import Seat
 from stress.cluster.server import DatabaseServer
 
 
@@ -37,6 +39,30 @@ def base_environment(environment: AirflowEnvironment, home: Path, cluster_secret
         "PYTHONUNBUFFERED": "1",
         "TZ": "UTC",
         **{config_variable(option): value for option, value in config.items()},
+    }
+
+
+def block_environment(
+    environment: AirflowEnvironment,
+    cluster_secrets: ClusterSecrets,
+    settings: ClusterSettings,
+    arm: Arm,
+    seat: Seat,
+    component: str,
+    place: int,
+) -> dict[str, str]:
+    """A component's environment but for the database. Components of one place differ in their names alone."""
+    # Processes on one machine share its ports: peers get different ones, also for servers that an arm may turn on.
+    health, worker_logs, trigger_logs = seat.ports_of(place)
+    defaults = {
+        "scheduler.scheduler_health_check_server_port": str(health),
+        "scheduler.scheduler_health_check_server_host": "127.0.0.1",
+        "logging.worker_log_server_port": str(worker_logs),
+        "logging.trigger_log_server_port": str(trigger_logs),
+    }
+    return {
+        **base_environment(environment, seat.home, cluster_secrets),
+        **component_variables(settings, arm, component, seat.api_url, seat.shared, defaults, environment.overlay),
     }
 
 

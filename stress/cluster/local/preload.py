@@ -26,9 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stress.arms.environments import AirflowEnvironment
-from stress.cluster import procfs
 from stress.cluster.errors import ClusterError, ComponentFailed
-from stress.cluster.processes import Command, Label, Process, spawn, stop_all
+from stress.cluster.supervision import procfs
+from stress.cluster.supervision.processes import Command, Label, Process, spawn, stop_all
+from stress.components import Role
 
 VARYING = frozenset(
     {
@@ -200,6 +201,14 @@ class Parents:
         arguments = [str(environment.python), "-m", "airflow_stress_preload", *(["--api-server"] if place == 0 else [])]
         command = Command(name, arguments, {**variables, **nowhere}, self._directory / f"{name}.log")
         return Parent(name, environment, command, self._label)
+
+
+def place_of(component: str) -> int:
+    """Which of the arm's parents forks a component: peers of a kind come from different ones."""
+    kind, _, number = component.rpartition("-")
+    if kind in (Role.SCHEDULER, Role.TRIGGERER):
+        return int(number) - 1
+    return 0 if component == Role.API_SERVER else 1
 
 
 def _has_ended(handle: int) -> bool:

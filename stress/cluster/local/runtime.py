@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stress.arms.environments import AirflowEnvironment, environment_for
-from stress.arms.spec import Arm, unpacked
+from stress.arms.overlay import Part, directories
+from stress.arms.spec import Arm
 from stress.cluster import differences
 from stress.cluster.airflow import component_variables
-from stress.cluster.base import ClusterSecrets, ClusterSettings, Progress, Runtime, silent
+from stress.cluster.base import ClusterSecrets, ClusterSettings, PreparedRuntime, Progress, Runtime, silent
 from stress.cluster.errors import ClusterError
-from stress.cluster.guard import RunGuard
-from stress.cluster.local.cluster import LocalCluster, Seat, variables_of
-from stress.cluster.local.environment import base_environment, database_variables
+from stress.cluster.local.cluster import LocalCluster, Site
+from stress.cluster.local.environment import base_environment, block_environment, database_variables
 from stress.cluster.local.preload import Parents
+from stress.cluster.local.seats import PLACES, Seats
 from stress.cluster.local.templates import make_template
-from stress.cluster.ports import free_port, is_free
-from stress.cluster.postgres import Postgres, PostgresSettings, server_version
-from stress.cluster.processes import Label
+from stress.cluster.postgres import Postgres, server_version
+from stress.cluster.postgres_settings import PostgresSettings
+from stress.cluster.supervision.guard import RunGuard
+from stress.cluster.supervision.processes import Label
 from stress.results import SettingDifference
 
-_PLACES = 2
-"""Parents of an arm; also the default number of peers of a kind."""
+_Code = tuple[str, tuple[Part, ...]]
+"""What a template database depends on: a release and an overlay."""
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all arms share."""
+
+    guard: RunGuard
+    postgres: Postgres
+    parents: Parents | None
+    secrets: ClusterSecrets
+    seats: Seats
 
 
 class LocalRuntime(Runtime):
@@ -42,160 +56,129 @@ class LocalRuntime(Runtime):
         """`cold_start`: every component is a program of its own. `settings`: of the blocks to come, as far as known;
         `prepare` then starts the preloaded parents, whose imports overlap with its other work."""
         self._run_id = run_id
+        self._postgres_settings = postgres
         self._cold_start = cold_start
         self._settings = settings
-        self.parents: Parents | None = None
-        """None with a cold start."""
-        self._seats: list[Seat] = []
-        self._postgres_settings = postgres or PostgresSettings()
-        self._guard: RunGuard | None = None
-        self._postgres: Postgres | None = None
-        self._environments: dict[tuple[str, tuple[Path, ...]], AirflowEnvironment] = {}
-        self._templates: dict[tuple[str, tuple[Path, ...]], str] = {}
+        self._started = contextlib.ExitStack()
+
+    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> PreparedLocalRuntime:
+        """Environments first: they may take minutes, and need no server."""
+        environments: dict[_Code, AirflowEnvironment] = {}
+        for arm in arms:
+            if _code(arm) not in environments:
+                environment = environment_for(arm.airflow, progress=progress)
+                overlay = directories(arm.overlay, environment)
+                environments[_code(arm)] = replace(environment, overlay=overlay)
+        guard = RunGuard(self._run_id)
+        self._started.callback(guard.close)
+        postgres = Postgres(guard.directory / "postgres", guard.label, self._postgres_settings)
+        self._started.callback(postgres.stop)
+        shared = _Shared(guard, postgres, self._parents(guard), ClusterSecrets.make(), Seats(guard.directory))
+        self._preload(shared, environments, arms)
+        progress("starting PostgreSQL")
+        postgres.start()
+        sites: dict[_Code, Site] = {}
+        for code, environment in environments.items():
+            progress(f"making a database for Airflow {environment.release}")
+            template = f"template_{len(sites)}"
+            make_template(environment, postgres, template, guard.directory, shared.secrets, guard.label)
+            sites[code] = Site(guard, postgres, shared.parents, shared.secrets, environment, template)
+        prepared = PreparedLocalRuntime(shared, sites)
+        self._started.callback(prepared.stop_clusters)
+        return prepared
+
+    def close(self) -> None:
+        """Each step is tried even if the one before it failed; the guard's comes last and ends whatever is left."""
+        self._started.close()
+
+    def _parents(self, guard: RunGuard) -> Parents | None:
+        if self._cold_start:
+            return None
+        parents = Parents(guard.directory / "parents", guard.label)
+        self._started.callback(parents.close)
+        return parents
+
+    def _preload(self, shared: _Shared, environments: Mapping[_Code, AirflowEnvironment], arms: Sequence[Arm]) -> None:
+        """Start the parents of the arms: the first arm's first, because its block comes first."""
+        if shared.parents is None or self._settings is None:
+            return
+        seat = shared.seats.free()
+        for arm in arms:
+            environment = environments[_code(arm)]
+            for place in range(PLACES):
+                variables = block_environment(environment, shared.secrets, self._settings, arm, seat, "", place)
+                shared.parents.parent(environment, variables, place)
+
+
+class PreparedLocalRuntime(PreparedRuntime):
+    """A running server with a template database for each release and overlay."""
+
+    def __init__(self, shared: _Shared, sites: Mapping[_Code, Site]) -> None:
+        self.guard = shared.guard
+        self.postgres = shared.postgres
+        self._shared = shared
+        self._sites = sites
         self._clusters: list[LocalCluster] = []
-        self._secrets = ClusterSecrets.make()
 
     @property
     def label(self) -> Label:
         return self.guard.label
 
-    @property
-    def guard(self) -> RunGuard:
-        if self._guard is None:
-            raise ClusterError("the local runtime has not been prepared")
-        return self._guard
-
-    @property
-    def postgres(self) -> Postgres:
-        if self._postgres is None:
-            raise ClusterError("the local runtime has not been prepared")
-        return self._postgres
-
     def environment(self, arm: Arm) -> AirflowEnvironment:
-        """The environment of an arm that `prepare` was given."""
-        return self._environments[_key(arm)]
-
-    def prepare(self, arms: Sequence[Arm], progress: Progress = silent) -> None:
-        """Environments first: they may take minutes, and need no server."""
-        for arm in arms:
-            if _key(arm) not in self._environments:
-                self._environments[_key(arm)] = environment_for(arm.airflow, overlay=unpacked(arm), progress=progress)
-        if self._guard is None:
-            self._guard = RunGuard(self._run_id)
-        if self.parents is None and not self._cold_start:
-            self.parents = Parents(self._guard.directory / "parents", self._guard.label)
-        self._preload(arms)
-        if self._postgres is None:
-            progress("starting PostgreSQL")
-            self._postgres = Postgres(self._guard.directory / "postgres", self._guard.label, self._postgres_settings)
-            self._postgres.start()
-        for key, environment in self._environments.items():
-            if key not in self._templates:
-                progress(f"making a database for Airflow {environment.release}")
-                database = f"template_{len(self._templates)}"
-                make_template(
-                    environment, self._postgres, database, self._guard.directory, self._secrets, self._guard.label
-                )
-                self._templates[key] = database
+        """The environment of an arm. Raises ClusterError for an arm that was not prepared."""
+        return self._site(arm).environment
 
     def facts(self) -> Mapping[str, str]:
-        """What the runs of this runtime stand on."""
-        own = self._postgres_settings
-        durability = "on" if own.durable else "off"
+        """What the run stands on."""
         return {
-            "PostgreSQL": f"{server_version().rpartition(' ')[2]}, deadlock_timeout {own.deadlock_timeout_ms} ms, "
-            f"fsync {durability}",
-            "components": "each an own program" if self._cold_start else "forked from preloaded parents",
+            "PostgreSQL": f"{server_version().rpartition(' ')[2]}, {self.postgres.settings.summary}",
+            "components": "each an own program" if self._shared.parents is None else "forked from preloaded parents",
         }
 
     def differences(self, arms: Sequence[Arm], settings: ClusterSettings) -> Sequence[SettingDifference]:
-        """What PostgreSQL and the components are told that is not their default."""
-        return [
-            *differences.postgresql(self.postgres),
-            *differences.airflow(
-                [differences.Configured(arm, self._told(arm, settings)) for arm in arms], self._defaults_of
-            ),
-        ]
-
-    def _told(self, arm: Arm, settings: ClusterSettings) -> dict[str, str]:
-        environment = self.environment(arm)
-        return {
-            **base_environment(environment, self.guard.directory, self._secrets),
-            **database_variables(self.postgres, "airflow", "api-server"),
-            **component_variables(settings, arm, "api-server", "http://127.0.0.1:0", self.guard.directory, {}),
-        }
-
-    def _defaults_of(self, arm: Arm) -> str:
-        environment = self.environment(arm)
-        return differences.printed_by(
-            [str(environment.python), str(differences.DEFAULTS_SCRIPT)],
-            base_environment(environment, self.guard.directory, self._secrets),
-        )
+        """The settings of PostgreSQL and of the components that are not their defaults."""
+        configured = [differences.Configured(arm, self._variables(arm, settings)) for arm in arms]
+        return [*differences.postgresql(self.postgres), *differences.airflow(configured, self._defaults_of)]
 
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> LocalCluster:
         """A cluster for one block."""
-        key = _key(arm)
-        if key not in self._templates:
-            raise ClusterError(f"arm {arm.name} was not among those that the runtime was prepared for")
-        cluster = LocalCluster(
-            self,
-            arm,
-            block,
-            directory,
-            settings,
-            template=self._templates[key],
-            cluster_secrets=self._secrets,
-            seat=self._take_seat(max(settings.schedulers, settings.triggerers)),
-        )
+        site = self._site(arm)
+        seat = self._shared.seats.take(max(settings.schedulers, settings.triggerers))
+        cluster = LocalCluster(site, seat, arm, block, directory, settings, self._forget)
         self._clusters.append(cluster)
         return cluster
 
-    def close(self) -> None:
-        """Each step is tried even if the one before it failed; the guard's comes last and ends whatever is left."""
+    def stop_clusters(self) -> None:
+        """Stop every cluster that was opened. Each is tried even if the one before it failed."""
         with contextlib.ExitStack() as steps:
-            if self._guard is not None:
-                steps.callback(self._guard.close)
-            if self._postgres is not None:
-                steps.callback(self._postgres.stop)
-            if self.parents is not None:
-                steps.callback(self.parents.close)
             for cluster in self._clusters:
                 steps.callback(cluster.stop)
-        self._clusters.clear()
 
-    def forget(self, cluster: LocalCluster) -> None:
-        """The cluster has stopped."""
-        if cluster in self._clusters:
-            self._clusters.remove(cluster)
-            cluster.seat.taken = False
+    def _forget(self, cluster: LocalCluster) -> None:
+        self._clusters.remove(cluster)
+        cluster.seat.taken = False
 
-    def _preload(self, arms: Sequence[Arm]) -> None:
-        """Start the parents of the arms: the first arm's first, because its block comes first."""
-        if self.parents is None or self._settings is None:
-            return
-        seat = self._free_seat(_PLACES)
-        for arm in arms:
-            environment = self.environment(arm)
-            for place in range(_PLACES):
-                variables = variables_of(environment, self._secrets, self._settings, arm, seat, "", place)
-                self.parents.parent(environment, variables, place)
+    def _site(self, arm: Arm) -> Site:
+        site = self._sites.get(_code(arm))
+        if site is None:
+            raise ClusterError(f"arm {arm.name} was not among those that the runtime was prepared for")
+        return site
 
-    def _take_seat(self, peers: int) -> Seat:
-        seat = self._free_seat(max(_PLACES, peers))
-        seat.taken = True
-        return seat
+    def _variables(self, arm: Arm, settings: ClusterSettings) -> dict[str, str]:
+        api_server = "api-server"
+        return {
+            **self._base_environment(arm),
+            **database_variables(self.postgres, "airflow", api_server),
+            **component_variables(settings, arm, api_server, "http://127.0.0.1:0", self.guard.directory, {}),
+        }
 
-    def _free_seat(self, peers: int) -> Seat:
-        for seat in self._seats:
-            # A port that somebody else took meanwhile makes the seat useless, and its parents with it.
-            if not seat.taken and len(seat.service_ports) >= 3 * peers and is_free(seat.api_port):
-                return seat
-        home = self.guard.directory / f"airflow-{len(self._seats)}"
-        seat = Seat(home, free_port(), tuple(free_port() for _ in range(3 * peers)))
-        seat.home.mkdir()
-        self._seats.append(seat)
-        return seat
+    def _defaults_of(self, arm: Arm) -> str:
+        python = str(self.environment(arm).python)
+        return differences.printed_by([python, str(differences.DEFAULTS_SCRIPT)], self._base_environment(arm))
+
+    def _base_environment(self, arm: Arm) -> dict[str, str]:
+        return base_environment(self.environment(arm), self.guard.directory, self._shared.secrets)
 
 
-def _key(arm: Arm) -> tuple[str, tuple[Path, ...]]:
+def _code(arm: Arm) -> _Code:
     return arm.airflow.version, arm.overlay

@@ -11,14 +11,14 @@ import contextlib
 import os
 from pathlib import Path
 
-from stress.arms.cache import cache_directory
 from stress.arms.environments import AirflowEnvironment
+from stress.cache import cache_directory
 from stress.cluster.base import ClusterSecrets
 from stress.cluster.errors import ComponentFailed
 from stress.cluster.local.environment import base_environment, database_variables
 from stress.cluster.postgres import Postgres, find_binaries, server_version
-from stress.cluster.processes import Command, Label, spawn, stop_all
 from stress.cluster.server import DatabaseServer
+from stress.cluster.supervision.processes import Command, Label, spawn, stop_all
 
 _MIGRATE_TIMEOUT_S = 180.0
 _COPY_TIMEOUT_S = 60.0

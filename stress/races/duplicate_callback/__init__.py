@@ -27,10 +27,7 @@ RACE = Race(
     headline=Headline(
         "duplicate_callbacks",
         "Missed deadlines whose callback ran more than once",
-        one_more=(
-            "one missed deadline's callback ran more than once (its own receipts; three executions are still"
-            " one incident)"
-        ),
+        one_more="a missed deadline's callback ran more than once (its own receipts; 3 executions are one incident)",
     ),
     reproducers=(
         Reproducer("duplicate_callback_schedulers", removed_by=deadline_claim.FIX),

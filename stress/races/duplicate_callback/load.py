@@ -28,10 +28,10 @@ class DeadlineMisser(ApiUser):
 
     @task
     def trigger_batch(self) -> None:
-        """One batch, until all batches are done; then nothing."""
+        """Trigger one batch; do nothing when all batches are done."""
         if self._batches < SETTINGS.deadline_batches:
             self._batches += 1
-            # No two runs of a DAG may share a logical date; a microsecond between them is none to a scheduler.
+            # No two runs of a DAG may share a logical date; the scheduler ignores a microsecond between them.
             moment = datetime.now(UTC)
             dates = [(moment + timedelta(microseconds=run),) for run in range(self.batch_runs)]
             runs = together(lambda date: self.trigger(self.dag, "deadline", date), dates)

@@ -16,7 +16,8 @@ from __future__ import annotations
 from stress import events
 from stress.checkers.evidence import clock
 from stress.checkers.reports import acknowledged, stored_otherwise, uncounted
-from stress.checkers.view import BlockView, role_of
+from stress.checkers.view import BlockView
+from stress.components import role_of
 from stress.races.asset_deadlock.scenario import PRODUCERS
 from stress.results import BlockCheck, Incident, Witness, WitnessTable
 

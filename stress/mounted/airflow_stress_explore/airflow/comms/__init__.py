@@ -1,0 +1,1 @@
+"""The comms between a triggerer's runner and its supervisor, on a controlled event loop."""

@@ -1,0 +1,44 @@
+"""Rows of Airflow's tables that are the same in two states that came to be at different times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_stress_explore.sql.database import Database
+from airflow_stress_explore.sql.normalize import Normalize, Rows, uuids, without_times
+
+_VOLATILE = frozenset({"duration", "context_carrier", "span_status"})
+"""Columns that are never the same twice: times as numbers, and the ids of traces."""
+
+
+def for_airflow(_database: Database, starting: Mapping[str, Rows]) -> Normalize:
+    """The rule for Airflow's tables, with the rows of the starting state.
+
+    Times become `T`, ids that the starting state does not have become `new`. Left out are numbers that a sequence gave,
+    durations, and the trigger's number in the history of task instances. The last is a copy: no foreign key refers to
+    that trigger, no code reads it, and the trigger may be gone.
+    """
+    known = uuids(starting)
+
+    def normalize(_table: str, rows: Rows) -> tuple[str, ...]:
+        texts = []
+        for row in rows:
+            kept = {
+                name: ("set" if name == "trigger_id" and value is not None else value)
+                for name, value in row.items()
+                if name not in _VOLATILE
+                and not (name == "id" and isinstance(value, int))
+                and not (name == "trigger_id" and "task_instance_id" in row)
+            }
+            texts.append(without_times(kept, known))
+        return tuple(sorted(texts))
+
+    return normalize
+
+
+def row_label(row: Mapping[str, object]) -> str:
+    """How a reader identifies a row of Airflow's tables."""
+    names = [name for name in ("dag_id", "run_id", "task_id", "name", "key") if row.get(name)]
+    if "id" in row and len(names) < 2:
+        return str(row["id"])[-12:]
+    return "/".join(str(row[name]) for name in names) or str(dict(row))[:60]

@@ -1,0 +1,56 @@
+"""What people do to runs and task instances: the REST API's route functions, from first statement to commit.
+
+The web framework's part is played by `request`, as for the routes that workers ask. What comes before a route's
+function is left out, because it shares no row with anybody: the entry in the audit log (nothing points to it; it is
+committed before the function is called, in 3.1 with its changes), and the look whether the person may do that (reads).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from airflow_stress_explore.airflow.operation import Fixture, Response, find, operation, supply
+from airflow_stress_explore.airflow.operations.execution_api import request
+
+ROUTES = "airflow.api_fastapi.core_api.routes.public"
+DATAMODELS = "airflow.api_fastapi.core_api.datamodels"
+TASK = "task_0"
+
+_USER = SimpleNamespace(get_id=lambda: "somebody", get_name=lambda: "somebody")
+"""Who asks; the routes look only for a note's author."""
+
+
+def ask(route: Callable[..., Any], fixture: Fixture, **arguments: Any) -> Callable[[], Response]:
+    """Call a route's function. It reads the DAG anew each time, so that a bag of its own costs it no statement."""
+    bag = find("airflow.api_fastapi.common.dagbag", "create_dag_bag")()
+
+    def work(session: Any) -> Any:
+        return supply(route, dag_id=fixture.dag_id, dag_bag=bag, session=session, user=_USER, **arguments)
+
+    return lambda: request(work, code=200)
+
+
+@operation("clearing", "somebody clears the first task", [("running", "restarting"), ("*", "none")])
+def clearing(fixture: Fixture, number: int) -> Callable[[], Response]:
+    """As the page of a task instance does it: this task alone, whatever its state, and its run goes on."""
+    make_body = find(f"{DATAMODELS}.task_instances", "ClearTaskInstancesBody")
+    body = supply(make_body, dry_run=False, only_failed=False, dag_run_id=fixture.run_id, task_ids=[TASK])
+    return ask(find(f"{ROUTES}.task_instances", "post_clear_task_instances"), fixture, body=body)
+
+
+@operation("marking", "somebody marks the first task failed", [("*", "failed"), ("*", "skipped")])
+def marking(fixture: Fixture, number: int) -> Callable[[], Response]:
+    body = supply(find(f"{DATAMODELS}.task_instances", "PatchTaskInstanceBody"), new_state="failed")
+    route = find(f"{ROUTES}.task_instances", "patch_task_instance")
+    # Without a server a default that is the framework's is an object of the framework's.
+    arguments: dict[str, Any] = {"map_index": None, "update_mask": None}
+    return ask(route, fixture, dag_run_id=fixture.run_id, task_id=TASK, body=body, **arguments)
+
+
+@operation("run_marking", "somebody marks the run failed", [("*", "failed"), ("*", "skipped")])
+def run_marking(fixture: Fixture, number: int) -> Callable[[], Response]:
+    body = supply(find(f"{DATAMODELS}.dag_run", "DAGRunPatchBody"), state="failed")
+    route = find(f"{ROUTES}.dag_run", "patch_dag_run")
+    return ask(route, fixture, dag_run_id=fixture.run_id, patch_body=body, update_mask=None)

@@ -1,0 +1,155 @@
+"""The pairs: who races, and on what. Data only; the harness reads it, too.
+
+A pair is a line: its operations (A, B, ... in this order) and the ingredients of the state that they begin with
+(`fixtures.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Operations that race."""
+
+    operations: tuple[str, ...]
+    state: tuple[str, ...]
+    note: str = ""
+    variant: str = ""
+    row_steps: bool = False
+    """Whether the search also stops between the rows of one statement (`rows.py`): many more schedules."""
+
+    @property
+    def name(self) -> str:
+        """As one types it."""
+        return "+".join(self.operations) + (f":{self.variant}" if self.variant else "")
+
+
+_RUNNING = ("running_run",)
+_HALF_FAILED = ("half_failed_run",)
+_DEFERRED = ("deferred_run", "two_schedulers")
+
+_PAIRS = (
+    Pair(("state_update", "dag_version_refresh"), ("running_run", "new_version"), "a task ends, its DAG is new"),
+    Pair(("deadline_check", "deadline_check"), ("running_run", "expired_deadline"), "two schedulers, one deadline"),
+    Pair(
+        ("trigger_assignment", "trigger_assignment"),
+        ("running_run", "callback_trigger", "two_triggerers"),
+        "two triggerers, one callback's trigger",
+    ),
+    Pair(
+        ("trigger_assignment", "trigger_assignment"),
+        ("deferred_run", "two_triggerers"),
+        "two triggerers, one task's trigger",
+        variant="task",
+    ),
+    Pair(("state_update", "run_scheduling"), _RUNNING, "a task ends, its run is examined"),
+    Pair(("state_update", "state_update"), _RUNNING, "two tasks of a run end"),
+    Pair(("failure", "failure"), ("fail_fast_run",), "two tasks of a fail_fast DAG fail"),
+    Pair(("failure", "state_update"), ("fail_fast_run",), "of a fail_fast DAG one task fails, one ends well"),
+    Pair(("failure", "run_scheduling"), ("fail_fast_run",), "a task of a fail_fast DAG fails, its run is examined"),
+    Pair(("failure", "clearing"), ("fail_fast_run",), "a task of a fail_fast DAG fails while somebody clears it"),
+    Pair(("failure", "marking"), ("fail_fast_run",), "a task of a fail_fast DAG fails while somebody marks it"),
+    Pair(("clearing", "failure"), ("fail_fast_run",), "somebody clears a task that another one's failure ends"),
+    Pair(("marking", "failure"), ("fail_fast_run",), "somebody marks a task that another one's failure ends"),
+    Pair(("asset_update", "asset_update"), ("running_run", "asset_consumers"), "two tasks with the same two outlets"),
+    Pair(
+        ("asset_update", "asset_update"),
+        ("two_runs", "asset_consumers"),
+        "the same, of two DAGs' runs",
+        variant="two_runs",
+    ),
+    Pair(("same_asset_update", "same_asset_update"), ("running_run", "asset_consumers"), "two tasks with one outlet"),
+    Pair(
+        ("same_asset_update", "same_asset_update"),
+        ("two_runs", "asset_consumers"),
+        "the same, of two DAGs' runs",
+        variant="two_runs",
+    ),
+    Pair(("state_update", "marking"), _RUNNING, "a task ends while somebody marks it failed"),
+    Pair(("state_update", "clearing"), _RUNNING, "a task ends while somebody clears it"),
+    Pair(("heartbeat", "clearing"), _RUNNING, "a task's heartbeat while somebody clears it"),
+    Pair(("deferral", "clearing"), _RUNNING, "a task defers while somebody clears it"),
+    Pair(("deferral", "marking"), _RUNNING, "a task defers while somebody marks it failed"),
+    Pair(("deferral", "dag_version_refresh"), ("running_run", "new_version"), "a task defers, its DAG is new"),
+    Pair(("enter_running", "enter_running"), ("queued_run",), "two workers start one task"),
+    Pair(("enter_running", "orphan_adoption"), ("queued_run", "dead_scheduler"), "a task starts while it is reset"),
+    Pair(("enter_running", "marking"), ("queued_run",), "a task starts while somebody marks it failed"),
+    Pair(("enter_running", "clearing"), ("queued_run",), "a task starts while somebody clears it"),
+    Pair(("enter_running", "dag_version_refresh"), ("queued_run", "new_version"), "a task starts, its DAG is new"),
+    Pair(("trigger_event", "timeout_sweep"), _DEFERRED, "a trigger fires as its task times out"),
+    Pair(("trigger_event", "trigger_event"), _DEFERRED, "two triggerers hand in one trigger's event"),
+    Pair(("trigger_event", "clearing"), _DEFERRED, "a trigger fires while somebody clears its task"),
+    Pair(("trigger_event", "marking"), _DEFERRED, "a trigger fires while somebody marks its task failed"),
+    Pair(("trigger_event", "dag_version_refresh"), (*_DEFERRED, "new_version"), "a trigger fires, the DAG is new"),
+    Pair(("trigger_event", "executor_events"), _DEFERRED, "a trigger fires before the executor's event is heard"),
+    Pair(("trigger_event", "trigger_cleanup"), _DEFERRED, "a trigger fires during a clean-up"),
+    Pair(("trigger_event", "run_scheduling"), _DEFERRED, "a trigger fires while its task's run is examined"),
+    Pair(("trigger_event", "trigger_assignment"), (*_DEFERRED, "two_triggerers"), "a trigger fires while it is taken"),
+    Pair(("trigger_event", "trigger_failure"), _DEFERRED, "a trigger fires in one triggerer, and fails in another"),
+    Pair(("trigger_failure", "timeout_sweep"), _DEFERRED, "a trigger fails as its task times out"),
+    Pair(("trigger_failure", "clearing"), _DEFERRED, "a trigger fails while somebody clears its task"),
+    Pair(("trigger_failure", "marking"), _DEFERRED, "a trigger fails while somebody marks its task failed"),
+    Pair(("trigger_end_event", "timeout_sweep"), _DEFERRED, "a trigger ends its task as it times out"),
+    Pair(("trigger_end_event", "clearing"), _DEFERRED, "a trigger ends its task while somebody clears it"),
+    Pair(("trigger_end_event", "marking"), _DEFERRED, "a trigger ends its task while somebody marks it failed"),
+    Pair(("timeout_sweep", "trigger_cleanup"), (*_DEFERRED, "unused_trigger"), "a time-out during a clean-up"),
+    Pair(("deferral", "trigger_cleanup"), _RUNNING, "a task defers during a clean-up of triggers"),
+    Pair(("deferral", "unreferenced_trigger_cleanup"), _RUNNING, "the same, of a scheduler's"),
+    Pair(("trigger_cleanup", "trigger_cleanup"), ("running_run", "unused_trigger"), "two clean-ups"),
+    Pair(
+        ("callback_enqueue", "callback_enqueue"), ("running_run", "executor_callback"), "two schedulers, one callback"
+    ),
+    Pair(("orphan_adoption", "orphan_adoption"), ("queued_run", "dead_scheduler"), "two schedulers, one dead one"),
+    Pair(("orphan_adoption", "state_update"), ("running_run", "dead_scheduler"), "a task ends while it is adopted"),
+    Pair(("run_scheduling", "run_scheduling"), ("fresh_run",), "two schedulers, one run"),
+    Pair(("run_scheduling", "clearing"), ("finished_run",), "a run ends while somebody clears its task"),
+    Pair(("run_scheduling", "marking"), ("fresh_run",), "a run is examined while somebody marks its task"),
+    Pair(
+        ("run_scheduling", "marking"),
+        _HALF_FAILED,
+        "a run is examined while somebody marks a task, and so clears the one behind it",
+        variant="behind",
+    ),
+    Pair(("clearing", "marking"), _HALF_FAILED, "one clears a task, one marks it, a failed one is behind", "behind"),
+    Pair(("marking", "marking"), _HALF_FAILED, "two people mark one task that a failed one is behind", "behind"),
+    Pair(("run_scheduling", "run_marking"), ("fresh_run",), "a run is examined while somebody marks it failed"),
+    Pair(("state_update", "run_marking"), _RUNNING, "a task ends while somebody marks its run failed"),
+    Pair(("enter_running", "run_marking"), ("queued_run",), "a task starts while somebody marks its run failed"),
+    Pair(("trigger_event", "run_marking"), _DEFERRED, "a trigger fires while somebody marks the run failed"),
+    Pair(("clearing", "run_marking"), _RUNNING, "one clears a task, one marks its run failed"),
+    Pair(("run_marking", "run_marking"), _RUNNING, "two people mark one run failed"),
+    Pair(("clearing", "clearing"), _RUNNING, "two people clear one task"),
+    Pair(("clearing", "marking"), _RUNNING, "one clears, one marks a task"),
+    Pair(("marking", "marking"), _RUNNING, "two people mark one task"),
+    Pair(("executor_events", "state_update"), ("running_run", "two_schedulers"), "a worker's exit is heard as it ends"),
+)
+
+_ASSETS = ("two_runs", "asset_consumers")
+_SWEEPS = ("trigger_cleanup", "timeout_sweep")
+_SEVERAL = {
+    "run_marking": "somebody marks a run",
+    "clearing_all": "somebody clears a run's tasks",
+    "marking_all": "somebody marks a run's tasks",
+    "failure": "a task of a fail_fast DAG fails",
+}
+"""Operations that lock several task instances of a run, and say what in a pair's note."""
+
+
+def _several(operation: str, sweep: str, *, moved: bool) -> Pair:
+    """An operation against one of the sweeps, which lock several task instances and no run."""
+    tasks = "failed_tasks" if sweep == "trigger_cleanup" else "deferred_tasks"
+    during = "a clean-up of triggers" if sweep == "trigger_cleanup" else "a time-out of triggers"
+    state = (f"fail_fast_{tasks}" if operation == "failure" else tasks, *(("moved_rows",) if moved else ()))
+    order = "whose rows were updated in another order" if moved else "in the order of their ids"
+    note = f"{_SEVERAL[operation]} during {during}; three rows, {order}"
+    return Pair((operation, sweep), state, note, variant="moved" if moved else "", row_steps=True)
+
+
+_ROW_PAIRS = (
+    *(_several(one, sweep, moved=moved) for one in _SEVERAL for sweep in _SWEEPS for moved in (False, True)),
+    Pair(("one_asset_update", "one_asset_update"), _ASSETS, "two tasks with one outlet, two DAGs", row_steps=True),
+)
+
+PAIRS: dict[str, Pair] = {pair.name: pair for pair in (*_PAIRS, *_ROW_PAIRS)}

@@ -1,0 +1,168 @@
+"""The commands of the process that plays pairs on a release's database: `core/protocol.py` has requests and lines."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from airflow_stress_explore.airflow.operation import UnknownInternals
+from airflow_stress_explore.airflow.pairs import PAIRS, Pair
+from airflow_stress_explore.airflow.process import use_database
+from airflow_stress_explore.airflow.reproducers import REPRODUCERS, Reproducer
+from airflow_stress_explore.airflow.testbed import PairTestbed
+from airflow_stress_explore.core.failure import Failure
+from airflow_stress_explore.core.protocol import (
+    Emit,
+    Request,
+    names_in,
+    number_in,
+    schedule_line,
+    summary_line,
+    unknown_line,
+)
+from airflow_stress_explore.core.schedule import decode
+from airflow_stress_explore.core.schedulers import ReplayByName, Scheduler, ScriptedScheduler
+from airflow_stress_explore.core.search import Record, Search, Worker
+from airflow_stress_explore.core.workers import ForkedWorker, InProcessWorker, WorkerFailed
+from airflow_stress_explore.sql.actors import ActorThread
+from airflow_stress_explore.sql.testbed import Execution
+from airflow_stress_explore.sql.witness import Witness
+
+
+class Player(InProcessWorker):
+    """Plays schedules of one pair after the other, on the database of its process."""
+
+    def __init__(self) -> None:
+        super().__init__(self._play_path)
+        self.testbed: PairTestbed | None = None
+
+    def prepare(self, pair: str) -> None:
+        """Make a pair ready to be played. Raises UnknownInternals."""
+        self.make_ready(PAIRS[pair])
+
+    def make_ready(self, pair: Pair) -> PairTestbed:
+        """As `prepare`, for a pair that has no name; gives its testbed."""
+        import airflow
+
+        if self.testbed is not None:
+            self.testbed.close()
+            self.testbed = None
+        self.testbed = PairTestbed(pair, airflow.__version__)
+        self.testbed.play_serially()
+        return self.testbed
+
+    def _play_path(self, path: Sequence[str]) -> Record:
+        assert self.testbed is not None
+        return self.testbed.play_path(path)
+
+
+def explore(request: Request, emit: Emit) -> None:
+    """Search some pairs."""
+    names = names_in(request, "pairs", PAIRS)
+    own = Player()
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(contextlib.closing(ForkedWorker(_on, url))) for url in request["databases"]]
+        for name in names:
+            for other in others:
+                other.prepare(name)
+            known = _prepared(own, PAIRS[name], emit)
+            for other in others:
+                # What this process does not know, the others do not know either.
+                with contextlib.nullcontext() if known else contextlib.suppress(WorkerFailed):
+                    other.wait_until_prepared()
+            if known:
+                _search(name, own, others, request, emit)
+
+
+def _on(url: str) -> Player:
+    use_database(url)
+    return Player()
+
+
+def _prepared(player: Player, pair: Pair, emit: Emit) -> bool:
+    try:
+        player.make_ready(pair)
+    except UnknownInternals as unknown:
+        operation, _, why = str(unknown).partition(": ")
+        emit(unknown_line(operation, why))
+        return False
+    return True
+
+
+def _search(name: str, own: Player, others: Sequence[Worker], request: Request, emit: Emit) -> None:
+    assert own.testbed is not None
+    workers = [own, *others]
+    search = Search(workers, own.testbed.names, number_in(request, "preemptions", 2), pruning=bool(request["pruning"]))
+    failed = 0
+    began_s, cpu_began_s = time.monotonic(), time.process_time()
+    for tried in search.run(float(request["budget_s"])):
+        if tried.failures:
+            failed += 1
+            seconds = round(time.monotonic() - began_s, 3)
+            responses = tried.record.verdict.responses
+            emit(schedule_line(search.tried, tried.schedule, tried.failures, responses=responses, seconds=seconds))
+    emit(
+        summary_line(
+            name,
+            search.tried,
+            failed,
+            began_s,
+            pruned=search.pruned,
+            played=search.played,
+            nondeterministic=search.nondeterministic,
+            workers=len(workers),
+            cpu_seconds=round(time.process_time() - cpu_began_s, 3),
+            exhausted=search.exhausted,
+        )
+    )
+
+
+def replay(request: Request, emit: Emit) -> None:
+    """Play one schedule of one pair some times."""
+    choices = decode(str(request["schedule"]))
+    player = Player()
+    for name in names_in(request, "pairs", PAIRS):
+        if _prepared(player, PAIRS[name], emit):
+            _play_often(name, player, request, lambda: ReplayByName(choices), lambda played: played.failures, emit)
+
+
+def repro(request: Request, emit: Emit) -> None:
+    """Play some reproducers, each some times."""
+    player = Player()
+    for name in names_in(request, "reproducers", REPRODUCERS):
+        reproducer = REPRODUCERS[name]
+        # The serial orders show whether this release is what the reproducer knows.
+        if _prepared(player, reproducer.pair, emit):
+            _reproduce(reproducer, player, request, emit)
+
+
+def _reproduce(reproducer: Reproducer, player: Player, request: Request, emit: Emit) -> None:
+    def its_own(played: Execution) -> Sequence[Failure]:
+        return [failure for failure in played.failures if failure.invariant == reproducer.invariant]
+
+    _play_often(reproducer.name, player, request, lambda: ScriptedScheduler(reproducer.script), its_own, emit)
+
+
+def _play_often(
+    name: str,
+    player: Player,
+    request: Request,
+    make_scheduler: Callable[[], Scheduler[ActorThread]],
+    failures_of: Callable[[Execution], Sequence[Failure]],
+    emit: Emit,
+) -> None:
+    """Play one schedule some times, the first time with its witness."""
+    testbed = player.testbed
+    assert testbed is not None
+    times = number_in(request, "times", 1)
+    failed = 0
+    began_s = time.monotonic()
+    for number in range(1, times + 1):
+        watch = Witness(testbed.database).look if number == 1 else None
+        played = testbed.judge(testbed.play(make_scheduler(), watch))
+        failures = failures_of(played)
+        failed += bool(failures)
+        rows = played.steps if number == 1 else []
+        emit(schedule_line(number, played.schedule, failures, rows, responses=played.responses))
+    emit(summary_line(name, times, failed, began_s))
