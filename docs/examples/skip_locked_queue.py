@@ -36,7 +36,7 @@ DONE = text("UPDATE job SET state = 'done', runs = runs + 1 WHERE id = :id")
 
 def commit_then_mark(connection: Connection) -> int | None:
     """The lock is gone before the job is marked."""
-    job = connection.execute(NEXT).scalar()
+    job: int | None = connection.execute(NEXT).scalar()
     connection.commit()
     if job is not None:
         connection.execute(MARK, {"id": job})
@@ -46,7 +46,7 @@ def commit_then_mark(connection: Connection) -> int | None:
 
 def mark_then_commit(connection: Connection) -> int | None:
     """Correct: the commit that releases the lock also publishes the mark."""
-    job = connection.execute(NEXT).scalar()
+    job: int | None = connection.execute(NEXT).scalar()
     if job is not None:
         connection.execute(MARK, {"id": job})
     connection.commit()
