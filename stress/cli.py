@@ -51,7 +51,8 @@ def _add_run(commands: _Commands) -> None:
         action="append",
         default=[],
         metavar="SPEC",
-        help="NAME[=airflow:X.Y.Z|PATH][,fixes:all|none|proposed|A+B][,config:section.key=value]...; the first is the "
+        help="NAME[=airflow:VERSION|PATH[@REV][+PATH...]|diff:FILE][,fixes:all|none|proposed|A+B]"
+        "[,config:section.key=value]...; PATH is a wheel or a checkout of Airflow; the first is the "
         "control, the last is under test (default: stock, fixed)",
     )
     run.add_argument(
@@ -59,7 +60,7 @@ def _add_run(commands: _Commands) -> None:
         default=os.environ.get("AIRFLOW_STRESS_RUNTIME", "local"),
         help="local (processes; the default) or compose (containers; the default in the `stress` container)",
     )
-    run.add_argument("--airflow", default=None, metavar="X.Y.Z", help="Airflow release of arms that name none")
+    run.add_argument("--airflow", default=None, metavar="VERSION", help="Airflow release of arms that name none")
     run.add_argument("--budget", default=None, help="longest duration of the run, such as 10m (default: 9.5m)")
     run.add_argument("--load", default=None, metavar="TIME", help="duration of the load in each block, such as 30s")
     run.add_argument(
@@ -88,31 +89,46 @@ def _add_run(commands: _Commands) -> None:
 
 
 def _add_explorer(commands: _Commands) -> None:
-    repro = commands.add_parser("repro", help="make a known race happen on purpose, and show how")
+    repro = commands.add_parser("repro", help="make a known race happen every time, and print how it happens")
     repro.add_argument(
-        "races", metavar="RACE", nargs="+", help="a race or one of its twins (`stress list twins`), or all"
+        "races", metavar="RACE", nargs="+", help="a race or one of its reproducers (`stress list twins`), or all"
     )
-    explore = commands.add_parser("explore", help="try every schedule of a pair of operations, for races unknown")
-    explore.add_argument("pairs", metavar="PAIR", nargs="+", help="who races (`stress list pairs`), or all")
+    explore = commands.add_parser("explore", help="try every schedule of a pair of operations, to find unknown races")
+    explore.add_argument("pairs", metavar="PAIR", nargs="+", help="a pair of operations (`stress list pairs`), or all")
     for command in (repro, explore):
-        command.add_argument("--airflow", default=None, metavar="X.Y.Z", help="the release")
-        command.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
-    repro.add_argument("--times", default="1", metavar="N", help="how often (default: once)")
-    explore.add_argument("--preemptions", default="2", metavar="K", help="at most so many in a schedule (default: 2)")
-    explore.add_argument("--replay", default=None, metavar="SCHEDULE", help="only this one, with its witness")
-    explore.add_argument("--times", default="1", metavar="N", help="how often to replay it")
+        command.add_argument(
+            "--airflow",
+            default=None,
+            metavar="CODE",
+            help="release, or code laid over one: VERSION|PATH[@REV][+PATH...]|diff:FILE "
+            "(default: 3.2.1, or for repro one with the race)",
+        )
+        command.add_argument(
+            "--fixes",
+            default="stock",
+            metavar="F",
+            help="fixes to mount: stock (none; default), proposed, fixed (all), or NAME,...",
+        )
+    repro.add_argument("--times", default="1", metavar="N", help="number of runs of each reproducer (default: 1)")
+    explore.add_argument("--preemptions", default="2", metavar="K", help="most preemptions in a schedule (default: 2)")
     explore.add_argument(
-        "--no-pruning", action="store_true", help="play equivalent schedules, too: to check what is left out"
+        "--replay", default=None, metavar="SCHEDULE", help="play only this schedule, and print its witness"
+    )
+    explore.add_argument("--times", default="1", metavar="N", help="number of replays (default: 1)")
+    explore.add_argument(
+        "--no-pruning", action="store_true", help="also play equivalent schedules, to check the pruning"
     )
     explore.add_argument(
-        "--budget", default="5m", metavar="TIME", help="how long each pair at most, such as 90s (default: 5m)"
+        "--budget", default="5m", metavar="TIME", help="longest duration of each pair, such as 90s (default: 5m)"
     )
+
+    _add_bisect(commands)
 
 
 def _add_judge(commands: _Commands) -> None:
     judge = commands.add_parser(
         "judge",
-        help="judge block counts from anywhere, one experiment a line",
+        help="judge block counts from any source, one experiment a line",
         description="Reads experiments, one JSON object a line, and prints one verdict a line, judged as a run would "
         "be: after each block, stopping where a run stops.",
         epilog='example: echo \'{"control": "a", "under_test": "b", "races": ["x"], "blocks": [{"arm": "a", "counts": '
@@ -129,7 +145,7 @@ def _add_stored_runs(commands: _Commands) -> None:
         command = commands.add_parser(name, help=text)
         command.add_argument("run_dir", metavar="RUN_DIR")
 
-    compare = commands.add_parser("compare", help="two runs side by side")
+    compare = commands.add_parser("compare", help="print two runs side by side")
     compare.add_argument("run_a", metavar="RUN_A")
     compare.add_argument("run_b", metavar="RUN_B")
 
@@ -144,8 +160,23 @@ def _add_machine(commands: _Commands) -> None:
     clean.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
+def _add_bisect(commands: _Commands) -> None:
+    bisect = commands.add_parser(
+        "bisect",
+        help="find which release or commit brought a race, and which removed it",
+        description="Plays the race's reproducers on a line of releases, or on the commits of a checkout of Airflow.",
+        epilog="examples: stress bisect deadlock 3.1.0..3.3.2; stress bisect deadlock v1..main --repo ~/src/airflow",
+    )
+    bisect.add_argument("race", metavar="RACE", help="a race or one of its reproducers")
+    bisect.add_argument("span", metavar="FIRST..LAST", help="the oldest and the newest release or revision")
+    bisect.add_argument("--repo", default=None, metavar="PATH", help="a checkout of Airflow, whose revisions are meant")
+    bisect.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
+    bisect.add_argument("--times", default="3", metavar="N", help="how often to play each reproducer (default: 3)")
+    bisect.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
 def command_parser(root: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
-    """The parser of one command; that of all commands if there is no such command."""
+    """The parser of one command, or the root parser if there is no such command."""
     for action in root._actions:  # argparse has no public list of them
         if isinstance(action, argparse._SubParsersAction):
             found: argparse.ArgumentParser = action.choices.get(command, root)
@@ -172,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "run": lambda o: _run(o, words, mistakes),
         "repro": _repro,
         "explore": _explore,
+        "bisect": _bisect,
         "judge": _judge,
         "analyze": _analyze,
         "report": _report,
@@ -184,11 +216,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = commands[options.command](options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`). Python would complain once more at its exit.
+        # The reader closed the pipe (`| head`). Without this, Python would report the error again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        # `run` answers signals by itself. What the others have started has ended on the way up to here.
+        # `run` handles signals itself. What other commands started has already ended during unwinding.
         print("stress: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     return code
@@ -201,7 +233,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
     from stress.plan import BadOptions, Options, Plan, check, in_container
 
     given = {
-        # docker-compose.yml tells the container which release the project's own image is.
+        # docker-compose.yml passes the release of the project's own image to the container.
         "airflow": options.airflow or os.environ.get("AIRFLOW_STRESS_RELEASE"),
         "budget": options.budget,
         "metrics_port": options.metrics_port,
@@ -250,6 +282,12 @@ def _repro(options: argparse.Namespace) -> int:
     from stress.explore.repro import repro
 
     return repro(options.races, options.airflow, options.fixes, options.times)
+
+
+def _bisect(options: argparse.Namespace) -> int:
+    from stress.explore.bisect import bisect
+
+    return bisect(options.race, options.span, options.repo, options.fixes, options.times, as_json=options.json)
 
 
 def _explore(options: argparse.Namespace) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+EXIT_UNKNOWN = 2
+"""Too little evidence to decide."""
+
 EXIT_FAILED = 3
 """The harness or the machine failed."""
 

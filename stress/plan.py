@@ -2,7 +2,7 @@
 
 `check` takes the options as the user gave them and returns a plan, or raises `BadOptions` with every mistake at once:
 nothing is started and nothing is written before there is a plan. Faults of the machine (a taken port, no memory) are
-told apart from mistakes in the options, because a caller's script reacts to them differently (exit code 3 or 64).
+separate from mistakes in the options, because a caller's script reacts to them differently (exit code 3 or 64).
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from pathlib import Path
 
 import msgspec
 
-from stress.arms.errors import ArmSpecError, UnknownRelease
+from stress.arms.errors import ArmSpecError, EnvironmentFailed, UnknownRelease
 from stress.arms.fixes import resolve
-from stress.arms.releases import DEFAULT_RELEASE
+from stress.arms.overlay.requirements import locked_versions, unmet
+from stress.arms.releases import DEFAULT_RELEASE, locked
 from stress.arms.releases import check as check_release
 from stress.arms.spec import Arm, parse_arms
+from stress.cache import quiet
 from stress.cluster.ports import is_free
 from stress.durations import parse_duration
 from stress.faults import FAULTS
@@ -43,13 +45,13 @@ _LEAST_BUDGET_S = 60.0
 _LEAST_LOAD_S = 5.0
 _MOST_LOAD_S = 3600.0
 _FAULTS_LOAD_S = 60.0
-"""A block's load with faults: long enough for some faults, and for Airflow to notice that somebody is dead."""
+"""A block's load with faults: long enough for some faults, and for Airflow to notice a dead component."""
 _MEMORY_BYTES = int(2.5 * 2**30)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user typed, unchecked."""
+    """The options as the user typed them, unchecked."""
 
     scenarios: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
@@ -83,11 +85,11 @@ class Plan:
     load: LoadSettings
     observers: bool = True
     whole_budget: bool = False
-    """Whether blocks go on when every race is decided."""
+    """Whether blocks continue after every race is decided."""
     races: tuple[str, ...] = field(default=())
     faults: tuple[str, ...] = ()
     cold_start: bool = False
-    """Whether each component of the local runtime is an own program instead of forked from a preloaded parent."""
+    """Whether each component of the local runtime is its own program instead of forked from a preloaded parent."""
 
     @property
     def config(self) -> dict[str, str]:
@@ -103,20 +105,20 @@ class Plan:
         return tuple(dict.fromkeys(dag for scenario in self.scenarios for dag in scenario.dags))
 
     def arm_of(self, slot: int) -> Arm:
-        """Whose turn a slot is. A turn has every arm once, in an order drawn from the seed, so that neither a drift of
-        the machine nor a rhythm of its own favours an arm. A blind block is run again in its slot."""
+        """The arm of a slot. A turn has every arm once, in an order drawn from the seed, so that neither a drift of the
+        machine nor a periodic change favours an arm. A blind block is run again in its slot."""
         turn, place = divmod(slot, len(self.arms))
         order = list(self.arms)
         random.Random(f"{self.seed} order of turn {turn}").shuffle(order)  # noqa: S311 - an experiment's design
         return order[place]
 
     def faults_of(self, slot: int) -> tuple[PlannedFault, ...]:
-        """What is broken in a slot: the same for every arm of a turn."""
+        """The faults of a slot: the same for every arm of a turn."""
         return schedule(self.seed, slot // len(self.arms), self.faults, self.load.seconds)
 
 
 class BadOptions(Exception):  # noqa: N818 - it says what happened
-    """Options that can't be a plan: all mistakes at once. `machine` holds the machine's faults."""
+    """Invalid options: all mistakes at once. `machine` holds the machine's faults."""
 
     def __init__(self, mistakes: Sequence[str], machine: Sequence[str]) -> None:
         super().__init__("; ".join([*mistakes, *machine]))
@@ -125,7 +127,7 @@ class BadOptions(Exception):  # noqa: N818 - it says what happened
 
 
 def check(options: Options) -> Plan:
-    """Make a plan. Raises BadOptions; starts and writes nothing."""
+    """Make a plan. Raises BadOptions; starts nothing, and writes nothing but a lock into the cache."""
     mistakes: list[str] = []
     machine: list[str] = []
     scenarios = _scenarios(options.scenarios, mistakes)
@@ -150,13 +152,14 @@ def check(options: Options) -> Plan:
         seed = _number("--seed", options.seed, 0, 2**32 - 1, mistakes)
     before = len(mistakes)
     port = _number("--metrics-port", options.metrics_port, 1, 65535, mistakes)
-    # Outside of the containers the port is of no interest: the harness will be inside.
+    # Outside of the containers the port is not checked: the harness will run inside.
     looks_at_port = len(mistakes) == before and (options.runtime == "local" or in_container())
     machine.extend(machine_faults(port if looks_at_port else None))
+    _overlays_fit(arms, mistakes, machine)
     if options.runtime == "compose":
         mistakes.extend(_without_image(arms))
         machine.extend(_engine_faults(arms, options.airflow))
-    # A run that was started outside of its container is one run, there and here.
+    # A run that was started outside of its container has the same id inside.
     run_id = os.environ.get("AIRFLOW_STRESS_ONE_RUN") or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     directory = _directory(options.out, run_id, mistakes)
     if mistakes or machine:
@@ -185,9 +188,25 @@ def in_container() -> bool:
     return os.environ.get("AIRFLOW_STRESS_RUNTIME") == "compose"
 
 
+def _overlays_fit(arms: Sequence[Arm], mistakes: list[str], machine: list[str]) -> None:
+    """Compare what wheels and checkouts require with the packages of their base releases."""
+    for arm in arms:
+        if any(package.requires for part in arm.overlay for package in part.packages):
+            try:
+                base = locked_versions(locked(arm.airflow, quiet).path.read_text(encoding="utf-8"))
+            except EnvironmentFailed as error:
+                machine.append(f"--arm {arm.name}: {error}")
+                continue
+            mistakes.extend(
+                f"--arm {arm.name}: {sentence} on its base, Airflow {arm.airflow.version}: "
+                "add its wheel with '+', or choose code that fits a known release"
+                for sentence in unmet(arm.overlay, base)
+            )
+
+
 def _without_image(arms: Sequence[Arm]) -> list[str]:
     return [
-        f"--arm {arm.name}: a wheel or a checkout has no image: use --runtime local for it"
+        f"--arm {arm.name}: a wheel, a checkout or a diff has no image: use --runtime local for it"
         for arm in arms
         if arm.overlay
     ]
@@ -204,7 +223,7 @@ def _engine_faults(arms: Sequence[Arm], release: str) -> list[str]:
 
 
 def machine_faults(metrics_port: int | None) -> list[str]:
-    """Why this machine can't take a run now, a sentence each; empty if it can. No port: it is not looked at."""
+    """Why this machine cannot start a run now, a sentence each; empty if it can. Without a port none is checked."""
     faults = _memory()
     if metrics_port is not None and not is_free(metrics_port):
         faults.append(
@@ -236,7 +255,7 @@ def _arms(options: Options, mistakes: list[str]) -> tuple[Arm, ...]:
 
 
 def _faults(options: Options, mistakes: list[str]) -> tuple[str, ...]:
-    """The kinds asked for; `all` is all that the runtime has the means for."""
+    """The requested kinds; `all` is every kind that the runtime supports."""
     if options.faults is None:
         return ()
     possible = [name for name, fault in FAULTS.items() if options.runtime in fault.runtimes]
@@ -253,8 +272,8 @@ def _faults(options: Options, mistakes: list[str]) -> tuple[str, ...]:
 
 
 def _spread(load: LoadSettings) -> LoadSettings:
-    """Deadlines that pass and triggers that are cancelled during all of the load, so that faults meet them; smaller
-    batches of deadlines than in a block without faults, so that there are no more of them for the machine at a time.
+    """Deadlines that pass and triggers that are cancelled during all of the load, so that faults meet them. The batches
+    of deadlines are smaller than in a block without faults, so that the machine has no more of them at a time.
     """
     period_s = 10.0
     batches = 1 + max(0, int((load.seconds - load.deadline_first_s - period_s) // period_s))
@@ -296,7 +315,7 @@ def _directory(out: str | None, run_id: str, mistakes: list[str]) -> Path:
     try:
         path = path if out is None else Path(out).expanduser().absolute()
         mistakes.extend(_unusable(path, option))
-    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory that we may not look into
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory without permission
         mistakes.append(f"{option} can't be used: {getattr(error, 'strerror', None) or error}")
     return path
 
@@ -319,7 +338,7 @@ def _unusable(path: Path, option: str) -> list[str]:
 
 
 def _is_virtual(path: Path) -> bool:
-    """Whether the path is in a file system of the kernel's, which root may "write" to by its permissions alone."""
+    """Whether the path is in a file system of the kernel, which root may "write" to by its permissions alone."""
     return any(part in (Path("/proc"), Path("/sys")) for part in (path, *path.parents))
 
 

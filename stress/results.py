@@ -14,7 +14,7 @@ from enum import StrEnum
 SCHEMA = 2
 
 UNIT = "opportunities"
-"""What the opportunities of a race without a unit of its own are called."""
+"""The unit of opportunities of a race without a unit."""
 
 
 class RaceState(StrEnum):
@@ -65,7 +65,7 @@ class Witness:
 
 @dataclass(frozen=True)
 class Incident:
-    """One violated thing (a deadline, a deadlock, a dead runner), never a log line.
+    """One violation (of a deadline, a deadlock, a dead runner), never a log line.
 
     `at_s` is seconds since the load of its block began; `cause` is bounded (it is a metric label), `signature` is the
     normalised detail (which two statements, say).
@@ -164,16 +164,24 @@ class HarmMeasure:
 
 @dataclass(frozen=True)
 class ArmCode:
-    """The code of an arm that is a wheel or a checkout, laid over the packages of a release.
+    """The code of an arm that is laid over the packages of a release: wheels, a checkout, or a diff.
 
-    `kind` is `wheel` or `checkout`; `name` is the file's or the folder's, without its path; `version` is what the code
-    says that it is; `revision` is the git commit of a checkout, with `-dirty` after it if its files differ from it.
+    `kind` is `wheel`, `checkout` or `diff`; `name` is the file's or the folder's, without its path (several are joined
+    by ` + `); `version` is what the code says that it is; `revision` is the git commit of a checkout, with `-dirty`
+    after it if its files differ from it; `digest` is the SHA-256 (12 characters) of each file.
     """
 
     kind: str
     name: str
     version: str
     revision: str = ""
+    digest: str = ""
+
+    def on(self, release: str) -> str:
+        """What ran: `3.4.0 (checkout airflow at 1a2b3c4d5e6f) on the packages of 3.3.2`."""
+        at = f" at {self.revision}" if self.revision else ""
+        at += f", SHA-256 {self.digest}" if self.digest else ""
+        return f"{self.version} ({self.kind} {self.name}{at}) on the packages of {release}"
 
 
 @dataclass(frozen=True)
@@ -250,7 +258,7 @@ class SettingDifference:
 
 @dataclass(frozen=True)
 class Instrument:
-    """Which airflow-stress made a run. `fixes` is a digest of the code of each fix that an arm used."""
+    """The airflow-stress that made a run. `fixes` is a digest of the code of each fix that an arm used."""
 
     version: str = "unknown"
     commit: str = "unknown"

@@ -45,7 +45,6 @@ class AirflowEnvironment:
 def environment_for(
     release: Release,
     *,
-    overlay: tuple[Path, ...] = (),
     progress: Callable[[str], None] = quiet,
 ) -> AirflowEnvironment:
     """The release's environment, made now if there is none in the cache (or only half of one)."""
@@ -56,7 +55,7 @@ def environment_for(
         with exclusive(directory.with_name(directory.name + ".lock"), what, _MAKE_TIMEOUT_S, progress) as held:
             if not is_complete(directory):
                 _make(directory, lock, progress, held)
-    return _describe(directory, release, overlay)
+    return _describe(directory, release)
 
 
 def is_complete(directory: Path) -> bool:
@@ -94,7 +93,7 @@ def _make(directory: Path, lock: Lock, progress: Callable[[str], None], held: in
     write_atomically(directory / ".complete", json.dumps({"release": release, "lock": lock.digest}) + "\n")
 
 
-def _describe(directory: Path, release: Release, overlay: tuple[Path, ...]) -> AirflowEnvironment:
+def _describe(directory: Path, release: Release) -> AirflowEnvironment:
     site_packages = next((directory / "lib").glob("python3*/site-packages"), None)
     if site_packages is None:
         raise EnvironmentFailed(f"{directory} is damaged: remove it and try again")
@@ -103,7 +102,6 @@ def _describe(directory: Path, release: Release, overlay: tuple[Path, ...]) -> A
         airflow=directory / "bin" / "airflow",
         site_packages=site_packages,
         release=release.version,
-        overlay=overlay,
     )
 
 

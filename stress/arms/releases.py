@@ -1,18 +1,21 @@
 """Which Airflow releases there are, and the exact set of packages that each one is run with.
 
-A release is run with its dependencies as they were on the day it came out: an unpinned install of an older one breaks
-(3.2.1 fails at import with a later pydantic). That set is a *lock*: a requirements file with the hash of every file.
+A release is final (`3.3.2`) or a pre-release (`3.4.0b2`, `3.4.0rc1`). It is run with its dependencies as they were on
+the day it came out: an unpinned install of an older one breaks (3.2.1 fails at import with a later pydantic). That set
+(core, task-sdk, providers and the rest) is a *lock*: a requirements file with the hash of every file. A pre-release
+pins the pre-releases of core and task-sdk that belong to it; everything else is final wherever a final version fits.
 
-    known and locked    `requirements/airflow-X.Y.Z.txt`, committed: the releases whose results we publish
+    known and locked    `requirements/airflow-VERSION.txt`, committed: the releases whose results we publish
     known               its day is in `requirements/releases.toml`; resolved on first use and kept in the cache
     unknown             the configured package index is asked for its day, within 2 s; then as above
 
-`check` answers the user's question "can I have X.Y.Z?" before anything is started or written. `locked` does the slow
-part, once. A lock names no index: the hashes decide what is installed, wherever it comes from.
+`check` answers the user's question "can I have this version?" before anything is started or written. `locked` does the
+slow part, once. A lock names no index: the hashes decide what is installed, wherever it comes from.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import subprocess
@@ -23,6 +26,8 @@ from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 
+from packaging.version import InvalidVersion, Version
+
 from stress.arms import index
 from stress.arms.errors import EnvironmentFailed, UnknownRelease
 from stress.arms.uvtool import run_uv
@@ -32,26 +37,27 @@ from stress.layout import REQUIREMENTS
 DEFAULT_RELEASE = "3.2.1"
 """The release that has all three of the races that this project began with."""
 
-OLDEST = (3, 1, 0)
+OLDEST = Version("3.1.0")
 LOWEST_PYTHON = "3.11"
 DRIVERS = ("asyncpg", "psycopg2-binary")
 """Airflow's two PostgreSQL drivers, the only additions to what the release itself requires."""
 
-_FINAL = re.compile(r"(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})")
+_NUMBER = r"(?:0|[1-9]\d{0,3})"
+_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:(?:a|b|rc){_NUMBER})?")
 _RESOLVE_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
 class Release:
-    """A final release of Airflow that exists."""
+    """A release of Airflow that exists, final or not."""
 
     version: str
     day: date
     committed_lock: Path | None
 
     @property
-    def number(self) -> tuple[int, int, int]:
-        """The version, comparable."""
+    def number(self) -> Version:
+        """The version, comparable: a pre-release comes before its final release."""
         return parse_version(self.version)
 
     @property
@@ -74,15 +80,15 @@ def requirements_directory() -> Path:
     return REQUIREMENTS
 
 
-def parse_version(version: str) -> tuple[int, int, int]:
-    """Read `X.Y.Z`; anything else is not the name of a final release."""
-    match = _FINAL.fullmatch(version)
-    if match is None:
+def parse_version(version: str) -> Version:
+    """Read `X.Y.Z` with or without `aN`, `bN` or `rcN`. Raises UnknownRelease for anything else."""
+    if not _VERSION.fullmatch(version):
         raise UnknownRelease(
-            f"{version!r} is not a final release of Airflow: give X.Y.Z, for example {DEFAULT_RELEASE} "
-            "(a release candidate can be tested as a wheel: NAME=PATH)"
+            f"{version!r} is not a version of Airflow: give a final release such as {DEFAULT_RELEASE}, "
+            "or a pre-release such as 3.4.0b2 or 3.4.0rc1 (a build of your own can be tested as a wheel or a checkout: "
+            "NAME=PATH)"
         )
-    return int(match[1]), int(match[2]), int(match[3])
+    return Version(version)
 
 
 @cache
@@ -100,9 +106,8 @@ def known_releases() -> tuple[Release, ...]:
 def check(version: str, timeout_s: float = 2.0) -> Release:
     """The release of that version, or `UnknownRelease` with a sentence for the user. Writes nothing, starts nothing."""
     number = parse_version(version)
-    oldest = ".".join(map(str, OLDEST))
     if number < OLDEST:
-        raise UnknownRelease(f"Airflow {version} is too old: {oldest} is the oldest release that can be tested")
+        raise UnknownRelease(f"Airflow {version} is too old: {OLDEST} is the oldest release that can be tested")
     known = known_releases()
     for release in known:
         if release.version == version:
@@ -112,7 +117,7 @@ def check(version: str, timeout_s: float = 2.0) -> Release:
         published = index.published_releases(timeout_s)
     except index.IndexUnreachable as error:
         raise UnknownRelease(
-            f"Airflow {version} is not one of the known releases ({oldest} to {newest}), and {error}; "
+            f"Airflow {version} is not one of the known releases ({OLDEST} to {newest}), and {error}; "
             "choose a known release, or try again when the index can be reached"
         ) from error
     for found in published:
@@ -123,32 +128,51 @@ def check(version: str, timeout_s: float = 2.0) -> Release:
                 f"Airflow {version} exists, but the package index does not say when it was published; "
                 "add its day to requirements/releases.toml"
             )
-    siblings = sorted(
-        (found.version for found in published if _FINAL.fullmatch(found.version)),
-        key=parse_version,
-    )
-    near = [sibling for sibling in siblings if parse_version(sibling)[:2] == number[:2]]
+    siblings = sorted(Version(found.version) for found in published if _VERSION.fullmatch(found.version))
+    near = [str(sibling) for sibling in siblings if sibling.release[:2] == number.release[:2]]
     there = (
-        f"of {number[0]}.{number[1]} there are {', '.join(near)}"
+        f"of {number.major}.{number.minor} there are {', '.join(near)}"
         if near
         else f"the newest is {siblings[-1] if siblings else newest}"
     )
     raise UnknownRelease(f"there is no Airflow {version}: {there}")
 
 
-def base_release(version: str) -> Release:
-    """The known release whose environment a checkout of `version` (`3.3.0.dev0`, say) is laid over.
+def between(first: str, last: str) -> tuple[Release, ...]:
+    """The final releases from one to the other, both included; a pre-release only if it is an end.
 
-    Its own, if that is out already; else the newest one before it, whose dependencies are the closest.
+    Raises UnknownRelease. Releases that are neither known nor listed by the package index are not in it.
     """
-    match = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    if match is None:
-        raise UnknownRelease(f"{version!r} is not a version of Airflow")
-    number = int(match[1]), int(match[2]), int(match[3])
-    fitting = [release for release in known_releases() if release.number <= number]
+    start, end = check(first), check(last)
+    if start.number >= end.number:
+        raise UnknownRelease(f"{first} is not older than {last}: give the older release first")
+    found = {release.version: release for release in (*known_releases(), start, end)}
+    with contextlib.suppress(index.IndexUnreachable):
+        for published in index.published_releases():
+            if published.day is not None and _VERSION.fullmatch(published.version):
+                found.setdefault(published.version, Release(published.version, published.day, None))
+    return tuple(
+        release
+        for release in sorted(found.values(), key=lambda release: release.number)
+        if start.number <= release.number <= end.number
+        and (not release.number.is_prerelease or release.version in (first, last))
+    )
+
+
+def base_release(version: str) -> Release:
+    """The known release whose environment a wheel or checkout of `version` (`3.4.0.dev0`, say) is laid over.
+
+    Its own, if that is out already; else the newest one that is not of a later X.Y.Z, pre-releases included: their
+    dependencies are the closest.
+    """
+    try:
+        number = Version(version)
+    except InvalidVersion as error:
+        raise UnknownRelease(f"{version!r} is not a version of Airflow") from error
+    fitting = [release for release in known_releases() if release.number.release <= number.release]
     if not fitting:
-        raise UnknownRelease(f"Airflow {version} is too old: {'.'.join(map(str, OLDEST))} is the oldest")
-    return fitting[-1]
+        raise UnknownRelease(f"Airflow {version} is too old: {OLDEST} is the oldest")
+    return next((release for release in fitting if release.number == number), fitting[-1])
 
 
 def locked(release: Release, progress: Callable[[str], None]) -> Lock:
@@ -168,7 +192,8 @@ def resolve(release: Release) -> str:
     wanted = "\n".join((f"apache-airflow=={release.version}", *DRIVERS, ""))
     options = (
         f"--quiet --universal --python-version {LOWEST_PYTHON} --generate-hashes --no-emit-index-url "
-        f"--no-emit-find-links --no-header --no-annotate --exclude-newer {release.resolved_as_of}"
+        f"--no-emit-find-links --no-header --no-annotate --prerelease if-necessary-or-explicit "
+        f"--exclude-newer {release.resolved_as_of}"
     )
     try:
         text = run_uv(["pip", "compile", *options.split(), "-"], timeout_s=_RESOLVE_TIMEOUT_S, stdin=wanted)

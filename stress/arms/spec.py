@@ -1,39 +1,40 @@
 """Reads an arm as the user writes it.
 
-    NAME[=airflow:X.Y.Z|PATH][,fixes:all|none|proposed|A+B][,config:section.key=value]...
+    NAME[=airflow:VERSION|PATH[@REV][+PATH...]|diff:FILE][,fixes:all|none|proposed|A+B][,config:section.key=value]...
 
     stock                                       the run's release as it is: fixes:none
     proposed                                    with the fixes just as the three reports word them
     fixed                                       with ours: fixes:all
     mine=/src/airflow,fixes:none                a checkout, or a wheel of apache-airflow-core
+    mine=/src/airflow@my-branch                 a revision of it
+    rc=core.whl+task_sdk.whl                    several wheels
+    patch=airflow:3.3.2,diff:my.diff            a release with a diff (without airflow:, the run's release)
     wide=fixes:all,config:scheduler.max_tis_per_query=64
 
 What follows the `=` is a list of items in any order; a bare item is a path. A comma that no `word:` follows belongs to
 the value before it, so that a config value may hold commas.
 
-A checkout or a wheel is an *overlay*: its `airflow` package goes before that of the environment of its base release
-(the one its `__version__` names, or the newest before it), whose dependencies it uses. A wheel is unpacked into the
-cache, since Airflow reads its templates and migrations as files.
+Code of one's own is an *overlay* (`stress.arms.overlay`): its `airflow` packages go before those of the environment of
+its base release, whose dependencies it uses. The base is the release that the core's version names, or the newest one
+before it; where the overlay has no core (a task-sdk wheel alone), and for a diff, it is the run's release.
 
-Every mistake in an arm is collected, so that the user mends them all at once. Nothing is written while reading one:
-`unpacked` does that later.
+Every mistake in an arm is collected, so that the user repairs them all at once. Nothing is written while reading one.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shutil
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from pathlib import Path
 
-from stress.arms.errors import ArmSpecError, EnvironmentFailed, UnknownRelease
+from stress.arms.errors import ArmSpecError, UnknownRelease
+from stress.arms.overlay.checkout import read_checkout
+from stress.arms.overlay.diff import read_diff
+from stress.arms.overlay.part import Part
+from stress.arms.overlay.wheel import read_wheel
 from stress.arms.releases import Release, base_release, check
-from stress.cache import cache_directory, exclusive, quiet
 
 FIX_GROUPS = ("all", "none", "proposed")
 ALONE = {"stock": "none", "proposed": "proposed", "fixed": "all"}
@@ -42,7 +43,6 @@ ALONE = {"stock": "none", "proposed": "proposed", "fixed": "all"}
 _NAME = re.compile(r"[a-z0-9_-]{1,32}")
 _FIX_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _OPTION = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*\.[a-z0-9_]+")
-_VERSION_LINE = re.compile(r"""^__version__\s*=\s*["']([^"']+)["']""", re.MULTILINE)
 _ITEM_START = re.compile(r"[a-z]+:(?!//)")
 
 FixResolver = Callable[[str, Release], tuple[str, ...]]
@@ -59,9 +59,24 @@ class Arm:
 
     name: str
     airflow: Release
-    overlay: tuple[Path, ...] = ()
+    overlay: tuple[Part, ...] = ()
     fixes: tuple[str, ...] = ()
     config: tuple[tuple[str, str], ...] = ()
+
+
+def read_airflow(value: str) -> tuple[Release | None, tuple[Part, ...]]:
+    """Read `VERSION` or `PATH[@REV][+PATH...]`: the release whose packages are used, and what is laid over them.
+
+    No release: the code names none (a task-sdk without a core). Raises UnknownRelease or ValueError with a sentence.
+    """
+    try:
+        if not _is_path(value):
+            return check(value), ()
+        parts = _parts(value)
+        core = next((part.core_version for part in parts if part.core_version), None)
+        return base_release(core) if core is not None else None, parts
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory that we may not look into
+        raise ValueError(f"{value!r} can't be used: {getattr(error, 'strerror', None) or error}") from error
 
 
 def parse_arm(text: str, default: Release, resolve_fixes: FixResolver | None = None) -> Arm:
@@ -75,6 +90,8 @@ def parse_arm(text: str, default: Release, resolve_fixes: FixResolver | None = N
     for item in items:
         draft.take(item)
 
+    if draft.overlay and draft.diff is not None:
+        draft.problem("a diff is laid over a release, not over a wheel or a checkout: give one of them")
     release = draft.release or default
     group = draft.fixes if draft.fixes is not None else ALONE.get(name, "none")
     names: tuple[str, ...] = () if group == "none" else (group,)
@@ -85,7 +102,8 @@ def parse_arm(text: str, default: Release, resolve_fixes: FixResolver | None = N
             draft.problem(str(error))
     if draft.problems:
         raise ArmSpecError(tuple(draft.problems))
-    return Arm(name, release, draft.overlay, names, tuple(draft.config.items()))
+    overlay = draft.overlay if draft.diff is None else (draft.diff,)
+    return Arm(name, release, overlay, names, tuple(draft.config.items()))
 
 
 def parse_arms(texts: Sequence[str], default: Release, resolve_fixes: FixResolver | None = None) -> tuple[Arm, ...]:
@@ -113,11 +131,6 @@ def check_arms(arms: Sequence[Arm]) -> tuple[str, ...]:
     )
 
 
-def unpacked(arm: Arm) -> tuple[Path, ...]:
-    """The arm's overlay as directories: wheels are unpacked into the cache, by their content's digest."""
-    return tuple(_unpack(path) if path.is_file() else path for path in arm.overlay)
-
-
 class _Draft:
     """An arm while it is being read, with what is wrong with it so far."""
 
@@ -126,7 +139,8 @@ class _Draft:
         self.problems: list[str] = []
         self.airflow: str | None = None
         self.release: Release | None = None
-        self.overlay: tuple[Path, ...] = ()
+        self.overlay: tuple[Part, ...] = ()
+        self.diff: Part | None = None
         self.fixes: str | None = None
         self.config: dict[str, str] = {}
 
@@ -140,12 +154,14 @@ class _Draft:
             self._take_airflow(item)
         elif keyword == "airflow":
             self._take_airflow(value)
+        elif keyword == "diff":
+            self._take_diff(value)
         elif keyword == "fixes":
             self._take_fixes(value)
         elif keyword == "config":
             self._take_config(value)
         else:
-            self.problem(f"unknown item {item!r}: there are airflow:, fixes: and config:")
+            self.problem(f"unknown item {item!r}: there are airflow:, diff:, fixes: and config:")
 
     def _take_airflow(self, value: str) -> None:
         if self.airflow is not None:
@@ -153,8 +169,17 @@ class _Draft:
             return
         self.airflow = value
         try:
-            self.release, self.overlay = _airflow(value)
+            self.release, self.overlay = read_airflow(value)
         except (UnknownRelease, ValueError) as error:
+            self.problem(str(error))
+
+    def _take_diff(self, value: str) -> None:
+        if self.diff is not None:
+            self.problem("diff: is given twice; join the diffs in one file")
+            return
+        try:
+            self.diff = read_diff(Path(value).expanduser().absolute())
+        except (ValueError, RuntimeError) as error:
             self.problem(str(error))
 
     def _take_fixes(self, value: str) -> None:
@@ -196,64 +221,44 @@ def _fix_problems(value: str) -> list[str]:
     return problems
 
 
-def _airflow(value: str) -> tuple[Release, tuple[Path, ...]]:
-    try:
-        path = Path(value).expanduser()
-        if "/" in value or value.endswith(".whl") or path.exists():
-            return _overlay(path.absolute())
-    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory that we may not look into
-        raise ValueError(f"{value!r} can't be used: {getattr(error, 'strerror', None) or error}") from error
-    return check(value), ()
+def _is_path(value: str) -> bool:
+    return "/" in value or value.endswith(".whl") or any(map(_on_disk, (value, *value.split("+"))))
 
 
-def _overlay(path: Path) -> tuple[Release, tuple[Path, ...]]:
-    if path.is_file() and path.suffix == ".whl":
-        return base_release(_wheel_version(path)), (path,)
+def _parts(value: str) -> tuple[Part, ...]:
+    """Read `PATH[@REV][+PATH[@REV]]...`. A path that exists may itself hold `+` or `@`."""
+    pieces = value.split("+")
+    parts: list[Part] = []
+    while pieces:
+        length = next((n for n in range(len(pieces), 1, -1) if _on_disk("+".join(pieces[:n]))), 1)
+        parts.append(_part("+".join(pieces[:length])))
+        pieces = pieces[length:]
+    counts = Counter(package.name for part in parts for package in part.packages if part.kind == "wheel")
+    twice = [f"{name} is given {count} times" for name, count in counts.items() if count > 1]
+    if sum(part.kind == "checkout" for part in parts) > 1:
+        twice.append("several checkouts are given")
+    if twice:
+        raise ValueError(f"{'; '.join(twice)}: give each once")
+    return tuple(parts)
+
+
+def _part(text: str) -> Part:
+    path, revision = Path(text).expanduser(), ""
+    if "@" in text and not path.exists():
+        before, _, revision = text.rpartition("@")
+        path = Path(before).expanduser()
+        if not revision:
+            raise ValueError(f"{text!r} names no revision after '@'")
+    path = path.absolute()
+    if path.suffix == ".whl" and not path.is_dir():
+        if revision:
+            raise ValueError(f"{path} is a wheel, and has no revision {revision!r}")
+        return read_wheel(path)
     if not path.is_dir():
         raise ValueError(f"{path} is neither a wheel nor a directory")
-    for core in (path / "airflow-core" / "src", path / "src", path):
-        source = core / "airflow" / "__init__.py"
-        if source.is_file():
-            version = version_of(core)
-            sdk = path / "task-sdk" / "src"
-            return base_release(version), (core, sdk) if sdk.is_dir() else (core,)
-    raise ValueError(f"no airflow package in {path} (looked in airflow-core/src, src and the directory itself)")
+    return read_checkout(path, revision)
 
 
-def version_of(code: Path) -> str:
-    """The version that a wheel or a folder of sources names. Raises ValueError if it names none."""
-    if code.is_file():
-        return _wheel_version(code)
-    source = code / "airflow" / "__init__.py"
-    version = _VERSION_LINE.search(source.read_text(encoding="utf-8", errors="replace"))
-    if version is None:
-        raise ValueError(f"{source} has no __version__, so the release it is based on can't be told")
-    return version[1]
-
-
-def _wheel_version(path: Path) -> str:
-    try:
-        with zipfile.ZipFile(path) as wheel:
-            names = wheel.namelist()
-            metadata = next((name for name in names if name.endswith(".dist-info/METADATA")), None)
-            if "airflow/__init__.py" not in names or metadata is None:
-                raise ValueError(f"{path} holds no airflow package: give the wheel of apache-airflow-core")
-            version = HeaderParser().parsestr(wheel.read(metadata).decode("utf-8", "replace"))["Version"]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} can't be read as a wheel: {error}") from error
-    return str(version)
-
-
-def _unpack(wheel: Path) -> Path:
-    target = cache_directory() / "overlays" / f"{wheel.stem}-{hashlib.sha256(wheel.read_bytes()).hexdigest()[:12]}"
-    complete = target / ".complete"
-    with exclusive(target.with_name(target.name + ".lock"), f"unpack {wheel.name}", 60, quiet):
-        if not complete.is_file():
-            shutil.rmtree(target, ignore_errors=True)
-            try:
-                with zipfile.ZipFile(wheel) as archive:
-                    archive.extractall(target)
-            except (OSError, zipfile.BadZipFile) as error:
-                raise EnvironmentFailed(f"{wheel} could not be unpacked into {target}: {error}") from error
-            complete.touch()
-    return target
+def _on_disk(text: str) -> bool:
+    path = Path(text).expanduser()
+    return path.exists() or ("@" in text and Path(text.rpartition("@")[0]).expanduser().is_dir())

@@ -13,9 +13,9 @@ _MOST_ROWS = 40
 
 
 def owners_table(view: BlockView, triggers: Collection[int | None]) -> list[WitnessTable]:
-    """Who owned these triggers when, by the database; no table if nobody was ever seen to."""
+    """Who owned these triggers when, by the database; no table if none was ever seen to."""
     rows = tuple(
-        (clock(view, t), str(event.trigger), event.owner or "nobody")
+        (clock(view, t), str(event.trigger), event.owner or "no owner")
         for t, event in view.all(events.TriggerOwnerChanged)
         if event.trigger in triggers
     )

@@ -126,21 +126,7 @@ def _make(directory: Path, environment: AirflowEnvironment) -> None:
     server = LabServer(guard.directory / "postgres", guard.label)
     try:
         server.start()
-        server.create_database(DATABASE)
-        done = subprocess.run(
-            [str(environment.python), str(environment.airflow), "db", "migrate"],
-            env=airflow_variables(environment, guard.directory / "home", server),
-            cwd=guard.label.anchor,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_MIGRATE_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise PostgresError(
-                f"`airflow db migrate` of {environment.release} ended with {done.returncode}: {done.stdout[-2000:]}"
-            )
+        migrate(environment, server, guard)
         # A server that was not stopped cleanly would have to recover at each start.
         server.stop()
         _copy(server.data_directory, directory / "data")
@@ -151,12 +137,32 @@ def _make(directory: Path, environment: AirflowEnvironment) -> None:
     write_atomically(directory / ".complete", environment.release + "\n")
 
 
+def migrate(environment: AirflowEnvironment, server: LabServer, guard: RunGuard) -> None:
+    """Make the release's tables on a started server. Raises PostgresError with the end of the migration's output."""
+    server.create_database(DATABASE)
+    done = subprocess.run(
+        [str(environment.python), str(environment.airflow), "db", "migrate"],
+        env=airflow_variables(environment, guard.directory / "home", server),
+        cwd=guard.label.anchor,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=_MIGRATE_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise PostgresError(
+            f"`airflow db migrate` of {environment.release} ended with {done.returncode}: {done.stdout[-2000:]}"
+        )
+
+
 def airflow_variables(environment: AirflowEnvironment, home: Path, server: LabServer) -> dict[str, str]:
     """The whole environment of a process that runs the release on the lab's database."""
     home.mkdir(exist_ok=True)
     (home / "dags").mkdir(exist_ok=True)
     return {
         "PATH": f"{environment.python.parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        "PYTHONPATH": os.pathsep.join(map(str, environment.overlay)),
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "TZ": "UTC",

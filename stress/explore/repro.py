@@ -22,7 +22,7 @@ from stress.explore.table import table
 
 ALL = "all"
 MOST_TIMES = 10_000
-_EACH_S = 5.0
+EACH_S = 5.0
 """How long one play may take, at most."""
 
 
@@ -91,15 +91,10 @@ class _ReproReporter:
 
     def play(self, reproducers: Sequence[Race], engine: Engine) -> None:
         """In one process. Raises StressError."""
-        request = {
-            "command": "repro",
-            "reproducers": [reproducer.name for reproducer in reproducers],
-            "times": self.times,
-        }
-        runner = Runner(self.arm.release, self.arm.fixes, options.progress)
-        budget_s = self.times * _EACH_S * len(reproducers)
-        lines = runner.ask(request, engine, budget_s=budget_s)
-        for plays, reproducer in zip(_by_reproducer(lines), reproducers, strict=False):
+        runner = Runner(self.arm.release, self.arm.fixes, options.progress, self.arm.overlay)
+        budget_s = self.times * EACH_S * len(reproducers)
+        lines = runner.ask(request_of(reproducers, self.times), engine, budget_s=budget_s)
+        for plays, reproducer in zip(by_reproducer(lines), reproducers, strict=False):
             if plays[-1]["kind"] == "unknown_operation":
                 self.unknown.append(options.unknown_operation(self.arm.version, plays[-1]))
                 continue
@@ -120,7 +115,12 @@ class _ReproReporter:
         print(result, flush=True)
 
 
-def _by_reproducer(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def request_of(reproducers: Sequence[Race], times: int) -> dict[str, Any]:
+    """What a release's process is asked."""
+    return {"command": "repro", "reproducers": [reproducer.name for reproducer in reproducers], "times": times}
+
+
+def by_reproducer(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """The lines of each reproducer, which a summary ends, or a line that says that it is unknown."""
     gathered = []
     for line in lines:

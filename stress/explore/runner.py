@@ -16,11 +16,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stress.arms.environments import environment_for
+from stress.arms.environments import AirflowEnvironment, environment_for
+from stress.arms.overlay import Part, directories
 from stress.arms.releases import Release
 from stress.cluster.supervision import procfs
 from stress.cluster.supervision.guard import RunGuard
@@ -45,6 +46,7 @@ class Runner:
     release: Release
     fixes: Sequence[str]
     progress: Callable[[str], None]
+    overlay: Sequence[Part] = ()
     statuses: dict[str, str] = field(default_factory=dict)
     """What each fix has reported, as of the last summary."""
 
@@ -56,7 +58,10 @@ class Runner:
         `workers`: how many schedules a search of the database plays at once, each on a database of its own.
         """
         environment = environment_for(self.release, progress=self.progress)
-        kept = None if engine is Engine.AIO else lab.kept_directory(self.release, self.progress)
+        environment = replace(environment, overlay=directories(self.overlay, environment))
+        # The migrations of an overlay may differ from the release's.
+        is_kept = engine is Engine.SQL and not self.overlay
+        kept = lab.kept_directory(self.release, self.progress) if is_kept else None
         guard = RunGuard()
         server = lab.LabServer(guard.directory / "postgres", guard.label, kept)
         with contextlib.ExitStack() as stack:
@@ -66,7 +71,7 @@ class Runner:
             reports = guard.directory / "fixes"
             variables = {
                 **lab.airflow_variables(environment, home, server),
-                "PYTHONPATH": os.pathsep.join(map(str, (FIXES, MOUNTED))),
+                "PYTHONPATH": os.pathsep.join(map(str, (FIXES, *environment.overlay, MOUNTED))),
                 "AIRFLOW_STRESS_FIXES": ",".join(self.fixes),
                 "AIRFLOW_STRESS_FIX_REPORT_DIR": str(reports),
                 "AIRFLOW_STRESS_COMPONENT": "explore",
@@ -84,7 +89,7 @@ class Runner:
                     start_new_session=True,
                 )
             stack.callback(_end, process)
-            databases = _start(server, workers) if engine is Engine.SQL else []
+            databases = self._start(server, environment, guard, workers) if engine is Engine.SQL else []
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError):  # `_lines` reports that the process has ended
                 process.stdin.write(json.dumps({**request, "databases": databases}).encode() + b"\n")
@@ -93,6 +98,19 @@ class Runner:
                 if line["kind"] == "summary":
                     self.statuses = _statuses(reports)
                 yield line
+
+    def _start(
+        self, server: lab.LabServer, environment: AirflowEnvironment, guard: RunGuard, workers: int
+    ) -> list[str]:
+        """Start the server; gives the URLs of the databases of all workers but the first."""
+        server.start()
+        if self.overlay:
+            self.progress("making a database for the code under test")
+            lab.migrate(environment, server, guard)
+        names = [f"{lab.DATABASE}_{number}" for number in range(2, workers + 1)]
+        for name in names:
+            server.create_database(name, template=lab.DATABASE)
+        return [server.sqlalchemy_url(name, "explore") for name in names]
 
     def _lines(self, process: subprocess.Popen[bytes], log: Path, budget_s: float) -> Iterator[dict[str, Any]]:
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -121,15 +139,6 @@ class Runner:
             if answer["kind"] in ("failed", "error"):
                 raise RunnerFailed(str(answer.get("trace") or answer.get("message")).strip())
             yield answer
-
-
-def _start(server: lab.LabServer, workers: int) -> list[str]:
-    """Start the server; gives the URLs of the databases of all workers but the first."""
-    server.start()
-    names = [f"{lab.DATABASE}_{number}" for number in range(2, workers + 1)]
-    for name in names:
-        server.create_database(name, template=lab.DATABASE)
-    return [server.sqlalchemy_url(name, "explore") for name in names]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

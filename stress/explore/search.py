@@ -146,7 +146,7 @@ class _ExploreReporter:
     def search(self, pairs: Sequence[Searchable], engine: Engine) -> None:
         """In one process. Raises StressError."""
         this = self.this
-        runner = Runner(this.arm.release, this.arm.fixes, options.progress)
+        runner = Runner(this.arm.release, this.arm.fixes, options.progress, this.arm.overlay)
         lines = runner.ask(this.request_of(pairs), engine, budget_s=this.budget_s * len(pairs), workers=this.workers)
         remaining = iter(pairs)
         pair = next(remaining)

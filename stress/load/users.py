@@ -1,4 +1,4 @@
-"""What the load's users share, and the user that belongs to no race. Only the Locust process imports it.
+"""Shared code of the load's users, and the user that belongs to no race. Only the Locust process imports it.
 
 What users do is appended to the shared directory as one JSON line an action, for the harness's history; what the
 requests cost is in Locust's own statistics.
@@ -58,10 +58,10 @@ def new_run_id(kind: str) -> str:
 
 
 class Start:
-    """When the load counts from: at once, or, with triggers in it, when both triggerers have answered some of them.
+    """The start of the load: at once, or, with triggers in it, when both triggerers have answered some of them.
 
     A triggerer's supervisor builds its in-process Execution API on the first request, which takes seconds: a part of
-    its start that only a trigger can set off. Until then the other users wait, and nothing is counted.
+    its start that only a trigger can cause. Until then the other users wait, and nothing is counted.
     """
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class ApiUser(HttpUser):
     """Whether the load begins when this user says so (`START.give`), and not at once."""
 
     def on_start(self) -> None:
-        """Log in: a closed lab with everyone an admin answers 201 with a token."""
+        """Log in: an api-server for which every user is an administrator answers 201 with a token."""
         START.cluster_ready.wait()
         if self.waits:
             START.wait()
@@ -126,7 +126,7 @@ class ApiUser(HttpUser):
         response = self.client.request(
             method, f"/api/v2{path}", name=f"{method} {name}", timeout=_REQUEST_TIMEOUT_S, **arguments
         )
-        # Not `ok`, which raises where there was no answer: an api-server that is down must not end a user.
+        # Not `ok`, which raises without an answer: an api-server that is down must not end a user.
         return response.json() if 200 <= response.status_code < 300 and response.content else None
 
     def trigger(self, dag_id: str, kind: str, logical_date: datetime | None = None) -> str | None:
@@ -160,7 +160,7 @@ def together(call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> 
 
 
 class UiReader(ApiUser):
-    """What open browser tabs ask for."""
+    """The requests of open browser tabs."""
 
     fixed_count = 1
     wait_time = constant_pacing(SETTINGS.ui_period_s)

@@ -1,6 +1,6 @@
 """A connection to the block's database that outlives a restart of the server, for a bounded time.
 
-A server that comes back is asked again; what it stored meanwhile is still there to be read. One that stays away for
+After a restart the server is queried again; rows stored meanwhile can still be read. A server that is away for
 `PATIENCE_S` is lost.
 """
 
@@ -14,13 +14,27 @@ import psycopg
 from stress.cluster.base import Cluster
 from stress.observers.tail import SourceLost
 
+_SAME_TABLES = """
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('public.task_instance')
+               AND attname = 'working_set' AND NOT attisdropped) THEN
+        CREATE TEMP VIEW task_instance AS SELECT * FROM public.task_instance WHERE working_set;
+        CREATE TEMP VIEW task_instance_history AS
+            SELECT id AS task_instance_id, * FROM public.task_instance WHERE working_set IS NULL;
+    END IF;
+END $$
+"""
+"""From 3.4 an earlier try stays in task_instance, archived, and task_instance_history is gone. Views of the session,
+which PostgreSQL finds before the tables, give every statement of the observers the two relations of earlier releases.
+"""
+
 PATIENCE_S = 20.0
 _PAUSE_S = 0.2
 _CONNECT_TIMEOUT_S = 2
 
 
 class Away(Exception):  # noqa: N818 - it says what happened
-    """The server does not answer now; it is too early to say that it is lost. Ask again later."""
+    """The server does not answer now, but is not lost yet. Try again later."""
 
 
 class Connection:
@@ -39,19 +53,19 @@ class Connection:
             raise SourceLost(f"the database can't be reached: {str(error).strip()}") from error
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         if self._connection is not None:
             self._connection.close()
 
     def rows(self, statement: str, *, wait: bool = False) -> list[tuple[Any, ...]]:
-        """The statement's rows, if it has any. With `wait`, a server that is away is waited for, never Away raised."""
+        """The statement's rows, if it has any. With `wait`, waits for a server that is away instead of raising Away."""
         while True:
             try:
                 return self._try(statement)
             except Away:
                 if not wait:
                     raise
-                time.sleep(_PAUSE_S)  # nothing tells us that a server is back; bounded by the patience
+                time.sleep(_PAUSE_S)  # no event announces that the server is back; bounded by `PATIENCE_S`
 
     def _try(self, statement: str) -> list[tuple[Any, ...]]:
         asked_at = time.monotonic()
@@ -80,3 +94,4 @@ class Connection:
             connect_timeout=_CONNECT_TIMEOUT_S,
             options="-c statement_timeout=5s",
         )
+        self._connection.execute(_SAME_TABLES)

@@ -1,10 +1,9 @@
 """The Execution API's answers to the hollow workers, by the workers' own records, summed per look.
 
-Also which task instances a worker was told are stored as successful, which can be compared with what is stored in the
-end, and double starts: two workers that were both allowed to start one try of one task instance. A second start is in
-order only after the first worker has deferred the task: a task that resumes after its deferral keeps its id and its
-try. A deferral that was answered with a server error or not at all counts, because it can have been stored; one that
-was refused does not.
+Also successes that were answered as stored, which can be compared with the states at the end, and double starts: two
+workers that were both allowed to start one try of one task instance. A second start is correct only after the first
+worker has deferred the task: a task that resumes after its deferral keeps its id and its try. A deferral that was
+answered with a server error or not at all counts, because it can have been stored; one that was refused does not.
 
 The records of all workers are compared at the end of the block, in the order of their times: the two workers usually
 belong to different schedulers and write to different files, which are not read at the same moment.
@@ -71,9 +70,9 @@ class ExecutionApi(Observer):
                     yield events.DoubleStart(id=ti, try_number=try_number, first=first, second=second)
 
     def _note(self, answer: dict[str, Any]) -> None:
-        """Remember what tells a double start from a resumed task."""
+        """Remember what distinguishes a double start from a resumed task."""
         if answer["op"] == "defer" and not 400 <= answer["code"] < 500:
-            # The time of the request, not of its answer: the task can be resumed before the answer is there.
+            # The time of the request, not of its answer: the task can be resumed before the answer arrives.
             self._deferrals[answer["ti"]].append(answer["t"] - answer["s"])
         elif answer["op"] == "run" and 200 <= answer["code"] < 300 and "worker" in answer:
             hostname, unixname, pid = answer["worker"]

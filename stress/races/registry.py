@@ -1,6 +1,6 @@
-"""All races: the only list of them. What else lists races derives from this or is tested against it.
+"""All races: the only list of them. Every other list of races derives from this one or is tested against it.
 
-A race is found by its package: each package in this directory holds a `RACE` of its own name.
+A race is found by its package: each package in this directory has a `RACE` with the package's name.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ def unit_of(race: str) -> str:
 
 
 def check(race: str, view: BlockView) -> BlockCheck:
-    """Run one checker. A checker that throws has found nothing out: its race is blind on this block, and says why."""
+    """Run one checker. If a checker raises an exception, its race is blind on this block, with the exception as the
+    reason."""
     try:
         return CHECKERS[race](view)
-    except Exception as error:  # a defect of ours must never pass for "no incident"
+    except Exception as error:  # a defect of the checker must never count as "no incident"
         reason = f"the checker of {race} failed: {type(error).__name__}: {error}"
         return BlockCheck(race, view.block, view.arm, (), 0, view.load_s, (reason,))

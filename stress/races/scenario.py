@@ -1,8 +1,8 @@
-"""What a scenario is: how races are provoked, and what is needed for that.
+"""A scenario: how races are provoked, and what that needs.
 
-A scenario is data: which DAGs must be there, which users of the load take part, what the cluster must be told, which
-observers must see. Scenarios are joined into one load, since the races are races of one cluster under one load; each
-can be asked for alone. Which races a scenario is asked for is in the races (`Race.scenario`).
+A scenario is data: which DAGs must exist, which users of the load take part, which configuration the cluster needs,
+which observers must see. Scenarios are joined into one load, since the races are races of one cluster under one load;
+each can be asked for alone. Which races a scenario is asked for is in the races (`Race.scenario`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Scenario:
     summary: str
     dags: tuple[str, ...]
     users: tuple[str, ...]
-    """Names of Locust users, of `stress/load/users.py` or a race's `load.py`: their classes can't be imported here,
+    """Names of Locust users, of `stress/load/users.py` or a race's `load.py`: their classes cannot be imported here,
     because Locust replaces the sockets of the process that imports them."""
 
     observers: tuple[str, ...]

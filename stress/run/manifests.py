@@ -19,10 +19,10 @@ def manifest_of(plan: Plan, arguments: list[str]) -> Manifest:
         ArmManifest(
             name=arm.name,
             airflow=arm.airflow.version,
-            overlay=[path.name for path in arm.overlay],
+            overlay=[part.path.name for part in arm.overlay],
             fixes=list(arm.fixes),
             config=dict(arm.config),
-            code=code_of(arm),
+            code=code_of(arm.airflow, arm.overlay),
         )
         for arm in plan.arms
     ]

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from stress.arms.cache import write_atomically
+from stress.cache import write_atomically
 
 STATE = "nightly.json"
 

@@ -11,18 +11,18 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from clusters import PaperCluster
 from psycopg import sql
 
 from stress import events
-from stress.arms.releases import check
+from stress.arms.releases import check, parse_version
 from stress.arms.spec import parse_arm
 from stress.cluster.local import LocalRuntime, PreparedLocalRuntime
 from stress.observers.database import Database
 from stress.races.lost_callback import checker as lost_callback
 from stress.races.stuck_task import checker as stuck_task
+from tests.unit.clusters import PaperCluster
 
-RELEASES = ("3.1.8", "3.2.1", "3.3.2")
+RELEASES = ("3.1.8", "3.2.1", "3.3.2", "3.4.0b2")
 NOW = datetime.now(UTC)
 PAST = NOW - timedelta(seconds=60)
 _numbers = itertools.count(1)
@@ -111,6 +111,16 @@ class Migrated(PaperCluster):
         self.rows.add("task_instance", id=ident, dag_id=dag, run_id=run, task_id=f"t{number}", state=state, **values)
         return str(ident)
 
+    def earlier_try(self, number: int, run: str, state: str) -> str:
+        """A try of a task before its present one; its id. From 3.4 it is an archived row of the same table."""
+        ident = UUID(int=3000 + number)
+        values = {"dag_id": "churn_0", "run_id": run, "task_id": f"t{number}", "try_number": 0, "updated_at": PAST}
+        if parse_version(self.release) < parse_version("3.4.0b1"):
+            self.rows.add("task_instance_history", task_instance_id=ident, map_index=-1, state=state, **values)
+        else:
+            self.rows.add("task_instance", id=ident, state=state, working_set=None, **values)
+        return str(ident)
+
 
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[PreparedLocalRuntime]:
@@ -140,7 +150,7 @@ def database(cluster: Migrated) -> Iterator[Database]:
 
 
 def test_callbacks_are_told_by_the_rows_that_are_left_of_them(cluster: Migrated, database: Database) -> None:
-    cluster.rows.add("job", id=7, hostname="triggerer-1", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=7, hostname="triggerer-1", state="running", latest_heartbeat=datetime.now(UTC))
     cluster.rows.add("job", id=8, hostname="triggerer-2", state="failed", latest_heartbeat=PAST, end_date=PAST)
     cluster.trigger(1, None)
     cluster.trigger(2, 7)
@@ -206,24 +216,13 @@ def test_finite_tasks_wait_until_they_and_their_runs_have_ended(cluster: Migrate
 
 def test_what_is_not_success_is_told_at_the_end(cluster: Migrated, database: Database) -> None:
     cluster.rows.add("job", id=5, hostname="scheduler-1", state="failed", latest_heartbeat=PAST)
-    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=datetime.now(UTC))
     cluster.trigger(9, 7, "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger")
     run = cluster.run(1, "running")
     cluster.task(1, run, "success")
     queued = cluster.task(2, run, "queued", queued_by_job_id=5)
     deferred = cluster.task(3, run, "deferred", trigger_id=9)
-    earlier = UUID(int=7)
-    cluster.rows.add(
-        "task_instance_history",
-        task_instance_id=earlier,
-        dag_id="churn_0",
-        run_id=run,
-        task_id="t1",
-        map_index=-1,
-        try_number=0,
-        state="failed",
-        updated_at=PAST,
-    )
+    earlier = cluster.earlier_try(1, run, "failed")
     ended = cluster.run(2, "success")
     cluster.task(4, ended, "success")
     cluster.task(5, cluster.run(3, "queued", "deadline_queue"), None, "deadline_queue")
@@ -232,11 +231,11 @@ def test_what_is_not_success_is_told_at_the_end(cluster: Migrated, database: Dat
     (counted,) = (event for event in database.finish() if isinstance(event, events.FiniteTasksCounted))
     assert counted.total == 4
     found = {task.id: task for task in counted.unfinished}
-    assert found.keys() == {queued, deferred, str(earlier)}
+    assert found.keys() == {queued, deferred, earlier}
     assert (found[queued].state, found[queued].queued_by, found[queued].owner) == ("queued", "scheduler-1", None)
     assert (found[deferred].owner, found[deferred].earlier_try) == ("triggerer-2", False)
     assert "trigger 9" in found[deferred].detail
-    assert (found[str(earlier)].earlier_try, found[str(earlier)].run_state) == (True, "running")
+    assert (found[earlier].earlier_try, found[earlier].run_state) == (True, "running")
     states = {run.run: (run.state, run.by_state) for run in counted.runs}
     assert states == {
         "run-1": ("running", {"success": 1, "queued": 1, "deferred": 1}),
@@ -253,7 +252,7 @@ def test_a_block_that_did_not_come_to_settle_leaves_nothing_to_tell(database: Da
 def test_without_faults_only_what_has_not_changed_since_the_settling_began_waits(
     cluster: Migrated, database: Database
 ) -> None:
-    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=datetime.now(UTC))
     cluster.trigger(9, 7, "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger")
     run = cluster.run(1, "running")
     ids = {

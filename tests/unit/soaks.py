@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from histories import Block, deadlock, run, write
-
 from stress import events
 from stress.history import History
 from stress.layout import ROOT
 from stress.report import write_all
 from stress.results import RunState
 from stress.run.stored import analyse
+from tests.unit.histories import Block, deadlock, run, write
 
 NIGHTLY = ROOT / ".ci" / "nightly"
 FAKE = Path(__file__).with_name("fake_docker.py")

@@ -93,11 +93,6 @@ def test_a_failure_leaves_nothing_and_says_where_and_how_much_room(uv: FakeUv, c
     assert not [path for path in (cache / "envs").iterdir() if path.is_dir()]
 
 
-def test_an_overlay_shares_the_environment(uv: FakeUv, tmp_path: Path) -> None:
-    assert environment_for(RELEASE, overlay=(tmp_path,)).python == environment_for(RELEASE).python
-    assert uv.calls == ["venv", "pip"]
-
-
 def test_a_lock_held_by_another_process_is_waited_for_only_so_long(tmp_path: Path) -> None:
     lock = tmp_path / "x.lock"
     program = (

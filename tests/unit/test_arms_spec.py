@@ -10,7 +10,7 @@ import pytest
 
 from stress.arms.errors import ArmSpecError
 from stress.arms.releases import Release, check
-from stress.arms.spec import parse_arm, parse_arms, unpacked
+from stress.arms.spec import parse_arm, parse_arms
 
 DEFAULT = check("3.2.1")
 
@@ -38,6 +38,26 @@ def wheel(tmp_path: Path) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("airflow/__init__.py", '__version__ = "3.2.1"\n')
         archive.writestr("apache_airflow_core-3.2.1.dist-info/METADATA", "Name: apache-airflow-core\nVersion: 3.2.1\n")
+    return path
+
+
+@pytest.fixture
+def sdk_wheel(tmp_path: Path) -> Path:
+    """A wheel of the task-sdk."""
+    path = tmp_path / "apache_airflow_task_sdk-1.2.1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("airflow/sdk/__init__.py", "")
+        archive.writestr("x.dist-info/METADATA", "Name: apache-airflow-task-sdk\nVersion: 1.2.1\n")
+    return path
+
+
+@pytest.fixture
+def diff(tmp_path: Path) -> Path:
+    """A diff of one line of Airflow's core."""
+    path = tmp_path / "mine.diff"
+    path.write_text(
+        "--- a/airflow-core/src/airflow/x.py\n+++ b/airflow-core/src/airflow/x.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
+    )
     return path
 
 
@@ -99,7 +119,8 @@ def test_the_mistakes_of_all_arms_are_told_at_once() -> None:
 def test_a_checkout_lies_over_the_newest_release_before_it(checkout: Path) -> None:
     arm = parse_arm(f"mine={checkout},fixes:none", DEFAULT)
     assert arm.airflow.version == "3.2.2"
-    assert arm.overlay == (checkout / "airflow-core" / "src", checkout / "task-sdk" / "src")
+    (part,) = arm.overlay
+    assert (part.kind, part.path, part.core_version) == ("checkout", checkout, "3.2.9.dev0")
 
 
 def test_a_directory_without_airflow_is_refused(tmp_path: Path) -> None:
@@ -110,25 +131,55 @@ def test_a_missing_path_is_refused(tmp_path: Path) -> None:
     assert "neither a wheel nor a directory" in problems_of(f"mine={tmp_path}/none")[0]
 
 
-def test_a_wheel_is_unpacked_once(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_STRESS_CACHE", str(tmp_path / "cache"))
-    arm = parse_arm(f"mine={wheel}", DEFAULT)
-    (directory,) = unpacked(arm)
-    assert (directory / "airflow" / "__init__.py").is_file()
-    marker = (directory / ".complete").stat().st_mtime_ns
-    assert unpacked(arm) == (directory,)
-    assert (directory / ".complete").stat().st_mtime_ns == marker
-
-
 def test_reading_a_wheel_writes_nothing(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_STRESS_CACHE", str(tmp_path / "cache"))
-    assert parse_arm(f"mine={wheel}", DEFAULT).overlay == (wheel,)
+    assert [part.path for part in parse_arm(f"mine={wheel}", DEFAULT).overlay] == [wheel]
     assert not (tmp_path / "cache").exists()
+
+
+def test_several_wheels_are_one_arm(wheel: Path, sdk_wheel: Path) -> None:
+    arm = parse_arm(f"mine={wheel}+{sdk_wheel},fixes:none", DEFAULT)
+    assert [package.name for part in arm.overlay for package in part.packages] == [
+        "apache-airflow-core",
+        "apache-airflow-task-sdk",
+    ]
+
+
+def test_a_wheel_without_the_core_lies_over_the_runs_release(sdk_wheel: Path) -> None:
+    assert parse_arm(f"mine={sdk_wheel}", check("3.1.8")).airflow.version == "3.1.8"
+
+
+def test_a_package_can_not_be_given_twice(wheel: Path) -> None:
+    assert problems_of(f"mine={wheel}+{wheel}") == ("arm 'mine': apache-airflow-core is given 2 times: give each once",)
+
+
+def test_a_file_name_may_hold_a_plus_sign(wheel: Path) -> None:
+    local = wheel.rename(wheel.with_name("apache_airflow_core-3.2.1+mine-py3-none-any.whl"))
+    assert [part.path for part in parse_arm(f"mine={local}", DEFAULT).overlay] == [local]
+
+
+def test_a_folder_name_may_hold_an_at_sign(checkout: Path) -> None:
+    moved = checkout.rename(checkout.with_name("airflow@home"))
+    assert [(part.path, part.revision) for part in parse_arm(f"mine={moved}", DEFAULT).overlay] == [(moved, "")]
+
+
+def test_a_wheel_has_no_revision(wheel: Path) -> None:
+    assert "has no revision 'main'" in problems_of(f"mine={wheel}@main")[0]
 
 
 def test_a_file_that_is_no_wheel_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.whl").write_text("no zip")
     assert "can't be read as a wheel" in problems_of(f"mine={tmp_path}/x.whl")[0]
+
+
+def test_a_diff_lies_over_the_release_that_is_named_or_the_runs(diff: Path) -> None:
+    assert parse_arm(f"mine=diff:{diff}", DEFAULT).airflow is DEFAULT
+    arm = parse_arm(f"mine=airflow:3.1.8,diff:{diff}", DEFAULT)
+    assert (arm.airflow.version, [part.kind for part in arm.overlay]) == ("3.1.8", ["diff"])
+
+
+def test_a_diff_does_not_lie_over_a_wheel(diff: Path, wheel: Path) -> None:
+    assert "not over a wheel or a checkout" in problems_of(f"mine={wheel},diff:{diff}")[0]
 
 
 def test_the_default_release_can_be_any() -> None:

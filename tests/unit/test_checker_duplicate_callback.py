@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, at, callback, fault, restarted, settled
 
 from stress import events
 from stress.races.duplicate_callback.checker import STORES_S, check
+from tests.unit.histories import Block, at, callback, fault, restarted, settled
 
 
 def test_a_deadline_whose_callback_ran_once_is_no_incident() -> None:
@@ -64,7 +64,7 @@ def test_the_witness_has_who_owned_the_trigger_when() -> None:
     other = events.TriggerOwnerChanged(trigger=8, callback=True, owner="triggerer-2")
     block = Block().add(19, owned, other).add(20, callback("d", 7), callback("d", 7))
     witness = check(block.end(missed=("d",)).view()).incidents[0].witness
-    assert witness.tables[1].rows == (("19.000 s", "7", "nobody"),)
+    assert witness.tables[1].rows == (("19.000 s", "7", "no owner"),)
 
 
 @pytest.mark.parametrize("observer", ["receipts", "database"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import zipfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stress import instrument
-from stress.arms.code import code_of
+from stress.arms import code
 from stress.arms.releases import DEFAULT_RELEASE, check
 from stress.arms.spec import Arm, parse_arm
 from stress.layout import ROOT
@@ -40,6 +41,10 @@ def arm(path: Path) -> Arm:
     return parse_arm(f"mine={path}", check(DEFAULT_RELEASE))
 
 
+def code_of(arm: Arm) -> ArmCode | None:
+    return code.code_of(arm.airflow, arm.overlay)
+
+
 def test_a_release_has_no_code_of_its_own() -> None:
     assert code_of(parse_arm("stock", check(DEFAULT_RELEASE))) is None
 
@@ -52,9 +57,9 @@ def test_a_checkout_is_named_with_its_revision(checkout: Path) -> None:
 def test_a_checkout_whose_files_were_changed_is_dirty(checkout: Path) -> None:
     file = checkout / "airflow-core" / "src" / "airflow" / "__init__.py"
     file.write_text(file.read_text() + "# changed\n")
-    code = code_of(arm(checkout))
-    assert code is not None
-    assert code.revision.endswith("-dirty")
+    found = code_of(arm(checkout))
+    assert found is not None
+    assert found.revision.endswith("-dirty")
 
 
 def test_a_folder_without_git_has_no_revision(tmp_path: Path) -> None:
@@ -68,14 +73,15 @@ def test_a_wheel_is_named_with_the_version_of_its_metadata(tmp_path: Path) -> No
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("airflow/__init__.py", '__version__ = "another"\n')
         archive.writestr("apache_airflow_core-3.3.2.post1.dist-info/METADATA", "Version: 3.3.2.post1\n")
-    assert code_of(arm(wheel)) == ArmCode("wheel", wheel.name, "3.3.2.post1")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()[:12]
+    assert code_of(arm(wheel)) == ArmCode("wheel", wheel.name, "3.3.2.post1", "", digest)
 
 
 def test_reports_say_what_ran_and_on_what() -> None:
     assert text.airflow_of("3.2.1", None) == "3.2.1"
-    code = ArmCode("checkout", "airflow-pr", "3.4.0", "0123456789ab-dirty")
+    dirty = ArmCode("checkout", "airflow-pr", "3.4.0", "0123456789ab-dirty")
     assert (
-        text.airflow_of("3.3.2", code) == "3.4.0 (checkout airflow-pr at 0123456789ab-dirty) on the packages of 3.3.2"
+        text.airflow_of("3.3.2", dirty) == "3.4.0 (checkout airflow-pr at 0123456789ab-dirty) on the packages of 3.3.2"
     )
 
 

@@ -161,5 +161,7 @@ def test_every_finding_stands_once_and_its_link_leads_there() -> None:
 
 
 @ALL
-def test_a_race_has_a_page(race: Race) -> None:
-    assert (ROOT / "stress" / "races" / race.name / "README.md").read_text().startswith(f"# {race.name}\n")
+def test_a_race_has_a_page_that_begins_with_its_summary(race: Race) -> None:
+    page = (ROOT / "stress" / "races" / race.name / "README.md").read_text()
+    title, summary, _ = page.split("\n\n", 2)
+    assert (title, " ".join(summary.split())) == (f"# {race.name}", race.summary)

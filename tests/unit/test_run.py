@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fakes import Script, World
 from prometheus_client.registry import Collector
 
 from stress import history, manifest
@@ -25,12 +24,14 @@ from stress.run.live import metrics_of
 from stress.run.manifests import manifest_of
 from stress.run.parts import served
 from stress.screen import PlainScreen
+from tests.unit.fakes import Script, World
+
+pytestmark = pytest.mark.usefixtures("fit_machine")
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> Plan:
     """A plan of the defaults."""
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
     return check(Options(seed="7", out=str(tmp_path / "run")))
 
 

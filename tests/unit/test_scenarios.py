@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from clusters import PaperCluster
 
 from stress import layout
 from stress.history import Journal, Recorder
@@ -23,14 +22,16 @@ from stress.races.registry import RACES, SCENARIOS, races_of
 from stress.races.scenario import Scenario
 from stress.run.parts import observers_of
 from stress.run.settings import cluster_settings
+from tests.unit.clusters import PaperCluster
+
+pytestmark = pytest.mark.usefixtures("fit_machine")
 
 ALL = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
 
 
 @pytest.fixture(autouse=True)
-def quiet_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine that a run could start on, and a working directory without runs."""
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A working directory without runs."""
     monkeypatch.chdir(tmp_path)
 
 

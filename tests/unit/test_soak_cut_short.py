@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from soaks import Machine, blocks, ended, leave_running
 
 from stress.layout import ROOT
 from stress.results import RunState
+from tests.unit.soaks import Machine, blocks, ended, leave_running
 
 
 @pytest.fixture

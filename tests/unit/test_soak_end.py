@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from soaks import Machine, blocks, ended, leave_running
 
 from stress import manifest
 from stress.history import History
 from stress.results import RunState
+from tests.unit.soaks import Machine, blocks, ended, leave_running
 
 
 @pytest.fixture

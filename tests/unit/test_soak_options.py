@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from soaks import Machine
 
 import stress.soak
 from stress.exits import EXIT_FAILED, EXIT_USAGE
@@ -18,6 +17,7 @@ from stress.layout import ROOT
 from stress.report.files import FILE_NAMES
 from stress.results import RunState
 from stress.soak import assess, collect
+from tests.unit.soaks import Machine
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stress.arms.environments import AirflowEnvironment, environment_for
-from stress.arms.spec import Arm, unpacked
+from stress.arms.overlay import Part, directories
+from stress.arms.spec import Arm
 from stress.cluster import differences
 from stress.cluster.airflow import component_variables
 from stress.cluster.base import ClusterSecrets, ClusterSettings, PreparedRuntime, Progress, Runtime, silent
@@ -24,7 +25,7 @@ from stress.cluster.supervision.guard import RunGuard
 from stress.cluster.supervision.processes import Label
 from stress.results import SettingDifference
 
-_Code = tuple[str, tuple[Path, ...]]
+_Code = tuple[str, tuple[Part, ...]]
 """What a template database depends on: a release and an overlay."""
 
 
@@ -65,7 +66,9 @@ class LocalRuntime(Runtime):
         environments: dict[_Code, AirflowEnvironment] = {}
         for arm in arms:
             if _code(arm) not in environments:
-                environments[_code(arm)] = environment_for(arm.airflow, overlay=unpacked(arm), progress=progress)
+                environment = environment_for(arm.airflow, progress=progress)
+                overlay = directories(arm.overlay, environment)
+                environments[_code(arm)] = replace(environment, overlay=overlay)
         guard = RunGuard(self._run_id)
         self._started.callback(guard.close)
         postgres = Postgres(guard.directory / "postgres", guard.label, self._postgres_settings)

@@ -26,10 +26,10 @@ class DeadlineMisser(ApiUser):
 
     @task
     def trigger_batch(self) -> None:
-        """One batch, until all batches are done; then nothing."""
+        """Trigger one batch; do nothing when all batches are done."""
         if self._batches < SETTINGS.deadline_batches:
             self._batches += 1
-            # No two runs of a DAG may share a logical date; a microsecond between them is none to a scheduler.
+            # No two runs of a DAG may share a logical date; the scheduler ignores a microsecond between them.
             moment = datetime.now(UTC)
             dates = [(moment + timedelta(microseconds=run),) for run in range(SETTINGS.deadline_batch_runs)]
             runs = together(lambda date: self.trigger(DEADLINES, "deadline", date), dates)

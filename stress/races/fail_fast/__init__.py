@@ -9,8 +9,8 @@ RACE = Race(
     name="fail_fast",
     place=8,
     summary=(
-        "A failure ended the other tasks of a fail_fast DAG by what they had been: it overwrote a success "
-        "that was answered already, or deadlocked with another report."
+        "A failure ended the other tasks of a fail_fast DAG by a stale read: it overwrote a success that was "
+        "already answered, or deadlocked with another report."
     ),
     found_by="the schedule search",
     reproducers=(

@@ -8,7 +8,7 @@ from stress.races.race import Race, Reproducer
 RACE = Race(
     name="false_failed",
     place=6,
-    summary="A task that reported success, and was told so, is stored as failed.",
+    summary="A task that reported success, and got the answer that this is stored, is stored as failed.",
     found_by="the schedule search",
     reproducers=(Reproducer("false_failed", removed_by=transient_error_answer.FIX),),
     fixes=FIXES,

@@ -8,9 +8,7 @@ from stress.races.race import Race, Reproducer
 RACE = Race(
     name="stale_trigger_event",
     place=9,
-    summary=(
-        "A trigger's event was written over what had become of its task meanwhile: a mark, a timeout or a clearing."
-    ),
+    summary="A trigger's event was written over a newer state of its task: a mark, a timeout or a clearing.",
     issues=(72849,),
     found_by="the schedule search",
     reproducers=(

@@ -5,35 +5,33 @@ One cluster for all, under no load: what is asked is whether the faults do what 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from stress import events
-from stress.arms.releases import check
-from stress.arms.spec import parse_arm
-from stress.cluster.base import ClusterSettings
+from stress.cluster.base import ComponentEvent, EventKind
 from stress.cluster.errors import ComponentFailed, FaultImpossible
-from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime
+from stress.cluster.local import LocalCluster
 from stress.cluster.supervision import procfs, registry
 from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.injector import Injector
-from stress.faults.recovery import CONFIG
+from tests.timing import eventually
 
-ARM = parse_arm("stock", check("3.2.1"))
 LOCAL = [name for name, fault in FAULTS.items() if "local" in fault.runtimes]
 HEALTHY_WITHIN_S = 60.0
 
+# Starts a component, stops it with SIGSTOP, and lives until it is killed.
 HARNESS = """
-import sys, time
+import json, sys, time
 from pathlib import Path
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
@@ -44,38 +42,20 @@ runtime = LocalRuntime().prepare([arm])
 cluster = runtime.open(arm, 1, Path(sys.argv[1]), ClusterSettings(schedulers=1, triggerers=0))
 cluster.start()
 cluster.pause("scheduler-1")
-print(runtime.guard.record.run_id, flush=True)
+print(json.dumps([runtime.guard.record.run_id, runtime.guard.watchdog_pid]), flush=True)
 time.sleep(1000)
 """
-
-
-@pytest.fixture(scope="module")
-def runtime() -> Iterator[PreparedLocalRuntime]:
-    """A runtime that is ready for blocks."""
-    with LocalRuntime() as runtime:
-        yield runtime.prepare([ARM])
-
-
-@pytest.fixture(scope="module")
-def cluster(runtime: PreparedLocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """A started cluster, told what blocks with faults are told."""
-    settings = ClusterSettings(dags_folder=tmp_path_factory.mktemp("dags"), config=CONFIG)
-    cluster = runtime.open(ARM, 1, tmp_path_factory.mktemp("logs"), settings)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
 
 
 def await_healthy(cluster: LocalCluster) -> float:
     """Look after the cluster until every component has given a sign of life since now; the seconds that it took."""
     since = time.time()
-    deadline = time.monotonic() + HEALTHY_WITHIN_S
-    while missing := cluster.unhealthy(since):
-        assert time.monotonic() < deadline, f"{HEALTHY_WITHIN_S:.0f} s without a sign of life of {sorted(missing)}"
+
+    def healthy() -> bool:
         cluster.poll()
-        time.sleep(0.3)
+        return not cluster.unhealthy(since)
+
+    assert eventually(healthy, HEALTHY_WITHIN_S), f"no sign of life of {sorted(cluster.unhealthy(since))}"
     return time.time() - since
 
 
@@ -93,14 +73,6 @@ def stopped(cluster: LocalCluster) -> list[procfs.ProcessInfo]:
     return [info for name in running for info in members(cluster, name) if info.state == "T"]
 
 
-def eventually(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Whether it becomes true in time."""
-    deadline = time.monotonic() + timeout_s
-    while not (fulfilled := condition()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return fulfilled
-
-
 @pytest.mark.parametrize("fault", LOCAL)
 def test_a_fault_is_injected_and_healed_and_every_component_is_healthy_again(cluster: LocalCluster, fault: str) -> None:
     numbers = {"share": 0.6, "choice": 3.0} if fault == "sessions" else {}
@@ -116,18 +88,24 @@ def test_a_fault_is_injected_and_healed_and_every_component_is_healthy_again(clu
         case "pause":
             assert {info.state for info in members(cluster, target)} == {"T"}
         case "kill":
-            assert eventually(lambda: cluster.poll() != [], 5)
+            assert eventually(lambda: any(has_ended(event, target) for event in cluster.poll()), 5)
         case "restart":
             assert {component.name: component.pid for component in cluster.components}[target] != pids[target]
         case "sessions":
             assert 0 < len(backends - sessions_of(cluster)) < len(backends)
         case "postgres":
             assert not backends & sessions_of(cluster)
+        case _:
+            pytest.fail(f"no effect of the fault {fault} is asserted here")
     injector.heal_all()
     kinds = [type(event).__name__ for event in recorded]
     assert kinds == ["FaultInjected", "FaultHealed"]
     print(f"{fault}: healthy again after {await_healthy(cluster):.1f} s")
     assert stopped(cluster) == []
+
+
+def has_ended(event: ComponentEvent, component: str) -> bool:
+    return (event.component, event.kind) == (component, EventKind.EXITED)
 
 
 def sessions_of(cluster: LocalCluster) -> set[int]:
@@ -186,17 +164,20 @@ def test_there_is_no_network_to_cut_off_or_slow(cluster: LocalCluster) -> None:
 
 
 def test_a_harness_that_is_killed_while_a_component_stands_still_leaves_nothing(tmp_path: Path) -> None:
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     with subprocess.Popen(
         [sys.executable, "-c", HARNESS, str(tmp_path)],
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root},
     ) as harness:  # fmt: skip
         assert harness.stdout is not None
-        record = registry.load(registry.record_path(harness.stdout.readline().strip()))
+        run_id, watchdog_pid = json.loads(harness.stdout.readline())
+        watchdog, record = procfs.read(watchdog_pid), registry.load(registry.record_path(run_id))
+        assert watchdog is not None
         assert record is not None
         members = procfs.members(record.mark)
         assert any(info.state == "T" for info in members)
         harness.kill()
-    assert eventually(lambda: not any(procfs.is_same(info.pid, info.started) for info in members), 15)
+    left = [*members, watchdog]
+    assert eventually(lambda: not any(procfs.is_same(info.pid, info.started) for info in left), 15)
     assert eventually(lambda: not Path(record.directory).exists(), 5)
     assert procfs.members(record.mark) == []

@@ -1,4 +1,4 @@
-"""The local cluster, for real, once: health, restarts, memory, faults, and a harness that is killed.
+"""The local cluster, for real, once: health, restarts, memory, and starts that fail.
 
 The environment of the release comes from the user's cache, as a run's does; it is made if it isn't there.
 """
@@ -9,71 +9,24 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from stress.arms.releases import check
-from stress.arms.spec import parse_arm
+from stress.arms.spec import Arm, parse_arm
 from stress.cluster.base import ClusterSecrets, ClusterSettings, ComponentEvent, EventKind
 from stress.cluster.errors import ClusterError, ComponentFailed, PostgresError
 from stress.cluster.local import LocalCluster, LocalRuntime, PreparedLocalRuntime, seats
 from stress.cluster.local.environment import base_environment
 from stress.cluster.postgres_settings import PostgresSettings
 from stress.cluster.supervision import procfs, registry
+from tests.timing import eventually
 
-ARM = parse_arm("stock", check("3.2.1"))
 NAMES = ("api-server", "scheduler-1", "scheduler-2", "dag-processor", "triggerer-1", "triggerer-2")
-
-HARNESS = """
-import json, sys, time
-from pathlib import Path
-from stress.arms.releases import check
-from stress.arms.spec import parse_arm
-from stress.cluster.base import ClusterSettings
-from stress.cluster.local import LocalRuntime
-arm = parse_arm("stock", check("3.2.1"))
-runtime = LocalRuntime().prepare([arm])
-cluster = runtime.open(arm, 1, Path(sys.argv[1]), ClusterSettings())
-cluster.start()
-print(json.dumps([runtime.guard.record.run_id, runtime.guard.watchdog_pid]), flush=True)
-time.sleep(1000)
-"""
-
-
-@pytest.fixture(scope="module")
-def runtime() -> Iterator[PreparedLocalRuntime]:
-    """A runtime that is ready for blocks."""
-    with LocalRuntime() as runtime:
-        yield runtime.prepare([ARM])
-
-
-@pytest.fixture(scope="module")
-def cluster(runtime: PreparedLocalRuntime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """A started cluster."""
-    settings = ClusterSettings(dags_folder=tmp_path_factory.mktemp("dags"), deadlock_timeout_ms=50)
-    cluster = runtime.open(ARM, 1, tmp_path_factory.mktemp("logs"), settings)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Whether it becomes true in time."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.2)
-    return condition()
 
 
 def test_every_component_is_there_and_told_by_its_name(cluster: LocalCluster) -> None:
@@ -98,14 +51,16 @@ def test_airflow_says_that_it_is_healthy(cluster: LocalCluster) -> None:
 def test_everything_listens_on_the_loopback_address_only(cluster: LocalCluster) -> None:
     mine = {pid for member in cluster._members if member.process for pid in member.process.tree()}
     inodes = {link for pid in mine for link in _socket_links(pid)}
-    outside = []
+    inside: list[str] = []
+    outside: list[str] = []
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             is_listening = fields[3] == "0A"
             is_loopback = fields[1].startswith(("0100007F:", "00000000000000000000000001000000:"))
-            if is_listening and not is_loopback and f"socket:[{fields[9]}]" in inodes:
-                outside.append(line)
+            if is_listening and f"socket:[{fields[9]}]" in inodes:
+                (inside if is_loopback else outside).append(line)
+    assert inside, "nothing listens at all"
     assert outside == []
 
 
@@ -143,23 +98,27 @@ def test_a_component_that_dies_is_restarted_and_counted(cluster: LocalCluster) -
 
 
 def test_the_machine_s_own_airflow_settings_are_left_out(
-    runtime: PreparedLocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: PreparedLocalRuntime, arm: Arm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "1")
     monkeypatch.setenv("AIRFLOW_HOME", "/somebody's")
-    variables = base_environment(runtime.environment(ARM), tmp_path, ClusterSecrets.make())
+    variables = base_environment(runtime.environment(arm), tmp_path, ClusterSecrets.make())
     assert "AIRFLOW__CORE__PARALLELISM" not in variables
     assert variables["AIRFLOW_HOME"] == str(tmp_path)
 
 
 def test_a_port_that_is_taken_meanwhile_is_told(
-    runtime: PreparedLocalRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    runtime: PreparedLocalRuntime,
+    arm: Arm,
+    settings: ClusterSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         monkeypatch.setattr(seats, "free_port", lambda: taken.getsockname()[1])
-        cluster = runtime.open(ARM, 2, tmp_path, ClusterSettings(schedulers=0, triggerers=0))
+        cluster = runtime.open(arm, 2, tmp_path, replace(settings, schedulers=0, triggerers=0))
         try:
             with pytest.raises(
                 ComponentFailed, match=r"api-server ended with exit code .* is taken by another program"
@@ -170,10 +129,10 @@ def test_a_port_that_is_taken_meanwhile_is_told(
 
 
 def test_a_component_that_fails_at_its_start_is_named_with_its_log(
-    runtime: PreparedLocalRuntime, tmp_path: Path
+    runtime: PreparedLocalRuntime, arm: Arm, settings: ClusterSettings, tmp_path: Path
 ) -> None:
-    settings = ClusterSettings(executor="no.such.Executor", schedulers=1, triggerers=0)
-    cluster = runtime.open(ARM, 3, tmp_path, settings)
+    broken = replace(settings, executor="no.such.Executor", schedulers=1, triggerers=0)
+    cluster = runtime.open(arm, 3, tmp_path, broken)
     try:
         with pytest.raises(ComponentFailed, match=r"(?s)scheduler-1 ended with exit code .*scheduler-1\.log:\n.*no"):
             cluster.start()
@@ -183,10 +142,10 @@ def test_a_component_that_fails_at_its_start_is_named_with_its_log(
         assert connection.execute("SELECT 1 FROM pg_database WHERE datname = 'block_3'").fetchone() is None
 
 
-def test_a_server_that_ends_in_the_middle_of_a_block_is_told(tmp_path: Path) -> None:
+def test_a_server_that_ends_in_the_middle_of_a_block_is_told(arm: Arm, tmp_path: Path) -> None:
     with LocalRuntime() as unprepared:
-        runtime = unprepared.prepare([ARM])
-        cluster = runtime.open(ARM, 1, tmp_path, ClusterSettings())
+        runtime = unprepared.prepare([arm])
+        cluster = runtime.open(arm, 1, tmp_path, ClusterSettings())
         assert cluster.poll() == []
         assert runtime.postgres.process is not None
         os.kill(runtime.postgres.process.pid, signal.SIGKILL)
@@ -195,11 +154,11 @@ def test_a_server_that_ends_in_the_middle_of_a_block_is_told(tmp_path: Path) -> 
             cluster.poll()
 
 
-def test_a_preparation_that_fails_half_way_leaves_nothing() -> None:
+def test_a_preparation_that_fails_half_way_leaves_nothing(arm: Arm) -> None:
     run_id = registry.new_run_id()
     with LocalRuntime(run_id, PostgresSettings(max_connections=-1)) as runtime:
         with pytest.raises(PostgresError, match="did not start"):
-            runtime.prepare([ARM])
+            runtime.prepare([arm])
         record = registry.load(registry.record_path(run_id))
         assert record is not None
         assert Path(record.directory).is_dir()
@@ -212,32 +171,6 @@ def test_an_arm_that_was_not_prepared_is_told(runtime: PreparedLocalRuntime, tmp
     other = parse_arm("other=airflow:3.3.2", check("3.3.2"))
     with pytest.raises(ClusterError, match="arm other was not among those that the runtime was prepared for"):
         runtime.open(other, 9, tmp_path, ClusterSettings())
-
-
-def test_a_harness_that_is_killed_in_the_middle_leaves_nothing_after_15_s(tmp_path: Path) -> None:
-    root = str(Path(__file__).resolve().parents[2])
-    with subprocess.Popen(
-        [sys.executable, "-c", HARNESS, str(tmp_path)],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root},
-    ) as harness:  # fmt: skip
-        assert harness.stdout is not None
-        line = harness.stdout.readline()
-        run_id, watchdog_pid = json.loads(line)
-        watchdog = procfs.read(watchdog_pid)
-        record = registry.load(registry.record_path(run_id))
-        assert record is not None
-        assert watchdog is not None
-        members = procfs.members(record.mark)
-        assert len(members) > 12  # six components, PostgreSQL's own processes and its connections
-        harness.kill()
-    killed_at = time.monotonic()
-    assert eventually(
-        lambda: not any(procfs.is_same(info.pid, info.started) for info in [*members, watchdog]),
-        timeout_s=15,
-    )
-    assert time.monotonic() - killed_at < 15
-    assert procfs.members(record.mark) == []
-    assert not Path(record.directory).exists()
 
 
 def _socket_links(pid: int) -> set[str]:

@@ -1,180 +1,26 @@
-"""Faults: the schedule is the plan's alone, each fault calls its primitives, and whatever was begun is undone."""
+"""The injector: one fault at a time, when it is due, and every fault that began is undone once."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from clusters import PaperCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stress import events
 from stress.cluster.errors import ClusterError
-from stress.components import NAMES
-from stress.faults import FAULTS
 from stress.faults.base import PlannedFault
 from stress.faults.injector import HealFailed, Injector
-from stress.faults.recovery import CONFIG, HEALTH_THRESHOLD_S
-from stress.faults.schedule import LEAD_S, TAIL_S, least_load_s, schedule
-
-KINDS = st.lists(st.sampled_from(sorted(FAULTS)), min_size=1, unique=True)
-SEEDS = st.integers(0, 2**32 - 1)
-TURNS = st.integers(0, 50)
-
-
-# -- the schedule ----------------------------------------------------------------------------------------------------
-
-
-def test_a_seed_s_schedule_is_what_it_was_in_another_process() -> None:
-    code = "from stress.faults.schedule import schedule; print(schedule(7, 2, ['pause', 'kill', 'slow'], 60.0))"
-    printed = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert printed == {f"{schedule(7, 2, ['pause', 'kill', 'slow'], 60.0)}\n"}
-
-
-def test_a_seed_s_schedule_is_what_it_was_in_another_release_of_this_project() -> None:
-    """Whoever keeps a seed keeps these faults: if this fails on purpose, say so in the notes of the release."""
-    found = [(p.at_s, p.fault, p.target, p.seconds) for p in schedule(1, 0, ["kill", "pause"], 60.0)]
-    assert found == [
-        (7.83, "kill", "scheduler-1", 0.0),
-        (15.916, "pause", "scheduler-1", 0.013),
-        (23.193, "pause", "triggerer-2", 0.033),
-        (33.857, "kill", "scheduler-2", 0.0),
-        (43.769, "kill", "api-server", 0.0),
-        (52.835, "pause", "scheduler-2", 0.023),
-    ]
-
-
-@given(SEEDS, TURNS, KINDS, st.floats(0, 300))
-def test_a_schedule_depends_on_nothing_but_its_arguments_and_not_on_the_order_of_kinds(
-    seed: int, turn: int, kinds: list[str], more_s: float
-) -> None:
-    load_s = least_load_s(kinds) + more_s
-    assert schedule(seed, turn, kinds, load_s) == schedule(seed, turn, kinds[::-1], load_s)
-
-
-@given(SEEDS, TURNS, KINDS, st.floats(0, 300))
-def test_every_kind_comes_before_one_comes_twice(seed: int, turn: int, kinds: list[str], more_s: float) -> None:
-    names = [planned.fault for planned in schedule(seed, turn, kinds, least_load_s(kinds) + more_s)]
-    for start in range(0, len(names), len(kinds)):
-        round_ = names[start : start + len(kinds)]
-        assert len(set(round_)) == len(round_)
-    assert set(names) == set(kinds)
-
-
-@given(SEEDS, TURNS, KINDS, st.floats(0, 300))
-def test_faults_come_one_at_a_time_and_are_over_before_the_load_is(
-    seed: int, turn: int, kinds: list[str], more_s: float
-) -> None:
-    load_s = least_load_s(kinds) + more_s
-    planned = schedule(seed, turn, kinds, load_s)
-    assert planned[0].at_s > LEAD_S
-    assert all(right.at_s > left.at_s + left.seconds for left, right in pairwise(planned))
-    assert planned[-1].at_s + planned[-1].seconds <= load_s - TAIL_S + 0.002  # rounded to milliseconds
-    assert [each.number for each in planned] == list(range(len(planned)))
-
-
-@given(SEEDS, TURNS, KINDS)
-def test_lengths_and_targets_are_the_fault_s(seed: int, turn: int, kinds: list[str]) -> None:
-    for planned in schedule(seed, turn, kinds, 120.0):
-        fault = FAULTS[planned.fault]
-        assert planned.target in fault.targets
-        assert fault.shortest_s - 0.001 <= planned.seconds <= fault.longest_s + 0.001
-        assert (planned.seconds == 0.0) == (fault.longest_s == 0.0)
-
-
-def test_turns_and_seeds_differ() -> None:
-    schedules = [schedule(seed, turn, ["kill", "pause"], 60.0) for seed in range(5) for turn in range(5)]
-    assert all(left != right for left, right in pairwise(schedules))
-
-
-def test_every_component_is_hit_and_pauses_go_beyond_the_health_threshold() -> None:
-    planned = [each for turn in range(200) for each in schedule(3, turn, ["pause"], 120.0)]
-    assert {each.target for each in planned} == set(NAMES)
-    lengths = [each.seconds for each in planned]
-    assert min(lengths) < 0.02
-    assert max(lengths) > HEALTH_THRESHOLD_S
-    middle = sorted(lengths)[len(lengths) // 2]
-    assert 0.1 < middle < 1.0  # even by the logarithm: the middle of 5 ms and 30 s is 0.39 s
-
-
-def test_no_faults_are_an_empty_schedule() -> None:
-    assert schedule(1, 0, [], 60.0) == ()
-
-
-def test_a_load_that_is_too_short_for_a_fault_has_none() -> None:
-    assert schedule(1, 0, ["kill"], LEAD_S + TAIL_S) == ()
-
-
-# -- the faults ------------------------------------------------------------------------------------------------------
+from stress.faults.schedule import TAIL_S, schedule
+from tests.unit.clusters import PaperCluster
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> PaperCluster:
     """A cluster that only writes down what is done to it."""
     return PaperCluster(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("fault", "injected", "healed"),
-    [
-        ("kill", ("kill", "scheduler-1", signal.SIGKILL), None),
-        ("restart", ("restart", "scheduler-1"), None),
-        ("pause", ("pause", "scheduler-1"), ("resume", "scheduler-1")),
-        ("cutoff", ("cut_off", "scheduler-1"), ("restore_network", "scheduler-1")),
-        ("slow", ("slow", "scheduler-1", 30.0, 5.0, 1.0), ("restore_network", "scheduler-1")),
-        ("postgres", ("restart_postgres",), None),
-    ],
-)
-def test_a_fault_is_its_primitives(
-    cluster: PaperCluster, fault: str, injected: tuple[object, ...], healed: tuple[object, ...] | None
-) -> None:
-    numbers = {"delay_ms": 30.0, "jitter_ms": 5.0, "loss_percent": 1.0}
-    planned = PlannedFault(0, 1.0, fault, "scheduler-1", 1.0, numbers)
-    FAULTS[fault].inject(cluster, planned)
-    FAULTS[fault].heal(cluster, planned)
-    assert cluster.done == [injected] + ([healed] if healed else [])
-
-
-def test_sessions_that_can_t_be_asked_for_are_the_cluster_s_failure(cluster: PaperCluster) -> None:
-    cluster.address = "postgresql://127.0.0.1:1/none"
-    with pytest.raises(ClusterError, match="sessions can't be terminated"):
-        FAULTS["sessions"].inject(
-            cluster, PlannedFault(0, 0.0, "sessions", "postgres", 0.0, {"share": 0.5, "choice": 1.0})
-        )
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_says_what_it_is(name: str) -> None:
-    fault = FAULTS[name]
-    assert fault.name == name
-    assert set(fault.runtimes) <= {"local", "compose"}
-    assert "never lost" in fault.invariants.callback
-    assert "never stuck" in fault.invariants.task
-
-
-def test_airflow_notices_within_a_block_that_somebody_is_dead() -> None:
-    assert all(float(value) <= 60 for value in CONFIG.values())
-    beats = ("scheduler.scheduler_heartbeat_sec", "triggerer.job_heartbeat_sec")
-    assert all(float(CONFIG[beat]) * 5 < HEALTH_THRESHOLD_S for beat in beats)
-
-
-# -- the injector ----------------------------------------------------------------------------------------------------
 
 
 class Block:
@@ -391,7 +237,7 @@ def test_a_history_that_can_t_be_written_keeps_nothing_from_being_undone(cluster
 
 
 @settings(max_examples=50)
-@given(SEEDS, st.integers(0, 120))
+@given(st.integers(0, 2**32 - 1), st.integers(0, 120))
 def test_whatever_happens_when_each_fault_is_undone_once(seed: int, until: int) -> None:
     """An end at any time: as many ends as beginnings."""
     cluster = PaperCluster.__new__(PaperCluster)

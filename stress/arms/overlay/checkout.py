@@ -1,0 +1,199 @@
+"""A checkout of Airflow's repository, or a folder that holds an `airflow` package.
+
+The repository's layout: `airflow-core/src` and `task-sdk/src` are both taken; `shared/*` is reached through the links
+in their `_shared` packages; a provider is taken if the release has it installed, since core and providers of one
+revision belong together.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from stress.arms.errors import EnvironmentFailed
+from stress.arms.overlay.git import GitFailed, git
+from stress.arms.overlay.part import CORE, Package, Part
+from stress.cache import cache_directory, exclusive, quiet
+
+SDK = "apache-airflow-task-sdk"
+_PROVIDER = "apache-airflow-providers-"
+_VERSION_LINE = re.compile(r"""^__version__\s*(?::\s*\w+\s*)?=\s*["']([^"']+)["']""", re.MULTILINE)
+_CORES = ("airflow-core/src", "src", "")
+"""Where a checkout's `airflow` package may be, the repository's layout first."""
+
+_CHECKOUT_TIMEOUT_S = 300
+_WANTED = ("airflow-core/src", "airflow-core/pyproject.toml", "task-sdk/src", "task-sdk/pyproject.toml", "shared")
+"""The paths of the repository that a run uses, besides providers: its other 90 % are not written to the cache."""
+
+
+class Files:
+    """Reads files of a checkout: of its work tree, or of a revision without writing it anywhere."""
+
+    def __init__(self, root: Path, revision: str = "") -> None:
+        self.root = root
+        self.revision = revision
+
+    def text(self, path: str) -> str | None:
+        """A file's text; None if there is no such file."""
+        if self.revision:
+            try:
+                return git(self.root, "show", f"{self.revision}:./{path}")
+            except GitFailed:
+                return None
+        try:
+            return (self.root / path).read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def under(self, directory: str, name: str) -> list[str]:
+        """The files of that name below a directory, at most four folders deep."""
+        if self.revision:
+            listed = git(self.root, "ls-tree", "-r", "--name-only", self.revision, "--", directory).splitlines()
+            return sorted(path for path in listed if path.endswith(f"/{name}") and path.count("/") <= 5)
+        patterns = ["/".join([*["*"] * depth, name]) for depth in range(1, 5)]
+        return sorted(
+            str(path.relative_to(self.root)) for pattern in patterns for path in (self.root / directory).glob(pattern)
+        )
+
+
+def read_checkout(path: Path, wanted_revision: str = "") -> Part:
+    """Read what a checkout is. Raises ValueError with a sentence: no such revision, no airflow package, no version."""
+    revision = _resolve(path, wanted_revision) if wanted_revision else ""
+    files = Files(path, revision)
+    core = _core_of(files)
+    source = f"{core}/airflow/__init__.py".lstrip("/")
+    version = _version_in(files.text(source))
+    at = f" at {wanted_revision}" if revision else ""
+    if version is None:
+        raise ValueError(f"{path / source}{at} has no __version__, so the release it is based on is unknown")
+    packages = [Package(CORE, version, _requirements(files, core))]
+    sdk = _version_in(files.text("task-sdk/src/airflow/sdk/__init__.py"))
+    if sdk is not None:
+        packages.append(Package(SDK, sdk, _requirements(files, "task-sdk/src")))
+    packages += [package for _, package in _providers(files)]
+    return Part("checkout", path, tuple(packages), revision)
+
+
+def source_directories(part: Part, installed: frozenset[str]) -> tuple[Path, ...]:
+    """The directories that hold the `airflow` packages of a checkout; providers only if the release has them installed.
+
+    Raises EnvironmentFailed if a revision cannot be written to the cache.
+    """
+    root = _written(part) if part.revision else part.path
+    files = Files(root)
+    found = [root / _core_of(files)]
+    if (root / "task-sdk" / "src" / "airflow").is_dir():
+        found.append(root / "task-sdk" / "src")
+    found += [root / directory / "src" for directory, package in _providers(files) if package.name in installed]
+    return tuple(found)
+
+
+def _core_of(files: Files) -> str:
+    for core in _CORES:
+        if files.text(f"{core}/airflow/__init__.py".lstrip("/")) is not None:
+            return core
+    at = f" at {files.revision[:12]}" if files.revision else ""
+    looked = "airflow-core/src, src and the directory itself"
+    raise ValueError(f"no airflow package in {files.root}{at} (looked in {looked})")
+
+
+def _version_in(text: str | None) -> str | None:
+    found = _VERSION_LINE.search(text or "")
+    return found[1] if found else None
+
+
+def _requirements(files: Files, source: str) -> tuple[str, ...]:
+    project = _project(files, source.removesuffix("src"))
+    return tuple(str(line) for line in project.get("dependencies", ()))
+
+
+def _project(files: Files, directory: str) -> dict[str, Any]:
+    text = files.text(f"{directory.rstrip('/')}/pyproject.toml".lstrip("/"))
+    try:
+        project = tomllib.loads(text or "").get("project", {})
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{files.root / directory / 'pyproject.toml'} can't be read: {error}") from error
+    return project if isinstance(project, dict) else {}
+
+
+def _providers(files: Files) -> list[tuple[str, Package]]:
+    """The directories of the providers in a checkout, and what they are."""
+    found = []
+    for path in files.under("providers", "pyproject.toml"):
+        directory = path.removesuffix("/pyproject.toml")
+        project = _project(files, directory)
+        name = canonicalize_name(str(project.get("name", "")))
+        if name.startswith(_PROVIDER):
+            requires = tuple(str(line) for line in project.get("dependencies", ()))
+            found.append((directory, Package(name, str(project.get("version", "0")), requires)))
+    return found
+
+
+def _resolve(path: Path, revision: str) -> str:
+    """The full commit hash of a revision."""
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a directory, so it has no revision {revision!r}")
+    try:
+        return git(path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
+    except GitFailed as error:
+        try:
+            git(path, "rev-parse", "--git-dir")
+        except GitFailed:
+            raise ValueError(f"{path} is not a git checkout, so {revision!r} can't be looked up: {error}") from error
+        raise ValueError(f"{path} has no revision {revision!r}") from error
+
+
+def _written(part: Part) -> Path:
+    """The files of a revision in the cache. An index of its own is used: the user's repository notices nothing."""
+    target = cache_directory() / "checkouts" / part.revision
+    complete = target / ".complete"
+    with exclusive(target.with_name(target.name + ".lock"), f"write {part.revision[:12]}", _CHECKOUT_TIMEOUT_S, quiet):
+        if not complete.is_file():
+            shutil.rmtree(target, ignore_errors=True)
+            try:
+                _write(part, target)
+            except (OSError, GitFailed) as error:
+                shutil.rmtree(target, ignore_errors=True)
+                raise EnvironmentFailed(
+                    f"revision {part.revision[:12]} of {part.path} could not be written to {target}: {error}"
+                ) from error
+            complete.touch()
+    return target
+
+
+def _write(part: Part, target: Path) -> None:
+    target.mkdir(parents=True)
+    files = Files(part.path, part.revision)
+    wanted: tuple[str, ...] = ("",)
+    if _core_of(files) == _CORES[0]:
+        wanted = (*_WANTED, *(directory for directory, _ in _providers(files)))
+    with tempfile.TemporaryDirectory() as temporary:
+        variables = {"GIT_INDEX_FILE": str(Path(temporary) / "index")}
+        git(part.path, "read-tree", part.revision, variables=variables)
+        prefix = git(part.path, "rev-parse", "--show-prefix").strip()
+        top = Path(git(part.path, "rev-parse", "--show-toplevel").strip())
+        listed = git(top, "ls-files", "-z", "--", *[f"{prefix}{path}" or "." for path in wanted], variables=variables)
+        git(top, "checkout-index", "-z", "--stdin", f"--prefix={target}/", variables=variables, stdin=listed)
+    if prefix:
+        # The checkout is a folder of a larger repository: what was written is below that folder's name.
+        for path in (target / prefix).iterdir():
+            path.rename(target / path.name)
+    _link_shared(target)
+
+
+def _link_shared(root: Path) -> None:
+    """Supply the links to `shared/*` that a checkout without symbolic links lacks."""
+    for package in (root / "airflow-core" / "src" / "airflow", root / "task-sdk" / "src" / "airflow" / "sdk"):
+        for source in sorted(root.glob("shared/*/src/airflow_shared/*")):
+            link = package / "_shared" / source.name
+            if source.is_dir() and package.is_dir() and not link.exists():
+                link.parent.mkdir(exist_ok=True)
+                (link.parent / "__init__.py").touch()
+                link.unlink(missing_ok=True)
+                link.symlink_to(source)

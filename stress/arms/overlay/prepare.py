@@ -1,0 +1,75 @@
+"""Makes the directories of an overlay, and tries whether Airflow can be imported from them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from stress.arms.environments import AirflowEnvironment
+from stress.arms.errors import EnvironmentFailed
+from stress.arms.overlay import checkout, diff, wheel
+from stress.arms.overlay.part import Part
+
+_IMPORT_TIMEOUT_S = 120
+_IMPORTS = (
+    "import airflow.sdk, airflow.api_fastapi.app, airflow.jobs.scheduler_job_runner, "
+    "airflow.jobs.triggerer_job_runner, airflow.jobs.dag_processor_job_runner"
+)
+
+
+def directories(parts: Sequence[Part], environment: AirflowEnvironment) -> tuple[Path, ...]:
+    """The directories of the parts, for PYTHONPATH, in the parts' order.
+
+    Raises EnvironmentFailed with a sentence if they cannot be made, or if Airflow cannot be imported from them.
+    """
+    installed = frozenset(
+        canonicalize_name(path.name.partition("-")[0]) for path in environment.site_packages.glob("*.dist-info")
+    )
+    found: list[Path] = []
+    for part in parts:
+        if part.kind == "wheel":
+            found.append(wheel.unpack(part.path))
+        elif part.kind == "checkout":
+            found += checkout.source_directories(part, installed)
+        else:
+            found.append(diff.apply(part, environment.site_packages, environment.python.parents[1].name))
+    if parts:
+        _try_import(parts, environment, found)
+    return tuple(found)
+
+
+def _try_import(parts: Sequence[Part], environment: AirflowEnvironment, path: Sequence[Path]) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+    with tempfile.TemporaryDirectory() as home:
+        variables = {
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
+            "AIRFLOW_HOME": home,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        try:
+            done = subprocess.run(
+                [str(environment.python), "-c", _IMPORTS],
+                capture_output=True,
+                text=True,
+                timeout=_IMPORT_TIMEOUT_S,
+                check=False,
+                env={**kept, **variables},
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise EnvironmentFailed(f"{_named(parts)} could not be imported: {error}") from error
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        place = next((line.strip() for line in reversed(lines) if line.lstrip().startswith("File ")), "")
+        raise EnvironmentFailed(
+            f"Airflow cannot be imported with {_named(parts)} on the packages of {environment.release}: "
+            f"{lines[-1].strip() if lines else 'no output'} ({place})"
+        )
+
+
+def _named(parts: Sequence[Part]) -> str:
+    return " and ".join(f"{part.kind} {part.path.name}" for part in parts)
