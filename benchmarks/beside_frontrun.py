@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -220,11 +221,13 @@ def frontrun(programs: Path, program: str, url: str, budget_s: float, driver: st
         found = "deadlock" if said["explanation"].startswith("Deadlock") else "wrong rows or answer"
         if said.get("raised"):
             found = said["explanation"].partition("\n")[0]
+    if said["holds"] is None:
+        found = "inconclusive: " + re.sub(r" \d+\b", "", said["inconclusive"].partition(". ")[0])
     reproduced = said.get("reproduced", [0, 0])
     return Measured(
         said["explored"],
         said["explored_s"],
-        found or (f"inconclusive: {said['inconclusive']}" if said["holds"] is None else ""),
+        found,
         said["cpu_s"],
         said["holds"] is not None and said["seconds"] < budget_s,
         f"{reproduced[0]}/{reproduced[1]}" if reproduced[1] else "",
