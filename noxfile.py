@@ -11,7 +11,8 @@
 
 `make STAGE` runs one, `make test` all; both end with a summary line (`tests/summary.py`). A stage that fails does not
 keep the others from running. Sessions use the locked environment of `make install` and make none of their own.
-Arguments after `--` are pytest's: `.venv/bin/nox -s unit -- -k deadlock`.
+The stages unit, explore and airflow are several pytests, of which two run at a time. Arguments after `--` are pytest's;
+with some, unit and explore are one pytest: `.venv/bin/nox -s unit -- -k deadlock`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import nox
@@ -51,30 +54,49 @@ def counted(session: nox.Session) -> Iterator[Count]:
         session.error(str(count))
 
 
-def succeeds(session: nox.Session, *command: str, environment: Mapping[str, str] | None = None) -> bool:
-    """Run a command in the project's root. `environment` is the whole one."""
+def succeeds(
+    session: nox.Session, *command: str, environment: Mapping[str, str] | None = None, at_once: bool = False
+) -> bool:
+    """Run a command in the project's root. `environment` is the whole one; `at_once` keeps the output until the end."""
     try:
         if environment is None:
-            session.run(*command, external=True)
+            output = session.run(*command, external=True, silent=at_once)
         else:
-            session.run(*command, external=True, env=dict(environment), include_outer_env=False)
-    except CommandFailed:
+            env = dict(environment)
+            output = session.run(*command, external=True, silent=at_once, env=env, include_outer_env=False)
+    except CommandFailed:  # its output is printed by nox
         return False
+    if at_once:
+        print(output)
     return True
 
 
-def pytest(
-    session: nox.Session,
-    tests: str,
-    python: str = sys.executable,
-    environment: Mapping[str, str] | None = None,
-    options: Sequence[str] = (),
-) -> Count:
-    """Run pytest with the session's own arguments, and count by its JUnit file."""
-    junit = DIRECTORY / f"{session.name}.xml"
+@dataclass(frozen=True)
+class Part:
+    """One pytest of a stage. Its own JUnit file has its name."""
+
+    name: str
+    arguments: tuple[str, ...]
+    python: str = sys.executable
+    environment: Mapping[str, str] | None = None
+
+
+def pytest(session: nox.Session, part: Part, *, at_once: bool = False) -> Count:
+    """Run a part with the session's own arguments, and count by its JUnit file.
+
+    The output of one of several that run at once is printed whole when it ends.
+    """
+    junit = DIRECTORY / f"{part.name}.xml"
     junit.unlink(missing_ok=True)
-    command = (python, "-m", "pytest", "-q", f"--junit-xml={junit}", tests, *options, *session.posargs)
-    return Count.of_junit(junit, succeeded=succeeds(session, *command, environment=environment))
+    command = (part.python, "-m", "pytest", "-q", f"--junit-xml={junit}", *part.arguments, *session.posargs)
+    succeeded = succeeds(session, *command, environment=part.environment, at_once=at_once)
+    return Count.of_junit(junit, succeeded=succeeded)
+
+
+def pytest_two_at_a_time(session: nox.Session, parts: Sequence[Part]) -> Iterator[Count]:
+    """Run parts that depend neither on each other nor on the speed of the machine: each keeps about one CPU busy."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield from pool.map(lambda part: pytest(session, part, at_once=True), parts)
 
 
 @nox.session
@@ -93,14 +115,14 @@ def lint(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """No Airflow, no server. Modules run side by side, one on each logical CPU; a module's fixtures are made once."""
     with counted(session) as count:
-        count.add(pytest(session, "tests/unit", options=("--numprocesses=logical", "--dist=loadfile")))
+        count.add(pytest(session, Part("unit", ("tests/unit", "--numprocesses=logical", "--dist=loadfile"))))
 
 
 @nox.session
 def cluster(session: nox.Session) -> None:
     """Real servers and processes on this machine."""
     with counted(session) as count:
-        count.add(pytest(session, "tests/cluster"))
+        count.add(pytest(session, Part("cluster", ("tests/cluster",))))
 
 
 @nox.session
@@ -111,14 +133,27 @@ def dashboards(session: nox.Session) -> None:
             session.warn("SKIPPED: promtool is missing: install Debian's package prometheus")
             count.skipped = 1
         else:
-            count.add(pytest(session, "tests/dashboards"))
+            count.add(pytest(session, Part("dashboards", ("tests/dashboards",))))
 
 
 @nox.session
 def explore(session: nox.Session) -> None:
     """The races on purpose, stock and fixed, by the commands."""
+    from stress.arms.releases import known_releases
+
+    # A reproducer's test has its release in its name. The searches have none, and take longest.
+    locked = [release.version for release in known_releases() if release.committed_lock is not None]
+    others = " and ".join(f"not {version}" for version in locked)
+    parts = [
+        Part("explore-searches", ("tests/explore", "-k", others)),
+        *(Part(f"explore-{version}", ("tests/explore", "-k", version)) for version in reversed(locked)),
+    ]
     with counted(session) as count:
-        count.add(pytest(session, "tests/explore"))
+        if session.posargs:
+            count.add(pytest(session, Part("explore", ("tests/explore",))))
+        else:
+            for each in pytest_two_at_a_time(session, parts):
+                count.add(each)
 
 
 @nox.session
@@ -144,10 +179,14 @@ def airflow(session: nox.Session) -> None:
                 "PYTHONPATH": str(tools),
                 "AIRFLOW_STRESS_TEST_DSN": postgres.dsn("postgres", "tests"),
             }
-            for release in known_releases():
-                if release.committed_lock is not None:
-                    environment = environment_for(release, progress=session.log)
-                    count.add(pytest(session, "tests/airflow", str(environment.python), variables))
+            locked = [release for release in known_releases() if release.committed_lock is not None]
+            environments = [environment_for(release, progress=session.log) for release in locked]
+            parts = [
+                Part(f"airflow-{each.release}", ("tests/airflow",), str(each.python), variables)
+                for each in environments
+            ]
+            for each in pytest_two_at_a_time(session, parts):
+                count.add(each)
         finally:
             postgres.stop()
             guard.close()
@@ -164,11 +203,11 @@ def compose(session: nox.Session) -> None:
             session.warn(f"SKIPPED: {fault}; `make test-compose` sees to all of it")
             count.skipped = 1
         else:
-            count.add(pytest(session, "tests/compose"))
+            count.add(pytest(session, Part("compose", ("tests/compose",))))
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
     """The product as a user installs it."""
     with counted(session) as count:
-        count.add(pytest(session, "tests/wheel"))
+        count.add(pytest(session, Part("wheel", ("tests/wheel",))))

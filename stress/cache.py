@@ -35,8 +35,8 @@ def cache_directory() -> Path:
 def exclusive(lock_file: Path, what: str, timeout_s: float, waiting: Callable[[str], None]) -> Iterator[int]:
     """Hold `lock_file`, so that only one process does `what`.
 
-    A holder that dies lets go: the kernel owns the lock. Yields the file's descriptor: a child that inherits it keeps
-    the lock held for as long as it works, even if we are killed.
+    The kernel owns the lock, so that it ends with its holder. Yields the file's descriptor: a child that inherits it
+    keeps the lock held for as long as it works, even if we are killed.
     """
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     with lock_file.open("a") as handle:
@@ -63,7 +63,7 @@ def exclusive(lock_file: Path, what: str, timeout_s: float, waiting: Callable[[s
 
 
 def quiet(_line: str) -> None:
-    """Progress, for nobody to see."""
+    """Discard progress messages."""
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -44,6 +44,13 @@ def parser() -> argparse.ArgumentParser:
 def _add_run(commands: _Commands) -> None:
     run = commands.add_parser("run", help="compare arms under load until every race is decided or the budget ends")
     run.add_argument(
+        "--race",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="judge only this race, under its scenario (repeatable; `stress list races`), or all",
+    )
+    run.add_argument(
         "--scenario", action="append", default=[], metavar="NAME", help="run only this scenario (repeatable)"
     )
     run.add_argument(
@@ -89,29 +96,37 @@ def _add_run(commands: _Commands) -> None:
 
 
 def _add_explorer(commands: _Commands) -> None:
-    repro = commands.add_parser("repro", help="make a known race happen on purpose, and show how")
+    repro = commands.add_parser("repro", help="make a known race happen every time, and print how it happens")
     repro.add_argument(
-        "races", metavar="RACE", nargs="+", help="a race or one of its twins (`stress list twins`), or all"
+        "races", metavar="RACE", nargs="+", help="a race or one of its reproducers (`stress list twins`), or all"
     )
-    explore = commands.add_parser("explore", help="try every schedule of a pair of operations, for races unknown")
-    explore.add_argument("pairs", metavar="PAIR", nargs="+", help="who races (`stress list pairs`), or all")
+    explore = commands.add_parser("explore", help="try every schedule of a pair of operations, to find unknown races")
+    explore.add_argument("pairs", metavar="PAIR", nargs="+", help="a pair of operations (`stress list pairs`), or all")
     for command in (repro, explore):
         command.add_argument(
             "--airflow",
             default=None,
             metavar="CODE",
-            help="a release, or code that is laid over one: VERSION|PATH[@REV][+PATH...]|diff:FILE",
+            help="release, or code laid over one: VERSION|PATH[@REV][+PATH...]|diff:FILE "
+            "(default: 3.2.1, or for repro one with the race)",
         )
-        command.add_argument("--fixes", default="stock", metavar="F", help="stock (default), proposed, fixed, NAME,...")
-    repro.add_argument("--times", default="1", metavar="N", help="how often (default: once)")
-    explore.add_argument("--preemptions", default="2", metavar="K", help="at most so many in a schedule (default: 2)")
-    explore.add_argument("--replay", default=None, metavar="SCHEDULE", help="only this one, with its witness")
-    explore.add_argument("--times", default="1", metavar="N", help="how often to replay it")
+        command.add_argument(
+            "--fixes",
+            default="stock",
+            metavar="F",
+            help="fixes to mount: stock (none; default), proposed, fixed (all), or NAME,...",
+        )
+    repro.add_argument("--times", default="1", metavar="N", help="number of runs of each reproducer (default: 1)")
+    explore.add_argument("--preemptions", default="2", metavar="K", help="most preemptions in a schedule (default: 2)")
     explore.add_argument(
-        "--no-pruning", action="store_true", help="play equivalent schedules, too: to check what is left out"
+        "--replay", default=None, metavar="SCHEDULE", help="play only this schedule, and print its witness"
+    )
+    explore.add_argument("--times", default="1", metavar="N", help="number of replays (default: 1)")
+    explore.add_argument(
+        "--no-pruning", action="store_true", help="also play equivalent schedules, to check the pruning"
     )
     explore.add_argument(
-        "--budget", default="5m", metavar="TIME", help="how long each pair at most, such as 90s (default: 5m)"
+        "--budget", default="5m", metavar="TIME", help="longest duration of each pair, such as 90s (default: 5m)"
     )
 
     _add_bisect(commands)
@@ -120,7 +135,7 @@ def _add_explorer(commands: _Commands) -> None:
 def _add_judge(commands: _Commands) -> None:
     judge = commands.add_parser(
         "judge",
-        help="judge block counts from anywhere, one experiment a line",
+        help="judge block counts from any source, one experiment a line",
         description="Reads experiments, one JSON object a line, and prints one verdict a line, judged as a run would "
         "be: after each block, stopping where a run stops.",
         epilog='example: echo \'{"control": "a", "under_test": "b", "races": ["x"], "blocks": [{"arm": "a", "counts": '
@@ -137,7 +152,7 @@ def _add_stored_runs(commands: _Commands) -> None:
         command = commands.add_parser(name, help=text)
         command.add_argument("run_dir", metavar="RUN_DIR")
 
-    compare = commands.add_parser("compare", help="two runs side by side")
+    compare = commands.add_parser("compare", help="print two runs side by side")
     compare.add_argument("run_a", metavar="RUN_A")
     compare.add_argument("run_b", metavar="RUN_B")
 
@@ -168,7 +183,7 @@ def _add_bisect(commands: _Commands) -> None:
 
 
 def command_parser(root: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
-    """The parser of one command; that of all commands if there is no such command."""
+    """The parser of one command, or the root parser if there is no such command."""
     for action in root._actions:  # argparse has no public list of them
         if isinstance(action, argparse._SubParsersAction):
             found: argparse.ArgumentParser = action.choices.get(command, root)
@@ -208,11 +223,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = commands[options.command](options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`). Python would complain once more at its exit.
+        # The reader closed the pipe (`| head`). Without this, Python would report the error again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        # `run` answers signals by itself. What the others have started has ended on the way up to here.
+        # `run` handles signals itself. What other commands started has already ended during unwinding.
         print("stress: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     return code
@@ -225,7 +240,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
     from stress.plan import BadOptions, Options, Plan, check, in_container
 
     given = {
-        # docker-compose.yml tells the container which release the project's own image is.
+        # docker-compose.yml passes the release of the project's own image to the container.
         "airflow": options.airflow or os.environ.get("AIRFLOW_STRESS_RELEASE"),
         "budget": options.budget,
         "metrics_port": options.metrics_port,
@@ -236,6 +251,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
         plan = check(
             Options(
                 scenarios=tuple(options.scenario),
+                races=tuple(options.race),
                 arms=tuple(options.arm),
                 runtime=options.runtime,
                 load=options.load,

@@ -59,7 +59,7 @@ def _again(run_dir: str, *, every: bool) -> int:
 
 
 def compare(run_a: str, run_b: str) -> int:
-    """Two stored runs side by side: every race and arm of each, with rates. Says what differs, decides nothing."""
+    """Print two stored runs side by side: every race and arm of each, with rates. It decides nothing."""
     from stress.report import text
     from stress.run.stored import analyse
 
@@ -110,7 +110,7 @@ class _Listing:
 def list_things(what: str, *, as_json: bool = False) -> int:
     """`scenarios`, `fixes`, `releases`, `races`, `faults`, `pairs` or `twins`, as a table or as a JSON array."""
     if what not in LISTS:
-        print(f"stress: {what!r} can't be listed: there are {', '.join(LISTS)}", file=sys.stderr)
+        print(f"stress: {what!r} is not a list: choose from {', '.join(LISTS)}", file=sys.stderr)
         return EXIT_USAGE
     listing = LISTS[what]()
     print(listing.json() if as_json else "\n".join([_table(listing.rows), *listing.notes]))
@@ -195,7 +195,7 @@ LISTS: Mapping[str, Callable[[], _Listing]] = MappingProxyType(
 
 
 def doctor() -> int:
-    """What this machine has and lacks; exit code 3 if a run can't work."""
+    """Print what this machine has and lacks. Exit code 3 if a run cannot start."""
     from stress.cluster.compose.engine import engine_fault
     from stress.cluster.postgres import server_version
     from stress.plan import METRICS_PORT, machine_faults
@@ -221,7 +221,7 @@ def doctor() -> int:
 
 
 def clean(*, ask: bool) -> int:
-    """List, then remove, what dead runs left behind."""
+    """List, then remove, what crashed runs left behind."""
     from stress.cluster import orphans
     from stress.cluster.compose import orphans as compose
     from stress.cluster.compose.engine import EngineError
@@ -235,7 +235,7 @@ def clean(*, ask: bool) -> int:
         print(line)
     if ask:
         if not sys.stdin.isatty():
-            print("stress: nothing removed: say --yes where nobody can be asked", file=sys.stderr)
+            print("stress: nothing removed: pass --yes where standard input is not a terminal", file=sys.stderr)
             return EXIT_USAGE
         if input("Remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             return 0
@@ -247,7 +247,7 @@ def clean(*, ask: bool) -> int:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
     if survivors:
-        print(f"stress: processes {[info.pid for info in survivors]} do not die", file=sys.stderr)
+        print(f"stress: processes {[info.pid for info in survivors]} did not end after SIGKILL", file=sys.stderr)
         return EXIT_FAILED
     print("Removed.")
     return 0
@@ -277,5 +277,5 @@ def _why(directory: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{directory} is not the directory of a run: it has no {Path(str(error.filename)).name}"
     if isinstance(error, msgspec.MsgspecError):
-        return f"the manifest in {directory} can't be read: {error}"
+        return f"the manifest in {directory} cannot be read: {error}"
     return str(error)

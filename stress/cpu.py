@@ -29,7 +29,7 @@ class CpuMeter:
             last = self._last.get(component)
             if last is None or last.life != reading.life or (reading.life == 0 and reading.seconds < last.seconds):
                 self._used[component] += reading.seconds
-            else:  # less than before is a child whose parent did not wait for it: its time is lost, not used again
+            else:  # less than before is a child whose parent did not wait for it: its time is lost
                 self._used[component] += max(0.0, reading.seconds - last.seconds)
             self._last[component] = reading
 

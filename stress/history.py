@@ -9,9 +9,9 @@ CRC-32 (hex) of the line's bytes before `,"crc"`. Every event is handed to the o
 harness loses nothing that it had seen; the file is flushed to the disk once a second, so a machine that loses its power
 loses at most that second.
 
-Reading stops at the first line that is torn, corrupt or out of sequence: what follows a break can't be trusted to be
-complete, and the break itself is reported. (The idea of a journal whose every truncation is a valid, shorter history is
-Jepsen's store format.)
+Reading stops at the first line that is torn, corrupt or out of sequence: what follows a break may be incomplete, and
+the break itself is reported. (The idea of a journal whose every truncation is a valid, shorter history is Jepsen's
+store format.)
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class HistoryBroken(Exception):  # noqa: N818 - it says what happened
-    """The history can't be written any more: the disk is full, say."""
+    """The history cannot be written any more, for example because the disk is full."""
 
 
 class Journal:

@@ -1,7 +1,7 @@
 """Which airflow-stress made a run: its version, the git commit of its checkout, and a digest of each fix.
 
 A verdict depends on the instrument as much as on Airflow, so that every report names both. In a container there is no
-checkout: whoever starts it passes `AIRFLOW_STRESS_COMMIT` (`stress run --runtime compose` and `.ci/nightly` do).
+checkout, so that the host passes `AIRFLOW_STRESS_COMMIT` (`stress run --runtime compose` and `.ci/nightly` do).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def revision(directory: Path) -> str | None:
     """
     found = _git(directory, "rev-parse", "--short=12", "HEAD")
     if found is None or _git(directory, "ls-files", "--error-unmatch", ".") is None:
-        # No work tree, or one that does not hold this directory (an ignored folder in somebody's repository).
+        # No work tree, or one that does not hold this directory (an ignored folder in another repository).
         return None
     changed = _git(directory, "status", "--porcelain", "--untracked-files=no", "--", ".")
     return f"{found}-dirty" if changed != "" else found
@@ -52,7 +52,7 @@ def fix_digests(names: Iterable[str]) -> dict[str, str]:
 
 
 def _files_of(fix: str) -> list[Path]:
-    """The module of a fix, in its race's package. A fix without a file of its own is the whole package."""
+    """The module of a fix, in its race's package. A fix without a module is the whole package."""
     return sorted(_PACKAGE.rglob(f"{fix}.py")) or sorted(_PACKAGE.rglob("*.py"))
 
 
@@ -64,7 +64,7 @@ def _digest(files: Iterable[Path]) -> str:
 
 
 def _git(directory: Path, *arguments: str) -> str | None:
-    """What git prints; None if it fails. The user's own settings and hooks are not used."""
+    """The output of a git command; None if it fails. The user's settings and hooks are not used."""
     try:
         done = subprocess.run(
             [shutil.which("git") or "git", "-c", f"safe.directory={directory}", "-C", str(directory), *arguments],

@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM: the first stops the load and judges what there is, the second only cleans up.
 
 One context manager owns the handlers. During the load a signal only sets a flag, which the loop sees at once because it
-waits on `pause`; while something is prepared or started, which can take a minute, it is raised as `Interrupted` where
-the program stands. During clean-up, signals wait.
+waits on `pause`; while something is prepared or started, which can take a minute, it is raised as `Interrupted` at the
+current statement. During clean-up, signals wait.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """A signal asked the run to end. Not an `Exception`: nobody may swallow it on the way."""
+    """A signal asked the run to end. Not an `Exception`, so that no handler swallows it."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal.Signals(signal_number).name)
@@ -59,7 +59,7 @@ class Interrupt:
 
     @contextmanager
     def raising(self) -> Iterator[None]:
-        """In here the first signal raises `Interrupted`; one that has come already, too."""
+        """Inside, the first signal raises `Interrupted`; so does one that has already come."""
         if self.requested:
             raise Interrupted(self.signal_number or signal.SIGINT)
         self._raise_at += 1
@@ -70,7 +70,7 @@ class Interrupt:
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
-        """In here no signal raises: what cleans up is finished."""
+        """Inside, no signal raises, so that clean-up always finishes."""
         self._shielded += 1
         try:
             yield

@@ -26,7 +26,7 @@ HOLLOW_EXECUTOR = "airflow_stress_hollow.HollowExecutor"
 
 
 def seen_outside(path: Path) -> Path:
-    """A path in the runs' folder as whoever started the container knows it: what is printed is for them to open."""
+    """A path in the runs' folder as it is outside of the container: a printed path must open on the user's machine."""
     runs = os.environ.get("AIRFLOW_STRESS_RUNS")
     if runs is None or not path.is_relative_to(ROOT / "runs"):
         return path
@@ -34,7 +34,7 @@ def seen_outside(path: Path) -> Path:
 
 
 def hand_over(directory: Path) -> None:
-    """In the container we are root; what we leave in the runs' folder belongs to whom the checkout belongs to."""
+    """In the container the harness is root; give its files in the runs' folder to the owner of the checkout."""
     owner = DAGS.stat()
     for path in (directory.parent, directory, *directory.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

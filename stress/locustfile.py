@@ -3,8 +3,8 @@
 One user class a behaviour: those of each race's `load.py`, and `UiReader`. Which of them take part is in the load
 settings (`AIRFLOW_STRESS_LOAD`, a file).
 
-Locust replaces the standard library's sockets and sleeps with cooperative ones in its own process, so nothing of this
-is ever imported by the harness.
+Locust replaces the standard library's sockets and sleeps with cooperative ones in its process, so that the harness
+never imports this module.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ class ArmManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The run. `harness_pid` and `harness_started` (clock ticks) tell whether a run that says "running" still does."""
+    """The run. `harness_pid` and `harness_started` (clock ticks) show whether a run in the state "running" still
+    runs."""
 
     run_id: str
     state: str
@@ -68,7 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def with_settings(self, settings: Mapping[str, str]) -> Manifest:
-        """The same run, with what became known of the place where it happens."""
+        """The same run, with settings that became known after its start."""
         return msgspec.structs.replace(self, settings={**self.settings, **settings})
 
     def with_differences(self, differences: Sequence[SettingDifference]) -> Manifest:
@@ -76,9 +77,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, differences=list(differences))
 
     def abandoned(self, directory: Path) -> bool:
-        """Whether the run says that it goes on but its harness is gone.
-
-        Its process tells where we can see it; its hold on the directory tells in another container, too.
+        """Whether the manifest says that the run continues but its harness is gone. The process id shows that on the
+        same machine; the lock on the directory shows it across containers, too.
         """
         if self.state not in (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING):
             return False
@@ -113,10 +113,9 @@ def load(directory: Path) -> Manifest:
 
 @contextlib.contextmanager
 def held(directory: Path) -> Iterator[None]:
-    """Hold a run's directory for as long as its harness lives. The kernel owns the hold: it ends with a killed harness.
-
-    Process ids mean nothing in another container, and containers share the kernel. A file system that can't do this
-    holds nothing.
+    """Lock a run's directory for as long as its harness lives. The kernel owns the lock, so that it ends with a killed
+    harness. Process ids mean nothing in another container, but containers share the kernel. On a file system without
+    locks this does nothing.
     """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -162,7 +161,8 @@ def command_line(arguments: Sequence[str], plan: Plan) -> str:
     given = {word.partition("=")[0] for word in arguments}
     releases = {arm.airflow.version for arm in plan.arms}
     chosen: list[tuple[str, str]] = [
-        *(("--scenario", scenario.name) for scenario in plan.scenarios),
+        # A race brings its scenario, and a scenario all of its races.
+        *(() if "--race" in given else (("--scenario", scenario.name) for scenario in plan.scenarios)),
         *(("--arm", _arm(arm)) for arm in plan.arms),
         ("--runtime", plan.runtime),
         # Arms name their own release, so that this matters only where all of them have one.
@@ -207,5 +207,5 @@ def own_identity() -> tuple[int, int]:
     """This process's id and start time in clock ticks."""
     info = procfs.read(os.getpid())
     if info is None:
-        sys.exit("/proc can't be read: airflow-stress needs Linux")
+        sys.exit("/proc cannot be read: airflow-stress needs Linux")
     return info.pid, info.started

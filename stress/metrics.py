@@ -1,9 +1,9 @@
 """Every Prometheus metric of the harness, in one place; METRICS.md says what each means and what it does not.
 
-The numbers are the history's, never a second count: the run tells this collector what was appended and what the
-checkers found, and a scrape reads it. All series of the planned arms are there at 0 from the start, so that `rate()`
-sees the first incident. Labels are bounded: arms, scenarios, causes, observers, components, operations; never a run's
-or a task's id.
+The numbers are the history's, never a second count: the run passes appended events and the checkers' results to this
+collector, and a scrape reads it. All series of the planned arms are present at 0 from the start, so that `rate()` sees
+the first incident. Labels are bounded: arms, scenarios, causes, observers, components, operations; never a run's or a
+task's id.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class RunMetrics(Collector):
                     self._requests[arm, operation, code] = 0
                 self._durations[arm, operation] = ([0] * (len(API_BUCKETS_S) + 1), 0.0)
 
-    # -- what the run tells --------------------------------------------------------------------------------------
+    # -- input from the run ------------------------------------------------------------------------------------
 
     def heard(self, arm: str, event: events.AnyEvent) -> None:
         """An event of the present block, right after it was written."""
@@ -129,14 +129,14 @@ class RunMetrics(Collector):
                 self.finished_tasks(arm, by_state.get("success", 0))
 
     def judged(self, verdicts: Mapping[str, RaceState]) -> None:
-        """What would be said if the run ended now; at its end, what is said."""
+        """The verdicts if the run ended now; at its end, the verdicts."""
         with self._lock:
             self._verdicts |= {
                 (race, str(state)): int(state == verdict) for race, verdict in verdicts.items() for state in RaceState
             }
 
     def _block(self, arm: str, *, running: bool) -> None:
-        """Between blocks nothing runs and nobody looks."""
+        """Between blocks nothing runs and no observer is active."""
         with self._lock:
             self._block_running[arm,] = int(running)
             self._last_sample = None
@@ -317,11 +317,13 @@ class RunMetrics(Collector):
         return [
             arms,
             _gauge("block_running", "Whether it is this arm's turn now", ("arm",), self._block_running),
-            _gauge("race_verdict", "1 for what would be said of a race now", ("race", "verdict"), self._verdicts),
+            _gauge(
+                "race_verdict", "1 for the verdict on a race if the run ended now", ("race", "verdict"), self._verdicts
+            ),
             _gauge("component_up", "Whether a component's process runs now", ("component",), self._component_up),
             _gauge(
                 "triggers_running",
-                "Polling triggers that a runner says it runs now",
+                "Polling triggers that a runner runs now, by their receipts",
                 ("arm", "component"),
                 self._triggers_running,
             ),

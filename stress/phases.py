@@ -1,4 +1,4 @@
-"""How long each phase of a block takes, for the history: what a run's time goes into."""
+"""The duration of each phase of a block, for the history."""
 
 from __future__ import annotations
 

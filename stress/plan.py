@@ -2,7 +2,7 @@
 
 `check` takes the options as the user gave them and returns a plan, or raises `BadOptions` with every mistake at once:
 nothing is started and nothing is written before there is a plan. Faults of the machine (a taken port, no memory) are
-told apart from mistakes in the options, because a caller's script reacts to them differently (exit code 3 or 64).
+separate from mistakes in the options, because a caller's script reacts to them differently (exit code 3 or 64).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from stress.faults.base import PlannedFault
 from stress.faults.recovery import CONFIG as RECOVERY_CONFIG
 from stress.faults.schedule import least_load_s, schedule
 from stress.load.settings import LoadSettings
-from stress.races.registry import SCENARIOS, races_of
+from stress.races.registry import RACES, SCENARIOS, races_of
 from stress.races.scenario import Scenario
 
 METRICS_PORT = 9108
@@ -40,20 +40,23 @@ DEFAULT_ARMS = ("stock", "fixed")
 DEFAULT_BUDGET = "9.5m"
 WORKERS = ("hollow", "real")
 RUNTIMES = ("local", "compose")
+ALL = "all"
+"""As a race: every race that has a scenario."""
 
 _LEAST_BUDGET_S = 60.0
 _LEAST_LOAD_S = 5.0
 _MOST_LOAD_S = 3600.0
 _FAULTS_LOAD_S = 60.0
-"""A block's load with faults: long enough for some faults, and for Airflow to notice that somebody is dead."""
+"""A block's load with faults: long enough for some faults, and for Airflow to notice a dead component."""
 _MEMORY_BYTES = int(2.5 * 2**30)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user typed, unchecked."""
+    """The options as the user typed them, unchecked."""
 
     scenarios: tuple[str, ...] = ()
+    races: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
     runtime: str = "local"
     airflow: str = DEFAULT_RELEASE
@@ -85,11 +88,11 @@ class Plan:
     load: LoadSettings
     observers: bool = True
     whole_budget: bool = False
-    """Whether blocks go on when every race is decided."""
+    """Whether blocks continue after every race is decided."""
     races: tuple[str, ...] = field(default=())
     faults: tuple[str, ...] = ()
     cold_start: bool = False
-    """Whether each component of the local runtime is an own program instead of forked from a preloaded parent."""
+    """Whether each component of the local runtime is its own program instead of forked from a preloaded parent."""
 
     @property
     def config(self) -> dict[str, str]:
@@ -104,21 +107,26 @@ class Plan:
         """The DAGs that must be there before the load begins."""
         return tuple(dict.fromkeys(dag for scenario in self.scenarios for dag in scenario.dags))
 
+    @property
+    def dag_files(self) -> tuple[str, ...]:
+        """The files of `dags/` that only some scenarios need, and these do."""
+        return tuple(dict.fromkeys(name for scenario in self.scenarios for name in scenario.dag_files))
+
     def arm_of(self, slot: int) -> Arm:
-        """Whose turn a slot is. A turn has every arm once, in an order drawn from the seed, so that neither a drift of
-        the machine nor a rhythm of its own favours an arm. A blind block is run again in its slot."""
+        """The arm of a slot. A turn has every arm once, in an order drawn from the seed, so that neither a drift of the
+        machine nor a periodic change favours an arm. A blind block is run again in its slot."""
         turn, place = divmod(slot, len(self.arms))
         order = list(self.arms)
         random.Random(f"{self.seed} order of turn {turn}").shuffle(order)  # noqa: S311 - an experiment's design
         return order[place]
 
     def faults_of(self, slot: int) -> tuple[PlannedFault, ...]:
-        """What is broken in a slot: the same for every arm of a turn."""
+        """The faults of a slot: the same for every arm of a turn."""
         return schedule(self.seed, slot // len(self.arms), self.faults, self.load.seconds)
 
 
 class BadOptions(Exception):  # noqa: N818 - it says what happened
-    """Options that can't be a plan: all mistakes at once. `machine` holds the machine's faults."""
+    """Invalid options: all mistakes at once. `machine` holds the machine's faults."""
 
     def __init__(self, mistakes: Sequence[str], machine: Sequence[str]) -> None:
         super().__init__("; ".join([*mistakes, *machine]))
@@ -130,7 +138,7 @@ def check(options: Options) -> Plan:
     """Make a plan. Raises BadOptions; starts nothing, and writes nothing but a lock into the cache."""
     mistakes: list[str] = []
     machine: list[str] = []
-    scenarios = _scenarios(options.scenarios, mistakes)
+    scenarios = _scenarios(options, mistakes)
     arms = _arms(options, mistakes)
     if options.runtime not in RUNTIMES:
         mistakes.append(f"--runtime {options.runtime!r}: there is {', '.join(RUNTIMES)}")
@@ -144,7 +152,8 @@ def check(options: Options) -> Plan:
         seconds = _duration("--load", options.load, _LEAST_LOAD_S, _MOST_LOAD_S, mistakes)
         if faults and len(mistakes) == before and seconds < (least_s := least_load_s(faults)):
             mistakes.append(f"--load {options.load!r} is too short for --faults: they need at least {least_s:g}s")
-    load = LoadSettings(users=_users(scenarios), seconds=seconds)
+    api_workers = max((scenario.api_workers for scenario in scenarios), default=1)
+    load = LoadSettings(users=_users(scenarios), seconds=seconds, api_workers=api_workers)
     if faults:
         load = _spread(load)
     seed = secrets.randbelow(2**32)
@@ -152,14 +161,14 @@ def check(options: Options) -> Plan:
         seed = _number("--seed", options.seed, 0, 2**32 - 1, mistakes)
     before = len(mistakes)
     port = _number("--metrics-port", options.metrics_port, 1, 65535, mistakes)
-    # Outside of the containers the port is of no interest: the harness will be inside.
+    # Outside of the containers the port is not checked: the harness will run inside.
     looks_at_port = len(mistakes) == before and (options.runtime == "local" or in_container())
     machine.extend(machine_faults(port if looks_at_port else None))
     _overlays_fit(arms, mistakes, machine)
     if options.runtime == "compose":
         mistakes.extend(_without_image(arms))
         machine.extend(_engine_faults(arms, options.airflow))
-    # A run that was started outside of its container is one run, there and here.
+    # A run that was started outside of its container has the same id inside.
     run_id = os.environ.get("AIRFLOW_STRESS_ONE_RUN") or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     directory = _directory(options.out, run_id, mistakes)
     if mistakes or machine:
@@ -177,7 +186,7 @@ def check(options: Options) -> Plan:
         load=load,
         observers=options.observers,
         whole_budget=options.whole_budget,
-        races=races_of(scenarios, faults=bool(faults)),
+        races=_races(options, scenarios, faults=bool(faults)),
         faults=faults,
         cold_start=options.cold_start,
     )
@@ -223,7 +232,7 @@ def _engine_faults(arms: Sequence[Arm], release: str) -> list[str]:
 
 
 def machine_faults(metrics_port: int | None) -> list[str]:
-    """Why this machine can't take a run now, a sentence each; empty if it can. No port: it is not looked at."""
+    """Why this machine cannot start a run now, a sentence each; empty if it can. Without a port none is checked."""
     faults = _memory()
     if metrics_port is not None and not is_free(metrics_port):
         faults.append(
@@ -233,11 +242,34 @@ def machine_faults(metrics_port: int | None) -> list[str]:
     return faults
 
 
-def _scenarios(names: Sequence[str], mistakes: list[str]) -> tuple[Scenario, ...]:
-    unknown = [name for name in names if name not in SCENARIOS]
-    mistakes.extend(f"--scenario {name!r} is unknown: there are {', '.join(SCENARIOS)}" for name in unknown)
-    wanted = [name for name in (names or SCENARIOS) if name in SCENARIOS]
+def _scenarios(options: Options, mistakes: list[str]) -> tuple[Scenario, ...]:
+    """The scenarios asked for, and those of the races asked for; without a choice those that need no request."""
+    mistakes.extend(
+        f"--scenario {name!r} is unknown: there are {', '.join(SCENARIOS)}"
+        for name in options.scenarios
+        if name not in SCENARIOS
+    )
+    possible = {race.name: race.scenario for race in RACES.values() if race.scenario is not None}
+    for name in options.races:
+        if name != ALL and name not in possible:
+            mistakes.append(f"--race {name!r} has no scenario: there are {', '.join(possible)}; or {ALL}")
+        elif name != ALL and RACES[name].needs_faults and options.faults is None:
+            mistakes.append(f"--race {name!r} needs faults: add --faults")
+    if ALL in options.races:
+        return tuple(SCENARIOS.values())
+    wanted = {*options.scenarios, *(possible[name].name for name in options.races if name in possible)}
+    if not options.races and not options.scenarios:
+        wanted = {scenario.name for scenario in SCENARIOS.values() if not scenario.on_request}
     return tuple(scenario for name, scenario in SCENARIOS.items() if name in wanted)
+
+
+def _races(options: Options, scenarios: Sequence[Scenario], *, faults: bool) -> tuple[str, ...]:
+    """The races asked for, and all of the scenarios asked for."""
+    every = races_of(scenarios, faults=faults)
+    if not options.races or ALL in options.races:
+        return every
+    whole = races_of([SCENARIOS[name] for name in options.scenarios if name in SCENARIOS], faults=faults)
+    return tuple(race for race in every if race in options.races or race in whole)
 
 
 def _arms(options: Options, mistakes: list[str]) -> tuple[Arm, ...]:
@@ -255,7 +287,7 @@ def _arms(options: Options, mistakes: list[str]) -> tuple[Arm, ...]:
 
 
 def _faults(options: Options, mistakes: list[str]) -> tuple[str, ...]:
-    """The kinds asked for; `all` is all that the runtime has the means for."""
+    """The requested kinds; `all` is every kind that the runtime supports."""
     if options.faults is None:
         return ()
     possible = [name for name, fault in FAULTS.items() if options.runtime in fault.runtimes]
@@ -272,8 +304,8 @@ def _faults(options: Options, mistakes: list[str]) -> tuple[str, ...]:
 
 
 def _spread(load: LoadSettings) -> LoadSettings:
-    """Deadlines that pass and triggers that are cancelled during all of the load, so that faults meet them; smaller
-    batches of deadlines than in a block without faults, so that there are no more of them for the machine at a time.
+    """Deadlines that pass and triggers that are cancelled during all of the load, so that faults meet them. The batches
+    of deadlines are smaller than in a block without faults, so that the machine has no more of them at a time.
     """
     period_s = 10.0
     batches = 1 + max(0, int((load.seconds - load.deadline_first_s - period_s) // period_s))
@@ -315,7 +347,7 @@ def _directory(out: str | None, run_id: str, mistakes: list[str]) -> Path:
     try:
         path = path if out is None else Path(out).expanduser().absolute()
         mistakes.extend(_unusable(path, option))
-    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory that we may not look into
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory without permission
         mistakes.append(f"{option} can't be used: {getattr(error, 'strerror', None) or error}")
     return path
 
@@ -338,7 +370,7 @@ def _unusable(path: Path, option: str) -> list[str]:
 
 
 def _is_virtual(path: Path) -> bool:
-    """Whether the path is in a file system of the kernel's, which root may "write" to by its permissions alone."""
+    """Whether the path is in a file system of the kernel, which root may "write" to by its permissions alone."""
     return any(part in (Path("/proc"), Path("/sys")) for part in (path, *path.parents))
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 SCHEMA = 2
 
 UNIT = "opportunities"
-"""What the opportunities of a race without a unit of its own are called."""
+"""The unit of opportunities of a race without a unit."""
 
 
 class RaceState(StrEnum):
@@ -65,7 +65,7 @@ class Witness:
 
 @dataclass(frozen=True)
 class Incident:
-    """One violated thing (a deadline, a deadlock, a dead runner), never a log line.
+    """One violation (of a deadline, a deadlock, a dead runner), never a log line.
 
     `at_s` is seconds since the load of its block began; `cause` is bounded (it is a metric label), `signature` is the
     normalised detail (which two statements, say).
@@ -258,7 +258,7 @@ class SettingDifference:
 
 @dataclass(frozen=True)
 class Instrument:
-    """Which airflow-stress made a run. `fixes` is a digest of the code of each fix that an arm used."""
+    """The airflow-stress that made a run. `fixes` is a digest of the code of each fix that an arm used."""
 
     version: str = "unknown"
     commit: str = "unknown"

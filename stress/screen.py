@@ -1,7 +1,7 @@
 """What a run shows while it lasts: a live view on a terminal, plain lines elsewhere.
 
-Both say the same: the phase, the incidents with their denominators per race and arm, what is decided and what is still
-needed. Nothing here decides anything.
+Both show the same facts: the phase, the incidents with their denominators per race and arm, what is decided and what is
+still needed. Nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _COLOURS = {
 
 
 class Screen(ABC):
-    """Told by the run; shows what it likes of it."""
+    """What a run reports while it lasts. Each implementation shows a part of it."""
 
     @abstractmethod
     def begin(self, plan: Plan) -> None:
@@ -45,7 +45,7 @@ class Screen(ABC):
 
     @abstractmethod
     def progress(self, line: str) -> None:
-        """Something that takes a while goes on."""
+        """A long step is in progress."""
 
     @abstractmethod
     def block(self, block: int, arm: str) -> None:
@@ -61,15 +61,15 @@ class Screen(ABC):
 
     @abstractmethod
     def verdicts(self, verdicts: Mapping[str, RaceVerdict]) -> None:
-        """What would be said if the run ended now."""
+        """The verdicts if the run ended now."""
 
     @abstractmethod
     def warn(self, line: str) -> None:
-        """Something that the user should know now."""
+        """A message that the user should see now."""
 
     @abstractmethod
     def end(self) -> None:
-        """No more of the above: the terminal is given back."""
+        """The run ends; restore the terminal."""
 
     def error(self, line: str) -> None:
         """Why the run failed."""
@@ -125,7 +125,7 @@ class PlainScreen(Screen):
         self._line(f"warning: {line}")
 
     def end(self) -> None:
-        """Nothing to give back."""
+        """Nothing to restore."""
 
     def _line(self, text: str) -> None:
         print(f"[{time.monotonic() - self._began:6.1f} s] {text}", flush=True)

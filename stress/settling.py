@@ -1,11 +1,10 @@
 """When a block has settled: late is not lost, and what Airflow still repairs is not stuck.
 
-After the load, and after every fault was healed, a block waits until nothing waits any more, or until nothing of what
-still waits has changed for longer than Airflow takes to come to its rescue: for a task that is queued in a dead
-scheduler, until another scheduler has looked for orphans; for a callback that a dead triggerer owns, until its
-heartbeat is too old; and so on. How long that is follows from Airflow's configuration and from what waits, so that a
-block in which all is well does not pay for it. It never waits for longer than `MOST_S`: what still changes then is
-neither lost nor found, and the checkers say so.
+After the load, and after every fault was healed, a block waits until no work is pending, or until the pending work has
+not changed for longer than Airflow's recovery takes: for a task that is queued in a dead scheduler, until another
+scheduler has searched for orphans; for a callback that a dead triggerer owns, until its heartbeat is too old; and so
+on. The time follows from Airflow's configuration and from the kind of pending work, so that a healthy block settles at
+once. It is at most `MOST_S`: what still changes then is neither lost nor found, and the checkers report that.
 
 Without faults no run is awaited to its end, only what has stood still since the settling began (`aftermath.py`), and
 nothing has to be rescued: a task that has not moved for as long as a triggerer needs to be replaced is stuck, although
@@ -23,7 +22,7 @@ from typing import Protocol
 from stress.events import BlockSettled
 
 MOST_S = 120.0
-"""Seconds after which a block is over, whatever still moves in it."""
+"""Seconds after which a block is over, even if something in it still moves."""
 
 RUNNERS_S = 35.0
 """Seconds for which runners that own polling triggers are looked at after the last fault, all of which they may need to
@@ -72,7 +71,7 @@ def callbacks_needed_s(config: Mapping[str, str]) -> float:
 
 
 def tasks_needed_s(config: Mapping[str, str], states: Collection[str]) -> float:
-    """Seconds in which Airflow does something about a task instance in one of these states, whatever became of it."""
+    """Seconds in which Airflow recovers a task instance in one of these states."""
     adopted_s = _seconds(config, _SCHEDULER_DEAD) + _seconds(config, _ORPHANS)
     rescues = {
         "queued": max(adopted_s, _seconds(config, _QUEUED) + _seconds(config, _QUEUED_LOOK)),
@@ -101,7 +100,7 @@ class _Watch:
 
 
 class Settling:
-    """One block's settling: told of what waits at each look, it says when to stop looking."""
+    """One block's settling: takes the pending work of each look, and decides when to stop."""
 
     def __init__(self, config: Mapping[str, str], clock: Callable[[], float], *, drains: bool) -> None:
         """`config` is Airflow's, as the block's components have it; `clock` counts seconds; `drains` with faults."""
@@ -127,7 +126,7 @@ class Settling:
         )
 
     def said(self) -> BlockSettled:
-        """How it stands, for the history."""
+        """The state of the settling, for the history."""
         now = self._clock()
         callbacks, tasks = self._callbacks.last or Waiting(), self._tasks.last or Waiting()
         callback_s = callbacks_needed_s(self._config)

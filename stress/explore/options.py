@@ -1,4 +1,4 @@
-"""What the options of `stress repro` and `stress explore` mean; all mistakes are told before anything starts."""
+"""Options of `stress repro` and `stress explore`. All mistakes are reported together, before anything starts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Mistakes(Exception):  # noqa: N818 - it is what is wrong with the options
         self.sentences = sentences
 
     def tell(self) -> int:
-        """Say them; the exit code."""
+        """Print them to stderr; return the exit code."""
         for sentence in self.sentences:
             print(f"stress: {sentence}", file=sys.stderr)
         return EXIT_USAGE
@@ -56,7 +56,10 @@ class Arm:
 
 
 def arm(airflow: str, fixes: str, mistakes: list[str]) -> Arm | None:
-    """The arm of `--airflow VERSION|PATH[@REV][+PATH...]|diff:FILE`. None, and a sentence more, if there is none."""
+    """The arm of `--airflow VERSION|PATH[@REV][+PATH...]|diff:FILE` with these fixes.
+
+    If there is none: None, and a sentence is added to `mistakes`.
+    """
     overlay: tuple[Part, ...]
     try:
         if airflow.startswith("diff:"):
@@ -80,7 +83,7 @@ def arm(airflow: str, fixes: str, mistakes: list[str]) -> Arm | None:
 
 
 def number(text: str, option: str, least: int, most: int, mistakes: list[str]) -> int:
-    """A whole number of a range; the least, and a sentence more, if it is none."""
+    """Parse a whole number in a range. If it is not one: `least`, and a sentence is added to `mistakes`."""
     if not text.isdecimal() or not least <= int(text) <= most:
         mistakes.append(f"{option} {text!r} must be a whole number from {least} to {most}")
         return least
@@ -88,21 +91,21 @@ def number(text: str, option: str, least: int, most: int, mistakes: list[str]) -
 
 
 def seconds(text: str, mistakes: list[str]) -> float:
-    """A time such as `90s`, in seconds; 0, and a sentence more, if it is none."""
+    """Parse a time such as `90s`, in seconds. If it is not one: 0, and a sentence is added to `mistakes`."""
     match = _BUDGET.fullmatch(text)
     if match is None:
-        mistakes.append(f"--budget {text!r} is no time: give 90s, 5m or 1h")
+        mistakes.append(f"--budget {text!r} is not a time: write 90s, 5m or 1h")
         return 0.0
     return float(match[1]) * _UNIT_S[match[2]]
 
 
 def unknown_operation(version: str, line: Mapping[str, Any]) -> str:
-    """The sentence for a release whose code an operation was not written for."""
-    return f"Airflow {version} is not what the operation {line['operation']} knows: {line['why']}"
+    """The message for a release whose source an operation does not know."""
+    return f"the operation {line['operation']} does not support Airflow {version}: {line['why']}"
 
 
 def check_fixes(names: Iterable[str], statuses: Mapping[str, str], race: str | None = None) -> None:
-    """A fix that was asked for and did not load makes every number a lie. Raises StressError.
+    """Raise StressError if a requested fix did not load: without it every number would be wrong.
 
     `race`: whose fixes must have loaded, or be not needed; the others may not have been refused.
     """
@@ -119,5 +122,5 @@ def fix_race(name: str) -> str:
 
 
 def progress(text: str) -> None:
-    """What goes on, for whoever waits."""
+    """Print a progress line to stderr."""
     print(f"stress: {text}", file=sys.stderr, flush=True)

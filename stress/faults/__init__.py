@@ -1,4 +1,4 @@
-"""Faults: what is broken on purpose while the load lasts. One file a fault."""
+"""Faults, injected while the load lasts. One file a fault."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What a fault is: something that breaks a cluster for a while, and its undo.
+"""The interface of a fault: it breaks a cluster for a while, and has an undo.
 
-A fault is made of the cluster's primitives (`cluster.base`), so that it does not know on which runtime it is; which
-runtimes have the means for it is data. It is drawn whole before the block begins (`PlannedFault`: when, at what, how
-long, how strong), so that a seed gives the same faults again. Most last for a time and are then undone; a **blow**
-lasts no time by itself (0 s), and what it broke mends itself: a component that was killed is started again.
+A fault uses the cluster's primitives (`cluster.base`), so that it does not depend on the runtime; the runtimes that
+support it are data. It is drawn completely before the block begins (`PlannedFault`: time, target, duration, strength),
+so that a seed repeats the same faults. Most last for a time and are then undone; an **instantaneous** fault has a
+duration of 0 s and needs no undo: a component that was killed is started again.
 
 A new fault is a file with one class in it and a line in `__init__.py`; `kill.py` is the shortest.
 """
@@ -23,7 +23,7 @@ from stress.components import NAMES
 
 @dataclass(frozen=True)
 class Invariants:
-    """What each invariant may do while a fault lasts and after it: whatever else happens is the checkers' to judge."""
+    """What may happen to each invariant during and after a fault. The checkers judge everything else."""
 
     callback: str = "may be late; never lost, never twice"
     task: str = "may be late, or tried again by Airflow's own rules; never stuck"
@@ -39,13 +39,13 @@ class PlannedFault:
     fault: str
     target: str
     seconds: float
-    """How long it lasts; 0 for a blow."""
+    """Its duration; 0 for an instantaneous fault."""
     numbers: Mapping[str, float] = field(default_factory=dict)
-    """The fault's own, with the unit in the name."""
+    """The fault's parameters, with the unit in the name."""
 
     @property
     def detail(self) -> str:
-        """Its own numbers, in words."""
+        """Its parameters, in words."""
         return ", ".join(f"{name}={value:g}" for name, value in self.numbers.items())
 
 
@@ -53,16 +53,16 @@ class Fault(ABC):
     """One kind of fault."""
 
     name: ClassVar[str]
-    """As on the command line and in metrics: one short word."""
+    """Its name on the command line and in metrics: one short word."""
     summary: ClassVar[str]
     runtimes: ClassVar[tuple[str, ...]]
-    """Those that have the means."""
+    """The runtimes that support it."""
     invariants: ClassVar[Invariants] = Invariants()
     targets: ClassVar[tuple[str, ...]] = NAMES
     """What it can hit."""
     shortest_s: ClassVar[float] = 0.0
     longest_s: ClassVar[float] = 0.0
-    """Lengths between these two are drawn evenly by their logarithm; 0 and 0: a blow."""
+    """Durations between these two are drawn evenly by their logarithm; 0 and 0: an instantaneous fault."""
 
     def seconds(self, random: Random, room_s: float) -> float:
         """A length that fits into `room_s`, of which there must be at least `shortest_s`."""
@@ -72,13 +72,13 @@ class Fault(ABC):
         return math.exp(random.uniform(math.log(self.shortest_s), math.log(longest_s)))
 
     def numbers(self, random: Random) -> Mapping[str, float]:  # noqa: ARG002 - most have none to draw
-        """The fault's own numbers."""
+        """The fault's parameters."""
         return {}
 
     @abstractmethod
     def inject(self, cluster: Cluster, planned: PlannedFault) -> None:
-        """Break it. Its undo is registered by now. Raises ComponentFailed if the target has just ended by itself, or
-        another ClusterError."""
+        """Inject the fault. Its undo is already registered. Raises ComponentFailed if the target has just ended by
+        itself, or another ClusterError."""
 
     def heal(self, cluster: Cluster, planned: PlannedFault) -> None:  # noqa: B027 - a blow has nothing to undo
         """Undo it. May be called when nothing was broken yet, and when the target has been started anew."""

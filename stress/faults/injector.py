@@ -1,4 +1,4 @@
-"""Injects a block's faults when they are due, and undoes every one of them, whatever happens.
+"""Injects a block's faults when they are due, and undoes every one of them in any case.
 
     faults = Injector(cluster, planned, load_s, record, interrupt.pause)
     faults.begin()                      # the load begins
@@ -7,8 +7,8 @@
     finally:
         faults.heal_all()               # before anything else is done about the end
 
-The undo is on the stack before the fault is injected; it is harmless if nothing was broken. Faults that are shorter
-than a look are waited for. What a fault really lasted is in the event of its end: to stop a component's processes takes
+The undo is on the stack before the fault is injected; it is harmless if nothing was broken. `poll` waits for faults
+that are shorter than a look. The event of a fault's end has its real duration: stopping a component's processes takes
 some tens of milliseconds on a busy machine.
 """
 
@@ -31,7 +31,7 @@ AWAITED_S = 0.5
 
 
 class HealFailed(ClusterError):  # noqa: N818 - it says what happened
-    """A fault could not be undone: what the block shows from there on is not what was planned."""
+    """A fault could not be undone: from there on the block does not follow its plan."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ class Injector:
         if self._active or not self._due or self._due[0].at_s > now - self._began:
             return
         if now - self._began > self._end_s:
-            self._due.clear()  # held up, by a target that was down or a slow machine, until it was too late
+            self._due.clear()  # delayed too long, by a target that was down or by a slow machine
         elif self._is_up(self._due[0].target):
             self._inject(self._due.popleft())
 
     def heal_all(self) -> None:
         """Undo everything that is still active, the newest first; nothing is injected after this.
 
-        Each undo is tried, whatever became of the others. Raises HealFailed in the end if one failed.
+        Each undo is tried, even if others fail. Raises HealFailed at the end if one failed.
         """
         self._due.clear()
         failures: list[str] = []
@@ -104,7 +104,7 @@ class Injector:
             raise unwritten
 
     def _is_up(self, target: str) -> bool:
-        """A component that is down can't be broken; the database is always taken to be up."""
+        """A component that is down cannot be a target; the database is assumed to be up."""
         return all(component.pid is not None for component in self._cluster.components if component.name == target)
 
     def _inject(self, planned: PlannedFault) -> None:
@@ -130,7 +130,7 @@ class Injector:
             self._undo(active)
 
     def _undo(self, active: _Active, *, missed: bool = False) -> None:
-        """One that fails stays on the stack: `heal_all` tries again, and tells."""
+        """One that fails stays on the stack: `heal_all` tries again, and raises the error."""
         FAULTS[active.planned.fault].heal(self._cluster, active.planned)
         self._active.remove(active)
         self._record(self._healed(active, missed=missed))

@@ -11,7 +11,7 @@ from stress.faults.base import Fault, PlannedFault
 class Kill(Fault):
     """SIGKILL to all of a component's processes; the runtime starts it again.
 
-    What it held in memory is gone, what it had open in the database is rolled back. A deadline's callback may be late,
+    Its memory is lost, and its open transactions are rolled back. A deadline's callback may be late,
     never lost and never twice; a task may be late or tried again by Airflow's own rules, never stuck.
     """
 

@@ -1,9 +1,9 @@
-"""A component stands still and then goes on as if nothing had been, as on a machine that was frozen or starved.
+"""A component stands still and then continues, as on a machine that was frozen or starved.
 
     others ----------|--- think it is dead after the health threshold ---|----->
     target ----x     ................ stands still ................      x----->  still believes that it is in charge
 
-A short one moves a race's window; a long one lets others take over what the target believes to own.
+A short one moves a race's window; a long one makes other components take over what the target still considers its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from stress.faults.recovery import HEALTH_THRESHOLD_S
 
 
 class Pause(Fault):
-    """All of a component's processes stop where they are, transactions open, and go on later.
+    """All of a component's processes stop, with transactions open, and continue later.
 
     A deadline's callback may be late, never lost and never twice, also if another triggerer took it over meanwhile; a
     task may be late or tried again by Airflow's own rules, never stuck.

@@ -7,7 +7,7 @@ from stress.faults.base import Fault, PlannedFault
 
 
 class Restart(Fault):
-    """SIGTERM, a few seconds to end in order, and a start right after that.
+    """SIGTERM, a few seconds to shut down properly, and a start right after that.
 
     A deadline's callback may be late, never lost and never twice; a task may be late or tried again by Airflow's own
     rules, never stuck.

@@ -1,4 +1,4 @@
-"""Which faults a block meets, and when: drawn before it begins, from nothing but the plan.
+"""The faults of a block and their times, drawn from the plan before the block begins.
 
     load  |--lead--|~gap~[pause 4.1 s]~~gap~~kill~gap~[pause 0.02 s]~~ ... ~|--tail--|
 
@@ -7,8 +7,8 @@ faults at the same times; the next turn's are others. One fault at a time, gaps 
 come in shuffled rounds, so that each comes once before one comes twice; in the first round every fault leaves room
 for those that have not come yet, which cuts off the longest lengths. All are over before the load ends.
 
-The times are when a fault is due. It is injected at the harness's next look, and not before the one before it is over
-or while its target is down.
+The times are when a fault is due. It is injected at the harness's next look, but not before the previous one is over or
+while its target is down.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEAST_GAP_S = 2.0
 _MOST_GAP_S = 12.0
 """A component that was killed needs about ten seconds of a small machine to be back."""
 _ROOM_S = 1.0
-"""Kept for each fault that has not come yet; no fault's shortest length is longer."""
+"""Reserved for each fault that has not come yet; no fault's shortest duration is longer."""
 
 
 def least_load_s(faults: Sequence[str]) -> float:

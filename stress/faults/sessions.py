@@ -16,7 +16,7 @@ _SESSIONS = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = ANY(%s) ORDER BY backend_start, pid
 """
-# Asked again, because a server process may have ended meanwhile and its id be somebody else's.
+# The condition is repeated, because a server process may have ended meanwhile and its id may be in use again.
 _TERMINATE = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = ANY(%s) AND pid = ANY(%s)
@@ -24,7 +24,7 @@ WHERE datname = current_database() AND application_name = ANY(%s) AND pid = ANY(
 
 
 class Sessions(Fault):
-    """A random part of the components' sessions ends, in the middle of whatever they do.
+    """A random part of the components' sessions ends, at any point of their work.
 
     A deadline's callback may be late, never lost and never twice; a task may be late or tried again by Airflow's own
     rules, never stuck.
@@ -36,7 +36,7 @@ class Sessions(Fault):
     targets = ("postgres",)
 
     def numbers(self, random: Random) -> Mapping[str, float]:
-        """`choice` is the seed by which the sessions are chosen: who has one is known only then."""
+        """`choice` is the seed for the choice of sessions, which are known only at the injection."""
         return {"share": round(random.uniform(0.1, 0.6), 2), "choice": random.randrange(10_000)}
 
     def inject(self, cluster: Cluster, planned: PlannedFault) -> None:
@@ -46,7 +46,7 @@ class Sessions(Fault):
                 pids = [pid for (pid,) in connection.execute(_SESSIONS, (names,))]
                 if pids:
                     wanted = max(1, round(planned.numbers["share"] * len(pids)))
-                    # The plan's own number decides, not this process's state.
+                    # The plan's number decides, not this process's random state.
                     chosen = Random(int(planned.numbers["choice"])).sample(pids, wanted)  # noqa: S311
                     connection.execute(_TERMINATE, (names, chosen))
         except psycopg.Error as error:

@@ -21,8 +21,8 @@ STATE_UPDATES = ("success", "deferred", "failed")
 """Operations of the Execution API that store a task's state."""
 
 LEAST_FINISHED = 50
-"""Finished task instances from which on a rate of them says something. A load without tasks of its own has those of the
-scheduled DAGs alone, twice as many in a block that lies over a full minute."""
+"""Finished task instances below which their rate is not a measure. A load without tasks has only those of the scheduled
+DAGs, and twice as many in a block that spans a full minute."""
 
 _SERVER_ERROR = 500
 _THOUSAND = 1000.0
@@ -42,8 +42,9 @@ def _finished(view: BlockView) -> int:
 def failed_tasks(view: BlockView) -> Reading | None:
     """Failed task instances, a block.
 
-    The load is the same in every block, and makes some fail itself (it ends runs by marking them). No share of all task
-    instances: how many there are depends on whether a block lies over a full minute, when the scheduled DAGs run.
+    The load is the same in every block, and makes some fail on purpose (it ends runs by marking them). It is not a
+    share of all task instances, because their number depends on whether a block spans a full minute, when the scheduled
+    DAGs run.
     """
     counted = view.last(events.TasksCounted)
     return (float(counted.by_state.get("failed", 0)), 1.0) if counted is not None else None
@@ -61,8 +62,8 @@ def callbacks_run(view: BlockView) -> Reading | None:
 def errors_beyond_deadlocks(view: BlockView) -> Reading | None:
     """Answers 5xx and requests without an answer, beyond one for each deadlock whose victim was an api-server.
 
-    A deadlock on the control costs its request an error, too. Taking those off makes an arm comparable that answers an
-    error *instead* of deadlocking: its errors have no deadlock.
+    A deadlock on the control fails its request, too. Without those errors an arm that answers an error *instead* of
+    deadlocking is comparable: its errors have no deadlock.
     """
     answers = _answers(view)
     total = sum(event.count for event in answers)
@@ -118,7 +119,7 @@ def passed_over(view: BlockView) -> Reading | None:
 
 
 def wrong_replies(view: BlockView) -> Reading:
-    """Triggers that got an answer to somebody else's request, a block."""
+    """Triggers that got the answer to another request, a block."""
     return float(sum(1 for _ in view.all(events.ReplyMisrouted))), 1.0
 
 
@@ -204,7 +205,7 @@ _READERS: Mapping[Measure, Reader] = MappingProxyType(
         Measure(
             "throughput", "task instances/s", worse_if_higher=False, margin=0.2, interest=0.05, relative=True
         ): throughput,
-        # The cost of an answer that need not wait. On a busy cluster the median is mostly waiting, and hides it.
+        # The cost of an answer that does not wait. On a busy cluster the median is mostly waiting time, which hides it.
         Measure("state_update_p01", "ms", margin=1.0, interest=0.25, relative=True): _latency(0.01),
         Measure("state_update_p50", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.5),
         Measure("state_update_p95", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.95),

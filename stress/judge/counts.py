@@ -12,7 +12,7 @@ from scipy import stats
 from stress.results import ArmCount, BlockCheck
 
 MOST_BLIND = 1 / 10
-"""Share of blind blocks above which nothing is decided."""
+"""Share of blind blocks above which every verdict is unknown."""
 
 _PERSISTENT = 3
 """Blind blocks before a race may be taken for one that cannot be observed."""
@@ -105,7 +105,7 @@ def dispersion(blocks: Sequence[tuple[int, int]]) -> float | None:
     Blocks are (incidents, opportunities). Pearson's chi-squared over its degrees of freedom, each block's expectation
     being its share of the opportunities. The reference variance is binomial, because most races have at most one
     incident an opportunity: near a rate of 1 a Poisson variance would hide any clustering. None where it cannot be
-    told: fewer than two blocks with opportunities, no incident, or an incident at every opportunity.
+    estimated: fewer than two blocks with opportunities, no incident, or an incident at every opportunity.
     """
     telling = [(seen, chances) for seen, chances in blocks if chances > 0]
     incidents, opportunities = sum(seen for seen, _ in telling), sum(chances for _, chances in telling)

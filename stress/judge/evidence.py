@@ -18,10 +18,10 @@ _NEAR, _ROUGH_ERROR = 3, 0.003  # a rough p above this is not near the level: th
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for and against one race. Blocks are (incidents, opportunities), of usable blocks only.
+    """The evidence on one race. Blocks are (incidents, opportunities), of usable blocks only.
 
-    `on_control` and `on_test` count all blocks, blind ones included: what was seen there was there. `p` is of the look
-    that rejected, or else of all usable blocks; `rejected_at` the blocks that had run at that look.
+    `on_control` and `on_test` count all blocks, blind ones included: an incident seen in a blind block occurred. `p` is
+    of the look that rejected, or else of all usable blocks; `rejected_at` the blocks that had run at that look.
     """
 
     race: str

@@ -1,4 +1,4 @@
-"""`stress judge`: block counts from anywhere, one experiment a line, judged as a run would have been.
+"""`stress judge`: block counts from any source, one experiment a line, judged as a run would have been.
 
 An experiment is a JSON object:
 
@@ -30,7 +30,7 @@ from stress.results import BlockCheck, Incident, RaceVerdict, Witness
 
 
 class CountedBlock(msgspec.Struct, frozen=True, kw_only=True):
-    """One block: whose it was, and (incidents, opportunities) of each race."""
+    """One block: its arm, and (incidents, opportunities) of each race."""
 
     arm: str
     counts: dict[str, tuple[int, int]]
@@ -47,7 +47,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadExperiments(ValueError):  # noqa: N818 - it says what happened
-    """Lines that are no experiments: all of them, a sentence each."""
+    """Lines that are not experiments: all of them, a sentence each."""
 
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("; ".join(mistakes))

@@ -4,13 +4,13 @@ Each measure is compared between the two arms over the same usable blocks as the
 
 - *shown*: the difference has p < 0.01, over all measures together, and is more than the measure's least difference of
   interest; or
-- *large*: the pooled difference is beyond the measure's margin, whatever p is.
+- *large*: the pooled difference is beyond the measure's margin, for any p.
 
 `better` is the mirror of *shown*. Everything else is `~`: no difference is shown, which does not mean there is none.
 
 *Test.* Whole blocks are permuted between the arms, as for the races. The statistic of a measure is the correlation of
 its block values with the arm; the adjusted p-value is the step-down maxT of Westfall and Young (1993), because measures
-of continuous values have no ties: with minP each would have a best deal of its own, and no p over 12 measures could be
+of continuous values have no ties: with minP each would have a different best deal, and no p over 12 measures could be
 below 12/126 with 5 + 4 blocks. With maxT a clear difference stands out against the best that chance offers to any
 measure, and the probability of any false `shown` is at most 1 % where the arms do not differ.
 
@@ -39,7 +39,7 @@ _SAME = 1e-9
 
 @dataclass(frozen=True)
 class Measure:
-    """What is compared and from when on it is harm.
+    """What is compared, and when a difference is harm.
 
     `worse_if_higher` is its direction. `margin` and `interest` are relative to the control (0.2 is 20 %) if `relative`,
     else in the measure's own unit. `margin` None: only a shown difference counts.

@@ -2,11 +2,11 @@
 
 What counts
   A complete block counts, unless an observer was blind in it (`counts.py`). A block that was cut short (an interrupt, a
-  killed harness) is left out, unless it shows an incident on the arm under test: that is proof whatever else was
-  missed, and its being cut short makes the block blind.
+  killed harness) is left out, unless it shows an incident on the arm under test: that is proof even if other incidents
+  were missed, and the cut makes the block blind.
 
 Whether the fixes were there
-  An arm with fixes counts only if its processes said that they had loaded them (`loading.py`).
+  An arm with fixes counts only if its processes reported that they loaded them (`loading.py`).
 
 What is taken from the history, and what is code
   The plan is the history's: races with their names, units and summaries, arms, the roles that must load each fix, and
@@ -46,7 +46,7 @@ from stress.upgrade import upgraded
 
 @dataclass(frozen=True)
 class Planned:
-    """What the history says was asked for."""
+    """The plan as the history records it."""
 
     run_id: str
     seed: int
@@ -60,7 +60,7 @@ class Planned:
 
 
 def planned(history: History) -> Planned:
-    """The plan as a history of the present schema begins with it. Raises ValueError if it doesn't."""
+    """The plan, with which a history of the present schema begins. Raises ValueError if it does not."""
     arms: list[ArmSummary] = []
     measures: list[Measure] = []
     races: list[events.RacePlanned] = []
@@ -249,7 +249,7 @@ def judge_history(history: History, state: RunState, *, errors: Sequence[str] = 
 
 
 def _notes(history: History, blocks: Sequence[BlockView], checks: Sequence[BlockCheck]) -> list[str]:
-    """What a reader must know of the history itself."""
+    """Notes on the history itself."""
     notes = [] if history.broken is None else [f"the history ends early: {history.broken}"]
     counted = {result.block for result in checks}
     notes.extend(
@@ -268,7 +268,7 @@ def _between(
     missing: Mapping[str, Sequence[str]],
     interrupted: bool,
 ) -> list[str]:
-    """What is said of the arms between the first and the last, each against the first."""
+    """Notes on the arms between the first and the last, each against the first."""
     said = []
     arms = [arm.name for arm in plan.arms]
     for arm in arms[1:-1]:

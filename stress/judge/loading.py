@@ -1,15 +1,14 @@
-"""Whether the fixes of an arm were there: what each process of Airflow said about them.
+"""Whether the fixes of an arm were loaded, by the report of each process of Airflow.
 
 An arm with fixes counts only if each life of each component that runs the fixed code loaded them. A life is one process
-of a component from its start to its end, with the processes that it started. What a process reports is held for the
-life that it belongs to: the one whose own process it is, or the one in which it reported first. So what a component
-loaded before it was restarted, or reported late, does not vouch for its successor, also where containers give both the
-same process id.
+of a component from its start to its end, with the processes that it started. A report counts for the life that its
+process belongs to: the one whose main process it is, or the one in which it reported first. So a report from before a
+restart, or a late one, does not count for the next life, even if containers give both the same process id.
 
-A process that only reports `armed` has the mount and has not come to the fixed code: a health check, say. It is not
-held against a life of which another process loaded the fix; a process that reports `refused` or `error` always is. A
-life of less than `SHORT_LIFE_S` without a fault (the component was started again just before the end of its block, or
-before the next fault) may not have come to the fixed code either.
+A process that only reports `armed` has the mount and has not reached the fixed code; a health check is an example. It
+does not count against a life of which another process loaded the fix; a process that reports `refused` or `error`
+always does. A life of less than `SHORT_LIFE_S` without a fault (the component was started again just before the end of
+its block, or before the next fault) may not have reached the fixed code either.
 
 The roles that must load a fix are in the history (`ArmPlanned.fix_roles`). A fix without any cannot be trusted.
 """
@@ -40,7 +39,7 @@ class _Process:
 
 
 def unloaded(blocks: Sequence[BlockView], arms: Sequence[ArmSummary]) -> dict[str, list[str]]:
-    """Arm to the reasons why its fixes can't be trusted to have been there."""
+    """Arm to the reasons why its fixes may not have been loaded."""
     by_name = {arm.name: arm for arm in arms}
     reasons: dict[str, list[str]] = {arm.name: [] for arm in arms}
     for view in blocks:
@@ -58,7 +57,7 @@ def _of_block(view: BlockView, arm: ArmSummary) -> Iterator[str]:
             if report.fix == fix and report.status in _BAD:
                 yield f"{report.component} {report.status} {fix}: {report.detail}"
         if not arm.fix_roles.get(fix):
-            yield f"nothing tells which components must load {fix}"
+            yield f"it is not known which components must load {fix}"
         for role in arm.fix_roles.get(fix, ()):
             for life in lives[role]:
                 own = (process for process in processes if _life_of(process, lives[role]) is life)

@@ -1,7 +1,7 @@
 """The test: whole blocks are permuted between two arms, for all races at once. Pure arithmetic; knows no race by name.
 
-The block is the unit. Incidents inside a block are not independent (a runner that dies takes its neighbours along, some
-cluster starts are unlucky as a whole), so a block counts as one observation, whatever is in it.
+The block is the unit. Incidents inside a block are not independent (one runner that dies produces several, and some
+cluster starts differ as a whole), so a block counts as one observation, however many incidents it has.
 
 *Statistic.* For one race and one way to deal the blocks out to the arms: t / (t + c), where t and c are incidents per
 opportunity under test and on control. It lies between 0 and 1, and is 0 for every deal that gives the arm under test
@@ -9,8 +9,8 @@ only blocks without an incident, so that such deals tie. The test is one-sided: 
 
 *Joint p-values.* The same deals are used for all races, so that the dependence between races is kept. The adjusted
 p-value is the step-down minP of Westfall and Young ("Resampling-Based Multiple Testing", 1993, algorithm 2.8): it
-controls the probability of any false rejection among the races, at no price where races speak in unison. The least p
-of 5 + 4 blocks is 1/126 for every race at once; Holm's correction would make it 3/126 for three.
+controls the probability of any false rejection among the races, at no price where the blocks of the races agree. The
+least p of 5 + 4 blocks is 1/126 for every race at once; Holm's correction would make it 3/126 for three.
 
 *Exactness.* Every deal is tried up to `MAX_DEALS`; above, `DRAWN` deals are drawn with a fixed seed, and the observed
 deal counts as one of them (Phipson and Smyth, "Permutation p-values should never be zero", 2010).
@@ -56,10 +56,10 @@ def joint_p(
     incidents: npt.ArrayLike, opportunities: npt.ArrayLike, under_test: npt.ArrayLike, *, rough: bool = False
 ) -> list[PValues | None]:
     """p-values of each race. A row of the first two is a block, a column a race; `under_test` says whose a block is.
-    `rough` spares deals where the result decides nothing.
+    `rough` tries fewer deals where the result decides nothing.
 
     None for a race that cannot be compared: no incident at all, or an arm without an opportunity. A race that cannot be
-    compared does not weigh on the others.
+    compared does not change the p of the others.
     """
     counts, chances = np.asarray(incidents, dtype=np.float64), np.asarray(opportunities, dtype=np.float64)
     test = np.asarray(under_test, dtype=bool)
@@ -104,7 +104,7 @@ def step_down(values: Floats) -> list[PValues]:
         ranks[:, column] = np.searchsorted(ordered, values[:, column] + _TIE, side="right") / deals
     raw = ranks[0]
     order = np.argsort(raw, kind="stable")
-    # The least p over this and all less significant tests, for each deal: what chance offers as the best of the rest.
+    # The least p over this and all less significant tests, for each deal: the best that chance offers among the rest.
     least = np.minimum.accumulate(ranks[:, order][:, ::-1], axis=1)[:, ::-1]
     adjusted = np.maximum.accumulate([float(np.mean(least[:, i] <= raw[j] + _TIE)) for i, j in enumerate(order)])
     found = [PValues(1.0, 1.0)] * len(raw)

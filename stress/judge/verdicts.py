@@ -2,10 +2,10 @@
 
 What it promises
 ----------------
-`removed` is only said when the control arm showed the race, the arm under test had the same chance to show it and never
+`removed` requires that the control arm showed the race, the arm under test had the same chance to show it and never
 did, nothing else became worse, and chance explains that in fewer than 1 of 100 runs, over all the races asked for and
-all the looks of the run (`looks.py`), by a permutation of whole blocks (`permutation.py`). Everything that stands in
-the way of that sentence gives another state:
+all the looks of the run (`looks.py`), by a permutation of whole blocks (`permutation.py`). In every other case the
+state is another:
 
 ==========================================  ========================================================================
 what was found                              state
@@ -13,7 +13,7 @@ what was found                              state
 the fixes did not load in some process      `unknown`, every race: which code was compared is not known
 too many blind blocks                       `unknown`: the counts are lower bounds
 incidents under test, p below its level     `reduced`
-incidents under test, else                  `remains`. Incidents are proof by themselves, whatever the control showed
+incidents under test, else                  `remains`. Incidents are proof, with any result of the control
 no incidents under test, and
 - no opportunity on one of the arms         `unknown`: the race could not have occurred
 - none on control                           `unknown`: a race that is not there cannot be removed
@@ -23,7 +23,7 @@ no incidents under test, and
 - else                                      `unknown`, with about how many more minutes it takes
 ==========================================  ========================================================================
 
-An incident of a blind block of the arm under test still counts: it is proof, whatever else was missed. A race that a
+An incident of a blind block of the arm under test still counts: it is proof, even if others were missed. A race that a
 look has found removed stays so, unless an incident, harm or starvation is found later: what decides is settled at the
 look, with the level of that look.
 
@@ -111,9 +111,9 @@ def judge_all(
     interrupted: bool = False,
     units: Mapping[str, str] = _NO_UNITS,
 ) -> dict[str, RaceVerdict]:
-    """The comparison that `results.json` has room for: the last of `arms` against the first, with the counts of all.
+    """The comparison in `results.json`: the last of `arms` against the first, with the counts of all.
 
-    A single arm is its own control: it can show that a race is there, and nothing else.
+    A single arm is its own control: it can only show that a race occurs.
     """
     judged = judge(
         checks,
@@ -133,7 +133,7 @@ def judge_all(
 
 
 def overall(verdicts: Mapping[str, RaceVerdict], *, interrupted: bool = False) -> Verdict:
-    """What the run as a whole says: a race that is still there, or traded, outweighs one that is not decided.
+    """The verdict of the run: a race that remains, or is traded, outweighs an undecided one.
 
     An interrupted run is never a pass (the contract of exit code 2), though its races may each have been decided.
     """
@@ -244,7 +244,7 @@ def _count(e: Evidence, context: _Context, arm: str, count: ArmCount) -> str:
 
 
 def _untrusted(e: Evidence, context: _Context) -> _Decision | None:
-    """What makes even an incident worth nothing: the code that ran is not known, or the race cannot be observed."""
+    """Why even an incident is no evidence: the code that ran is not known, or the race cannot be observed."""
     if context.distrust:
         why = f"fixes not loaded as asked for ({shorten(context.distrust)}); {_both(e, context)}"
         return _Decision(RaceState.UNKNOWN, why)
@@ -265,7 +265,7 @@ def _with_incidents(e: Evidence, context: _Context, numbers: str) -> _Decision:
 
 
 def _incomparable(e: Evidence, context: _Context) -> _Decision | None:
-    """Why a zero under test says nothing; None if it can be compared."""
+    """Why a zero under test is no evidence; None if the arms can be compared."""
     c, t = e.on_control, e.on_test
     control, under_test = context.control, context.under_test
     why = None
@@ -319,7 +319,7 @@ def _statistics(e: Evidence, bound: float | None, spread: float | None) -> str:
 
 
 def _missing(e: Evidence, context: _Context) -> tuple[str, float | None]:
-    """What an undecided race lacks, and about how many more minutes bring it, if both arms go on as they did."""
+    """What an undecided race lacks, and about how many more minutes that takes at the present rates."""
     n_control, n_test = len(e.control_blocks), len(e.test_blocks)
     usable = n_control + n_test
     if usable < FIRST:

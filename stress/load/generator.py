@@ -7,7 +7,7 @@
     load.ask_to_end()                # it finishes its requests and writes its statistics
     load.end()
 
-A block knows its load by `Load` alone.
+A block uses only `Load`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Load(ABC):
 
     @abstractmethod
     def ask_to_end(self) -> None:
-        """No more load. It may take a few seconds to finish what it does."""
+        """Stop the load. It may take a few seconds to finish its requests."""
 
     @abstractmethod
     def wait(self, seconds: float) -> int | None:
@@ -64,7 +64,7 @@ class Load(ABC):
 
     @abstractmethod
     def end(self) -> None:
-        """End it, whatever it does. May be called at any time, and twice."""
+        """End it in any state. May be called at any time, and twice."""
 
     @abstractmethod
     def reports(self) -> Iterator[events.LoadReported]:
@@ -76,7 +76,7 @@ class Load(ABC):
 
 
 class LocustLoad(Load):
-    """Locust in a process of its own."""
+    """Locust in a separate process."""
 
     def __init__(self, cluster: Cluster, label: Label, directory: Path, settings: LoadSettings, seed: int) -> None:
         self._cluster = cluster
@@ -86,8 +86,8 @@ class LocustLoad(Load):
         self._seed = seed
         self._process: Process | None = None
         self._go = directory / "load.go"
-        # Its first action is to say that the load begins (the order of its record is the order of what it did), or,
-        # with triggers in the load, the second.
+        # Its first action records that the load begins (the order of the record is the order of the actions), or, with
+        # triggers in the load, its second.
         self._actions = Tail(cluster.shared / "load" / "actions.jsonl")
 
     def spawn(self) -> None:

@@ -1,4 +1,4 @@
-"""What the load's users share, and the user that belongs to no race. Only the Locust process imports it.
+"""Shared code of the load's users, and the user that belongs to no race. Only the Locust process imports it.
 
 What users do is appended to the shared directory as one JSON line an action, for the harness's history; what the
 requests cost is in Locust's own statistics.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterable
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,16 +42,34 @@ CHURN_DAGS = 4
 
 _REQUEST_TIMEOUT_S = 30.0
 _GO_POLL_S = 0.05
+_WARM_UP_REQUESTS = 4
+_WARM_S = 1.0
 _run_numbers = itertools.count()
 
 
 def act(action: str, count: int = 1) -> None:
     """Append what was done to the record that the harness follows."""
+    append("actions", {"t": time.time(), "action": action, "count": count})
+
+
+def append(family: str, record: Mapping[str, object]) -> None:
+    """Append one line to a record that the harness follows."""
     directory = SHARED / "load"
     directory.mkdir(exist_ok=True)
-    line = json.dumps({"t": time.time(), "action": action, "count": count}) + "\n"
-    with (directory / "actions.jsonl").open("a") as file:
-        file.write(line)
+    with (directory / f"{family}.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def next_period(period_s: float) -> float:
+    """Sleep until the next period of the clock, which the DAGs and the hollow workers have, too; its unix time."""
+    begin = (time.time() // period_s + 1) * period_s
+    until(begin)
+    return begin
+
+
+def until(moment: float) -> None:
+    """Sleep until a unix time."""
+    gevent.sleep(max(0.0, moment - time.time()))
 
 
 def new_run_id(kind: str) -> str:
@@ -58,10 +78,10 @@ def new_run_id(kind: str) -> str:
 
 
 class Start:
-    """When the load counts from: at once, or, with triggers in it, when both triggerers have answered some of them.
+    """The start of the load: at once, or, with triggers in it, when both triggerers have answered some of them.
 
     A triggerer's supervisor builds its in-process Execution API on the first request, which takes seconds: a part of
-    its start that only a trigger can set off. Until then the other users wait, and nothing is counted.
+    its start that only a trigger can cause. Until then the other users wait, and nothing is counted.
     """
 
     def __init__(self) -> None:
@@ -90,15 +110,43 @@ START = Start()
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _started(environment: Environment, **_: Any) -> None:
-    gevent.spawn(_await_cluster, any(getattr(user, "gives_start", False) for user in environment.user_classes))
+    gevent.spawn(
+        _await_cluster,
+        str(environment.host),
+        any(getattr(user, "gives_start", False) for user in environment.user_classes),
+    )
 
 
-def _await_cluster(start_is_given_by_a_user: bool) -> None:
+def _await_cluster(host: str, start_is_given_by_a_user: bool) -> None:
     while GO is not None and not GO.exists():
         gevent.sleep(_GO_POLL_S)
+    if SETTINGS.api_workers > 1:
+        _warm_up(host)
     START.cluster_ready.set()
     if not start_is_given_by_a_user:
         START.give()
+
+
+def _warm_up(host: str) -> None:
+    """Ask until no process of the api-server is slow: the first requests of each take seconds.
+
+    Connections are new each time, and many at a time, so that each process is asked.
+    """
+    paths = ("/auth/token", "/execution/health") * _WARM_UP_REQUESTS * SETTINGS.api_workers
+    began = time.monotonic()
+    while time.monotonic() - began < SETTINGS.warm_up_s:
+        answers = together(lambda path: _asked_s(f"{host}{path}"), [(path,) for path in paths])
+        slowest = max(math.inf if took_s is None else took_s for took_s in answers)
+        if slowest < _WARM_S:
+            return
+
+
+def _asked_s(url: str) -> float:
+    """Seconds until a request on a connection of its own was answered."""
+    began = time.monotonic()
+    with urllib.request.urlopen(url, timeout=_REQUEST_TIMEOUT_S) as answer:  # noqa: S310 - our own
+        answer.read()
+    return time.monotonic() - began
 
 
 class ApiUser(HttpUser):
@@ -110,7 +158,7 @@ class ApiUser(HttpUser):
     """Whether the load begins when this user says so (`START.give`), and not at once."""
 
     def on_start(self) -> None:
-        """Log in: a closed lab with everyone an admin answers 201 with a token."""
+        """Log in: an api-server for which every user is an administrator answers 201 with a token."""
         START.cluster_ready.wait()
         if self.waits:
             START.wait()
@@ -126,7 +174,7 @@ class ApiUser(HttpUser):
         response = self.client.request(
             method, f"/api/v2{path}", name=f"{method} {name}", timeout=_REQUEST_TIMEOUT_S, **arguments
         )
-        # Not `ok`, which raises where there was no answer: an api-server that is down must not end a user.
+        # Not `ok`, which raises without an answer: an api-server that is down must not end a user.
         return response.json() if 200 <= response.status_code < 300 and response.content else None
 
     def trigger(self, dag_id: str, kind: str, logical_date: datetime | None = None) -> str | None:
@@ -151,6 +199,32 @@ class ApiUser(HttpUser):
 
         return sum(answer is not None for answer in together(patch, [(run_id,) for run_id in run_ids]))
 
+    def change(self, request: str, method: str, path: str, name: str, dag: str, run: str, **facts: Any) -> None:
+        """Make one request that a checker compares with what is stored in the end, and record its answer.
+
+        `facts` are `task` and `state` (`RequestAnswered`) and the request's `json`.
+        """
+        body = facts.pop("json")
+        sent_at = time.time()
+        response = self.client.request(
+            method, f"/api/v2{path}", name=f"{method} {name}", timeout=_REQUEST_TIMEOUT_S, json=body
+        )
+        answered = 200 <= response.status_code < 300 and response.content
+        line = {
+            "kind": "request_answered",
+            "at": time.time(),
+            "sent_at": sent_at,
+            "request": request,
+            "dag": dag,
+            "run": run,
+            "task": "",
+            "state": "",
+            "code": response.status_code,
+            "changed": response.json().get("total_entries") if answered else None,
+            **facts,
+        }
+        append("requests", line)
+
 
 def together(call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
     """Make the calls at the same time; their results, None for one that raised or took too long."""
@@ -160,7 +234,7 @@ def together(call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> 
 
 
 class UiReader(ApiUser):
-    """What open browser tabs ask for."""
+    """The requests of open browser tabs."""
 
     fixed_count = 1
     wait_time = constant_pacing(SETTINGS.ui_period_s)

@@ -1,6 +1,7 @@
-"""What a block leaves behind, by the database: what still waits while it settles, and what is left at its end.
+"""Pending and remaining work of a block, by the database: what is pending while it settles, and what remains at its
+end.
 
-DAG runs are expected to end if their DAG ends by itself and if they were there when the settling began (new ones come
+DAG runs are expected to end if their DAG ends by itself and if they existed when the settling began (new ones start
 every minute). `ENDLESS_DAGS` never end by themselves, by design.
 
 With faults a block waits for those runs to end. Without faults that would take as long as the load's backlog, and is
@@ -17,7 +18,7 @@ from typing import Any
 from stress import events
 from stress.settling import Waiting
 
-ENDLESS_DAGS = ("bigquery_endless", "deadline_queue")
+ENDLESS_DAGS = ("bigquery_endless", "deadline_queue", "deadline_queue_sync")
 """Its jobs run until a user ends them; its one active run waits for a pool without slots (see `dags/`)."""
 
 DUE_SOON_S = 10
@@ -26,7 +27,7 @@ DUE_SOON_S = 10
 Rows = Callable[[str], list[tuple[Any, ...]]]
 
 _MADE_SO_FAR = "SELECT coalesce(max(id), 0) FROM dag_run"
-# Runs that are held to an end.
+# Runs that are expected to end.
 _FINITE = "r.id <= {made} AND r.dag_id NOT IN ({endless})"
 
 # Deadlines that no scheduler has handled though they have passed (or will soon), and triggers that run a callback, each
@@ -75,7 +76,7 @@ WHERE {finite} AND (r.state = 'running' OR r.state = 'queued' AND NOT EXISTS (
         SELECT 1 FROM task_instance ti WHERE ti.dag_id = r.dag_id AND ti.run_id = r.run_id
         AND ti.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed'))
 """
-# Triggers that are no callback's and belong to a triggerer.
+# Triggers other than those of callbacks that belong to a triggerer.
 _OWNED = "SELECT count(*) FROM trigger WHERE triggerer_id IS NOT NULL AND classpath NOT LIKE '%allback%'"
 
 # Every deadline that has passed, with its callback's trigger and that one's owner.
@@ -127,7 +128,7 @@ SELECT dag_id, run_id, run_state, jsonb_object_agg(state, n) FILTER (WHERE n > 0
 
 
 class Aftermath:
-    """Asks for what waits and what is left. Begins with the settling: runs that come later are not its business."""
+    """Queries pending and remaining work. Made when the settling begins: runs that start later are not included."""
 
     def __init__(self, rows: Rows, *, since_3_2: bool, drains: bool) -> None:
         """`rows` executes a statement; it raises SourceLost. `drains`: runs are awaited to their end."""
@@ -169,7 +170,7 @@ class Aftermath:
         return bool(self._rows(_OWNED)[0][0])
 
     def left(self) -> Iterator[events.AnyEvent]:
-        """What is left at the end of the block."""
+        """The remaining work at the end of the block."""
         yield events.DeadlinesPassed(deadlines=[_deadline(row) for row in self._rows(self._passed)])
         if not self._drains:
             self._stood()  # what moved since the last look

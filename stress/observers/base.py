@@ -1,11 +1,11 @@
-"""What an observer is: a source of events about one block that knows when it does not see.
+"""The interface of an observer: a source of events about one block that reports when it cannot see.
 
     observer = PostgresLog(cluster)
     observer.start()                # before the load; raises SourceLost if there is nothing to see
     observer.poll() -> events       # twice a second
     observer.finish() -> events     # after the settling time, while the cluster still runs
 
-An observer never decides what an event means, and never reports zero for what it could not look at: it raises
+An observer never decides what an event means, and never reports zero for what it could not see: it raises
 `SourceLost`, and the block's history then says that it was blind.
 """
 
@@ -30,8 +30,8 @@ class Observer(ABC):
         """What happened since the last call. Raises SourceLost."""
 
     def finish(self) -> Iterable[AnyEvent]:
-        """The last look, with whatever is counted once at the end of a block. Raises SourceLost."""
+        """The last look, with everything that is counted once at the end of a block. Raises SourceLost."""
         return self.poll()
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
-        """Let go of connections and files."""
+        """Close connections and files."""

@@ -1,7 +1,7 @@
 """The triggerers' logs: broken exchanges between runner and supervisor, and runners found dead.
 
-Only what Airflow tells nowhere else is read from logs. A log that vanishes, shrinks or is replaced makes the observer
-blind for the block.
+Only facts that Airflow reports nowhere else are read from logs. A log that vanishes, shrinks or is replaced makes the
+observer blind for the block.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ComponentLogs(Observer):
         looked_at, self._looked_at = self._looked_at, time.time()
         for component, tail in self._tails.items():
             for line in tail.lines():
-                # Lines of a traceback have no time of their own: they were written after the last line that has one,
+                # Lines of a traceback have no time: they were written after the last line that has one,
                 # and after our last look (a log can be silent for seconds before a traceback).
                 if match := _TIMESTAMP.match(line):
                     at = datetime.strptime(match[1].decode(), "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC).timestamp()

@@ -1,6 +1,6 @@
 """A connection to the block's database that outlives a restart of the server, for a bounded time.
 
-A server that comes back is asked again; what it stored meanwhile is still there to be read. One that stays away for
+After a restart the server is queried again; rows stored meanwhile can still be read. A server that is away for
 `PATIENCE_S` is lost.
 """
 
@@ -34,7 +34,7 @@ _CONNECT_TIMEOUT_S = 2
 
 
 class Away(Exception):  # noqa: N818 - it says what happened
-    """The server does not answer now; it is too early to say that it is lost. Ask again later."""
+    """The server does not answer now, but is not lost yet. Try again later."""
 
 
 class Connection:
@@ -53,19 +53,19 @@ class Connection:
             raise SourceLost(f"the database can't be reached: {str(error).strip()}") from error
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         if self._connection is not None:
             self._connection.close()
 
     def rows(self, statement: str, *, wait: bool = False) -> list[tuple[Any, ...]]:
-        """The statement's rows, if it has any. With `wait`, a server that is away is waited for, never Away raised."""
+        """The statement's rows, if it has any. With `wait`, waits for a server that is away instead of raising Away."""
         while True:
             try:
                 return self._try(statement)
             except Away:
                 if not wait:
                     raise
-                time.sleep(_PAUSE_S)  # nothing tells us that a server is back; bounded by the patience
+                time.sleep(_PAUSE_S)  # no event announces that the server is back; bounded by `PATIENCE_S`
 
     def _try(self, statement: str) -> list[tuple[Any, ...]]:
         asked_at = time.monotonic()

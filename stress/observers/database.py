@@ -1,8 +1,8 @@
-"""The database, asked directly: counters, missed deadlines, who owns which trigger, finished task instances.
+"""The database, queried directly: counters, missed deadlines, owners of triggers, finished task instances.
 
 One connection in autocommit, short statements, a statement timeout: an observer that waits for a lock would become part
-of the race. Only plain reads, which take no row lock. While the server is being restarted there are no samples; what
-happened meanwhile to a trigger is seen by its next state only.
+of the race. Only plain reads, which take no row lock. While the server is being restarted there are no samples; of a
+trigger that changed meanwhile only the next state is seen.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Database(Observer):
             self._versions.look()
 
     def finish(self) -> Iterator[events.AnyEvent]:
-        with contextlib.suppress(Away):  # what comes next waits, and must not fail
+        with contextlib.suppress(Away):  # the next statement waits for the server, and must not fail
             yield from self._counters()
         yield events.DeadlinesMissed(deadlines=[str(row[0]) for row in self._rows(self._missed)])
         yield events.TasksCounted(by_state=dict(self._rows(_TASKS)))
@@ -82,7 +82,7 @@ class Database(Observer):
             yield from self._aftermath.left()
 
     def aftermath(self, *, drains: bool) -> Aftermath | None:
-        """What the block leaves behind, asked for from now on and told at the end; None if it can't be.
+        """The remaining work of the block, queried from now on and reported at the end; None if it cannot be.
 
         `drains`: finite runs are awaited to their end.
         """

@@ -1,8 +1,8 @@
-"""The harness's own clock: when the whole machine stood still.
+"""The harness's own clock: times in which the whole machine stood still.
 
 A thread sleeps for half a second, again and again, and compares the wall clock with what it asked for. A virtual
 machine that was suspended, or a machine so busy that a sleeping thread gets no CPU for more than `LATE_S`, delays the
-harness as well as Airflow: a standstill in that time says nothing about Airflow. The thread is separate because the
+harness as well as Airflow: a standstill in that time is not evidence about Airflow. The thread is separate because the
 harness's main loop also waits for the database and for files, which can be slow for other reasons.
 """
 
@@ -18,11 +18,11 @@ from stress.observers.base import Observer
 
 TICK_S = 0.5
 LATE_S = 0.5
-"""How much later than asked for a tick must be to count as a pause."""
+"""Seconds by which a tick must be late to count as a pause."""
 
 
 class HarnessClock(Observer):
-    """Tells each time in which the harness did not run."""
+    """Reports each time in which the harness did not run."""
 
     name = "harness_clock"
 

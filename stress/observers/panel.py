@@ -1,6 +1,5 @@
-"""All observers of a block, looked at together.
-
-Each failure is that observer's blindness, and no other's: it is recorded, and the observer is not asked again.
+"""All observers of a block. If one fails, only that observer is blind: the failure is recorded, and the observer is not
+polled again.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ KINDS: Mapping[type[Observer], Callable[[Cluster], Observer]] = MappingProxyType
         Load: Load,
         PostgresLog: PostgresLog,
         ComponentLogs: ComponentLogs,
-        # What a worker was told is read before what is stored, and what is stored before what a callback told: a last
-        # look in this order never misses the older half of a comparison.
+        # Answers to workers are read before stored states, and stored states before receipts of callbacks: a last look
+        # in this order never misses the older half of a comparison.
         ExecutionApi: ExecutionApi,
         Database: Database,
         Receipts: Receipts,
     }
 )
-"""Every observer that there is with how it is made, in the order in which they look."""
+"""Every observer with its constructor, in the order in which they look."""
 
 NAMES = tuple(kind.name for kind in KINDS)
 
 AskAftermath = Callable[[bool], Unfinished | None]
-"""What still waits, asked with whether finite runs are awaited to their end; None where that can't be told."""
+"""Pending work, given whether finite runs are awaited to their end; None where it is not known."""
 
 
 @dataclass
@@ -54,7 +53,7 @@ class _Watched:
 
 
 class Panel:
-    """The observers of one block. `aftermath` is what the settling asks: what still waits, None without an answer."""
+    """The observers of one block. `aftermath` gives the settling the pending work, None without an answer."""
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class Panel:
         return tuple(watched.observer.name for watched in self._watched)
 
     def start(self) -> None:
-        """Start each; one that sees nothing is recorded as blind and not asked again."""
+        """Start each; one that cannot see is recorded as blind and not polled again."""
         for watched in self._watched:
             if self._guard(watched, lambda w=watched: w.observer.start() or ()):  # type: ignore[misc]
                 watched.up = True
@@ -104,7 +103,7 @@ class Panel:
         except HistoryBroken:
             raise
         except Exception as error:
-            # What we can't read we have not seen: a defect of an observer must not pass for silence.
+            # A defect of an observer is blindness: it must not pass for silence.
             reason = f"{type(error).__name__}: {error}"
         else:
             return True
@@ -114,7 +113,7 @@ class Panel:
 
 
 def panel_of(cluster: Cluster, record: Recorder, *, hollow: bool, seeing: bool = True) -> Panel:
-    """All observers, whatever the scenarios: each race's harm can show in another's source.
+    """All observers, for any scenarios: the harm of one race can show in the source of another.
 
     `hollow`: the workers are ours and leave records. Not `seeing` measures what observing costs: nothing is observed
     but the count at the end, without which there is no measure.

@@ -3,13 +3,13 @@
 A fix must not turn a deadlock into another error unseen: statements that the server ended with one of the SQLSTATEs in
 `LOCK_CODES` are counted by component and kind of statement. Our own sessions, which have a statement timeout, are not.
 
-The log proves that it is seen: every few seconds this observer makes the server log a mark of its own (`RAISE LOG`),
-and if the mark does not come back within `MARK_TIMEOUT_S`, the log is not what we read any more. While the server is
-being restarted no mark can be made, and no deadlock can happen: the log is read on where it was.
+Marks show that the log is seen: every few seconds this observer makes the server log a mark (`RAISE LOG`), and if the
+mark does not appear within `MARK_TIMEOUT_S`, the observer is blind. While the server restarts no mark can be made, and
+no deadlock can happen: reading continues at the same position.
 
-Who a server process belongs to is its application name. The log tells it of the victim only; the others are looked up
-in `pg_stat_activity`, which is sampled at the same rhythm, and in every other line that names a process. A session that
-came and went between two samples stays "unknown"; Airflow's sessions are pooled and live longer.
+The component of a server process is its application name. The log has it for the victim only; the others are looked up
+in `pg_stat_activity`, which is sampled at the same interval, and in every other line that names a process. A session
+that began and ended between two samples stays "unknown"; Airflow's sessions are pooled and live longer.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class PostgresLog(Observer):
         self._tail: Tail | None = None
 
     def start(self) -> None:
-        """Begin at the log's present end, and see the first mark come back."""
+        """Begin at the log's present end, and wait for the first mark."""
         try:
             self._tail = Tail(self._path, self._path.stat().st_size)
         except OSError as error:
@@ -94,7 +94,7 @@ class PostgresLog(Observer):
             raise SourceLost(f"the server log did not show our mark for {MARK_TIMEOUT_S:.0f} s")
 
     def finish(self) -> Iterator[events.AnyEvent]:
-        """Read up to a last mark of ours: everything that the server logged before it has then been seen."""
+        """Read up to a last mark: everything that the server logged before it has then been seen."""
         yield from self._read()
         self._mark()
         found: list[events.AnyEvent] = []
@@ -103,7 +103,7 @@ class PostgresLog(Observer):
             self._await_marks(found)
         except SourceLost as error:
             lost = error
-        # What was seen before the log was lost is seen.
+        # Deadlocks seen before the log was lost still count.
         yield from found
         if lost is not None:
             raise lost
@@ -121,7 +121,7 @@ class PostgresLog(Observer):
                 self._waiting.clear()
                 raise SourceLost(f"the server log did not show our mark for {MARK_TIMEOUT_S:.0f} s")
             if self._waiting:
-                time.sleep(0.02)  # nothing tells us that a file has grown; bounded by the deadline
+                time.sleep(0.02)  # no event announces that a file has grown; bounded by the deadline
 
     def _mark(self, *, wait: bool = True) -> None:
         mark = f"{next(self._marks)}"
@@ -169,8 +169,8 @@ class PostgresLog(Observer):
             statements[victim] = record["statement"]
         unknown = [pid for pid in waits if pid not in self._components]
         if unknown:
-            # A side that nobody knows is better than a deadlock that nobody saw; a server that is gone is noticed by
-            # its marks.
+            # A deadlock with an unknown side is better than a missed deadlock. The marks show whether the server is
+            # gone.
             with contextlib.suppress(Away, SourceLost):
                 self._sample_sessions()
         sides = [
@@ -201,5 +201,5 @@ class PostgresLog(Observer):
 
 
 def _unix(timestamp: str) -> float:
-    """Seconds of the server's `2026-11-21 08:00:43.067 UTC`; the server is told to log in UTC."""
+    """Seconds of the server's `2026-11-21 08:00:43.067 UTC`; the server logs in UTC."""
     return datetime.strptime(timestamp.removesuffix(" UTC"), "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()

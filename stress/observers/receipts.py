@@ -1,4 +1,4 @@
-"""What callbacks and triggers told of themselves, and what the fixes told of their loading."""
+"""Receipts that callbacks and triggers write, and the fixes' reports of loading."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Receipts(Observer):
         if not self._shared.is_dir():
             raise SourceLost(f"the shared directory {self._shared.name} is not there")
         (self._shared / "receipts").mkdir(exist_ok=True)
-        # Components may run as another user than we do.
+        # Components may run as another user than the harness.
         (self._shared / "receipts").chmod(0o777)
 
     def poll(self) -> Iterator[events.AnyEvent]:
@@ -79,7 +79,7 @@ def _event(family: str, receipt: dict[str, Any]) -> events.AnyEvent:
 
 
 class FixReports(Observer):
-    """Follows what every Airflow process said about the fixes that it was asked to load."""
+    """Follows the reports of every Airflow process on the fixes that it was asked to load."""
 
     name = "fix_reports"
 

@@ -1,9 +1,9 @@
 """SQL statements as bounded signatures: what a statement does to which rows, without its values.
 
-`UPDATE task_instance SET updated_at=..., dag_version_id='01a1...' WHERE ...` becomes
-`UPDATE task_instance SET dag_version_id`, and a select of forty columns with joins and a row lock becomes
-`SELECT task_instance, dag_run FOR UPDATE`. Two statements of one signature come from one place in Airflow's source, as
-far as the place can be told without it.
+`UPDATE task_instance SET updated_at=..., dag_version_id='01a1...' WHERE ...` becomes `UPDATE task_instance SET
+dag_version_id`, and a select of forty columns with joins and a row lock becomes `SELECT task_instance, dag_run FOR
+UPDATE`. Two statements of one signature come from one place in Airflow's source, as far as the statement alone shows
+the place.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Following a file that somebody else appends to, and noticing when what was written can't be seen any more.
+"""Follows a file that another process appends to, and notices when its content cannot be seen any more.
 
-A tail that silently reads a file nobody writes to is the worst observer: it reports zero. So a file that vanishes, is
+A tail that silently reads a file without a writer is the worst observer: it reports zero. So a file that vanishes, is
 replaced or shrinks is an error, not an empty answer.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class SourceLost(Exception):  # noqa: N818 - it says what happened
-    """What was to be observed can't be seen any more, or was not seen for a time."""
+    """The source cannot be seen any more, or was not seen for a time."""
 
 
 class Tail:
@@ -56,7 +56,8 @@ class DirectoryTail:
         self._tails: dict[str, Tail] = {}
 
     def lines(self, prefix: str = "") -> list[tuple[str, bytes]]:
-        """(file name, line) of every line completed since the last call. A directory not made yet has none."""
+        """(file name, line) of every line completed since the last call. A directory that does not exist yet has
+        none."""
         try:
             names = sorted(entry.name for entry in os.scandir(self.directory) if entry.name.startswith(prefix))
         except FileNotFoundError as error:

@@ -22,7 +22,7 @@ WHERE r.state = 'running' AND r.bundle_version IS NULL AND (ti.state IS NULL OR 
   AND ti.dag_version_id <> (SELECT v.id FROM dag_version v WHERE v.dag_id = ti.dag_id
                             ORDER BY v.version_number DESC LIMIT 1)
 """  # noqa: S608 - a constant
-# A task instance that was cleared after the refresh is behind, too; it has a try more than others.
+# A task instance that was cleared after the refresh is behind, too; it has one more try.
 _BEHIND = f"""
 SELECT count(*) FROM task_instance ti JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
 JOIN dag_version own ON own.id = ti.dag_version_id
@@ -32,7 +32,7 @@ WHERE r.state = 'running' AND r.bundle_version IS NULL AND ti.try_number <= 1
               WHERE other.dag_id = ti.dag_id AND other.run_id = ti.run_id AND v.version_number > own.version_number
                 AND (other.state IS NULL OR other.state NOT IN {_FINISHED}))
 """  # noqa: S608 - a constant
-# A cleared one gets the newest version by itself, without a refresh: it is no witness for one. Scheduling holds the
+# A cleared one gets the newest version by itself, without a refresh: it is not evidence of one. Scheduling holds the
 # run's row lock, as the refresh does, so that a state from before the new version is seen by its refresh.
 _PASSED_OVER = f"""
 SELECT DISTINCT ti.id::text FROM task_instance ti

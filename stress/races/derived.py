@@ -1,7 +1,7 @@
-"""What other files say of the races, written anew from the registry: `python -m stress.races.derived`.
+"""Generates the parts of other files that list races: `python -m stress.races.derived`.
 
-Rules of Prometheus and tables of the documentation can't import the registry. The parts of them that name races are
-generated here; the rest of each file is written by hand. A test fails while a file is not as it would be written.
+Prometheus rules and tables in the documentation cannot import the registry. Their parts that name races are generated
+here; the rest of each file is written by hand. A test fails while a file differs from what this module would write.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _END = "registry: end"
 
 
 def main() -> int:
-    """Write every file anew that differs, and name it."""
+    """Write every file that differs, and print its name."""
     for name, renewed in DERIVED.items():
         path = ROOT / name
         before = path.read_text()
@@ -94,7 +94,7 @@ def _metrics(text: str) -> str:
 
 
 def _examined(race: Race) -> tuple[str, str]:
-    """In which release the defects that our fixes repair came, and in which the last of them was gone."""
+    """The release that introduced the defects that our fixes repair, and the release without the last of them."""
     fits = [fix.releases for fix in race.fixes if not fix.proposed]
     having = [release for release in RELEASES if any(fit.get(release) is Fit.APPLIES for fit in fits)]
     if not having:

@@ -1,4 +1,4 @@
-"""What a race is: one value that names all parts of it as objects. A part that a race lacks is visibly absent."""
+"""A race as one value that names all of its parts as objects. A part that a race lacks is visibly absent."""
 
 from __future__ import annotations
 
@@ -41,11 +41,12 @@ class Reproducer:
 
 @dataclass(frozen=True)
 class Race:
-    """One race. `check`, `causes`, `unit`, `opportunity` and `headline` belong together: it has all of them or none."""
+    """One race. `check`, `causes`, `unit`, `opportunity` and `headline` belong together: a race has all of them or
+    none."""
 
     name: str
     place: int
-    """Its place in lists and reports, the least first."""
+    """Its position in lists and reports, in ascending order."""
 
     summary: str
     """What happens, in one sentence: reports and listings show it."""
@@ -54,17 +55,20 @@ class Race:
     """Reports of it, as numbers of issues at github.com/apache/airflow."""
 
     found_by: str = ""
-    """What showed it first."""
+    """How it was found."""
 
     scenario: Scenario | None = None
-    """How a run provokes it. A race without one can't be asked for."""
+    """How a run provokes it. A run cannot ask for a race without a scenario."""
+
+    also: tuple[Scenario, ...] = ()
+    """Other scenarios that provoke it, for causes that need a load of their own. Each is asked for by its name."""
 
     needs_faults: bool = False
     """Whether it is asked for only if the plan has faults: without them Airflow has nothing to recover from."""
 
     check: Checker | None = None
     causes: tuple[str, ...] = ()
-    """The causes that are known to exist, so that their series are there from the start; there may be others."""
+    """The known causes, whose series are present from the start; there may be others."""
 
     unit: str = ""
     """What an opportunity is called, in the plural."""
@@ -78,4 +82,9 @@ class Race:
     """Ours first, then those that reports propose."""
 
     reproduced_by: str = ""
-    """A command that shows it, where neither a reproducer nor a scenario does."""
+    """A command that shows the race, if neither a reproducer nor a scenario does."""
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """All scenarios that provoke it, the one that is asked for by its name first."""
+        return (*(() if self.scenario is None else (self.scenario,)), *self.also)

@@ -1,6 +1,6 @@
-"""All races: the only list of them. What else lists races derives from this or is tested against it.
+"""All races: the only list of them. Every other list of races derives from this one or is tested against it.
 
-A race is found by its package: each package in this directory holds a `RACE` of its own name.
+A race is found by its package: each package in this directory has a `RACE` with the package's name.
 """
 
 from __future__ import annotations
@@ -41,14 +41,18 @@ HEADLINES: Mapping[str, Headline] = MappingProxyType(
 """The counters of the races that have one."""
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
-    {race.scenario.name: race.scenario for race in RACES.values() if race.scenario is not None}
+    {scenario.name: scenario for race in RACES.values() for scenario in race.scenarios}
 )
 """Every scenario by its name, in the order of its first race."""
 
 
+DAG_FILES = tuple(name for scenario in SCENARIOS.values() for name in scenario.dag_files)
+"""Every file of `dags/` that only some scenarios need."""
+
+
 def races_of(scenarios: Sequence[Scenario], *, faults: bool) -> tuple[str, ...]:
     """The races that these scenarios are asked for, those that need faults last."""
-    asked = [race for scenario in scenarios for race in RACES.values() if race.scenario == scenario]
+    asked = [race for race in RACES.values() if any(scenario in race.scenarios for scenario in scenarios)]
     wanted = [race for race in asked if not race.needs_faults]
     return tuple(race.name for race in (*wanted, *(race for race in asked if race.needs_faults and faults)))
 
@@ -67,9 +71,10 @@ def unit_of(race: str) -> str:
 
 
 def check(race: str, view: BlockView) -> BlockCheck:
-    """Run one checker. A checker that throws has found nothing out: its race is blind on this block, and says why."""
+    """Run one checker. If a checker raises an exception, its race is blind on this block, with the exception as the
+    reason."""
     try:
         return CHECKERS[race](view)
-    except Exception as error:  # a defect of ours must never pass for "no incident"
+    except Exception as error:  # a defect of the checker must never count as "no incident"
         reason = f"the checker of {race} failed: {type(error).__name__}: {error}"
         return BlockCheck(race, view.block, view.arm, (), 0, view.load_s, (reason,))

@@ -1,6 +1,7 @@
-"""What a run cannot see, whatever it finds: for the report's section on what was not judged.
+"""What no run can see, for the report's section on what was not judged.
 
-A reader must not take `removed` for more than it is. An entry is removed when the harness learns to judge it.
+It keeps a reader from reading more into `removed` than it says. An entry is removed when the harness learns to judge
+it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ BLIND_SPOTS: tuple[BlindSpot, ...] = (
     ),
     BlindSpot(
         "Marks and clears that a scheduler or a trigger overwrites",
-        "no user marks or clears tasks of running DAGs to check what becomes of it; `stress repro` shows these races",
+        "no checker follows a mark or clear of a running task to its end; `stress repro` shows these races",
     ),
     BlindSpot("Task instances that keep an old DAG version", "they are counted in the history, and not judged"),
     BlindSpot("Races between DAG processors, and of parsing", "one DAG processor serves each cluster"),

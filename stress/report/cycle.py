@@ -98,7 +98,7 @@ def _side(row: Sequence[str], places: dict[str, int], process: int) -> _Side:
 def awaited(waits_for: str, statement: str) -> str:
     """What a side waits for, in a few words: `row of dag_run`, or `queue of a row of dag_run`.
 
-    A statement that locks the rows of several tables does not tell which of them it waits for: all are named.
+    A statement that locks the rows of several tables does not show which of them it waits for, so that all are named.
     """
     short = text.elided(statement)
     named = _NAMED.search(waits_for) or _OF.search(short) or _WRITTEN.search(short)
@@ -130,11 +130,11 @@ def _draw(sides: Sequence[_Side]) -> Cycle:
     start, end = last.x + _BOX / 2, first.x + _BOX / 2
     back = f"M{start:g} {low}V{below}H{end:g}V{low + 6}"
     arrows.append(Arrow(back, f"M{end - 4:g} {low + 9}l4 -8l4 8z", "held by", (start + end) / 2, below - 6))
-    told = "; ".join(
+    sentences = "; ".join(
         f"{side.component} waits for a {side.waits_for.removeprefix('a ')} that {after.component} holds"
         for side, after in zip(sides, [*sides[1:], sides[0]], strict=True)
     )
-    return Cycle(last.x + _BOX + _LEFT, below + _TOP, tuple(boxes), tuple(arrows), f"Cycle: {told}.")
+    return Cycle(last.x + _BOX + _LEFT, below + _TOP, tuple(boxes), tuple(arrows), f"Cycle: {sentences}.")
 
 
 def _cut(line: str) -> str:

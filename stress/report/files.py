@@ -1,7 +1,7 @@
-"""Writes a run's reports. Each file appears whole or not at all: no reader (a CI job, a browser) sees a half.
+"""Writes a run's reports. Each file appears whole or not at all: no reader (a CI job, a browser) sees a part of it.
 
-Everything is rendered before anything is written, and `results.json` comes last, so that where it is there the others
-are.
+Everything is rendered before anything is written, and `results.json` comes last, so that its presence implies the
+others.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _write(path: Path, content: str) -> Path:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            # A log may hold bytes that are no UTF-8; what Python made of them can't be encoded again.
+            # A log may hold bytes that are not UTF-8; their decoded form cannot be encoded again.
             file.write(content.encode("utf-8", "replace"))
             file.flush()
             os.fsync(file.fileno())

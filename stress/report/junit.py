@@ -1,8 +1,8 @@
 """`junit.xml`: one test case per race, in the form that CI systems read (Jenkins' and GitLab's common subset).
 
-`removed` passes; `remains` and `reduced` are failures; `unknown` is an error, since a skipped test looks green and a
-race of which nothing is known must not. A run that failed or was cut short has one more case, an error with the reason;
-without a block it is the only one. Harm has a case of its own, a failure if a measure is worse.
+`removed` passes; `remains` and `reduced` are failures; `unknown` is an error, because a skipped test looks green and an
+unknown race must not. A run that failed or was cut short has one more case, an error with the reason; without a block
+it is the only one. Harm has its own case, a failure if a measure is worse.
 """
 
 from __future__ import annotations

@@ -73,11 +73,11 @@ _LOCKS = re.compile(
 
 @dataclass(frozen=True)
 class CauseRow:
-    """How often one cause made the race occur, on each arm of the run, in order."""
+    """Incidents of one cause, on each arm of the run, in order."""
 
     cause: str
     counts: tuple[str, ...]
-    """`3 of 1,200`: the race's opportunities are the denominator, whatever the cause."""
+    """`3 of 1,200`: the race's opportunities are the denominator of every cause."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _how_decided(verdict: RaceVerdict, races: int) -> str:
 
 
 def _witnesses(incidents: Sequence[Incident], arms: Sequence[ArmSummary]) -> tuple[tuple[ShownWitness, ...], int]:
-    """The first incident of each cause on each arm, as many as there is room for, and how many there wasn't for."""
+    """The first incident of each cause on each arm, as many as fit, and how many were left out."""
     numbers = {arm.name: number for number, arm in enumerate(arms)}
     first: dict[tuple[int, str], Incident] = {}
     for incident in sorted(incidents, key=lambda i: (i.block, i.at_s)):
@@ -296,7 +296,7 @@ def _resource(name: str) -> str:
 
 @cache
 def _template() -> Template:
-    # StrictUndefined: a name that the template gets wrong is an error in a test, not a hole in a report.
+    # StrictUndefined: an unknown name in the template fails a test instead of leaving a gap in a report.
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
     )
@@ -323,5 +323,5 @@ def _template() -> Template:
 
 
 def _finalize(value: object) -> object:
-    """Take unprintable characters out of whatever a template puts out; `Markup` has been seen to already."""
+    """Remove unprintable characters from every value of a template; `Markup` is already clean."""
     return text.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -3,7 +3,7 @@
 `p_value` of a race is adjusted for all races asked for together. Beyond the contract: `config` and `code` of an arm
 (null for a release as it is); `p_raw`, `test`, `dispersion`, `blocks`, `set_aside`, `decided_after` and `more_minutes`
 of a race; `task_instances` and `load_s` of a throughput; the times and sizes of a block; `unit` and `reason` of a harm
-measure; `notes`, `instrument` and `command` of the run (the last two null where the manifest is not at hand). In
+measure; `notes`, `instrument` and `command` of the run (the last two null without the manifest). In
 `blocks` a race's counts are its incidents and opportunities. Seconds are rounded to milliseconds, p-values are not
 rounded.
 """

@@ -35,7 +35,7 @@ def _errors(results: Results) -> list[str]:
 
 
 def _judged(results: Results) -> list[str]:
-    """What the blocks showed; without a block there is nothing that a verdict or a count could rest on."""
+    """What the blocks showed; without a block there is no basis for a verdict or a count."""
     if not results.blocks:
         return []
     return [
@@ -144,7 +144,7 @@ def _about(results: Results, facts: RunFacts) -> str:
 
 
 def _inline(value: str) -> str:
-    """`value` on one line, with what Markdown, its tables and its HTML would take as markup made harmless."""
+    """`value` on one line, with the markup of Markdown, its tables and HTML escaped."""
     one_line = " ".join(text.printable(value).split())
     return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", one_line)
 

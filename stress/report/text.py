@@ -28,13 +28,13 @@ from stress.results import (
 NONE = "–"
 UNDECIDED = "undecided"
 
-# XML 1.0 has no way to write these, not even as references; terminals act on some of them. Logs hold them (colours,
-# say).
+# XML 1.0 cannot write these, not even as references, and terminals interpret some of them. Logs contain them, for
+# example as colours.
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def printable(text: str) -> str:
-    """`text` without the characters that can't stand in an XML file, each replaced by U+FFFD."""
+    """`text` with each character that XML does not allow replaced by U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
@@ -140,7 +140,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def without_state(reason: str) -> str:
-    """A verdict's reason without the state that it opens with, for where the state stands beside it."""
+    """A verdict's reason without its leading state, for places that show the state separately."""
     return re.sub(rf"^(?:{'|'.join(RaceState)}): ", "", reason)
 
 
@@ -234,7 +234,7 @@ def block_count(block: BlockSummary, race: str) -> str:
 
 
 def elided(statement: str) -> str:
-    """A statement without what hides its meaning: the list of selected columns and an inserted row's values."""
+    """A statement without its column list and without an inserted row's values."""
     one_line = " ".join(statement.split())
     one_line = re.sub(r"^SELECT (?:DISTINCT )?.*? FROM ", "SELECT ... FROM ", one_line)
     return re.sub(r"^(INSERT INTO \S+) .*?(?= RETURNING |$)", r"\1 ...", one_line)

@@ -148,7 +148,7 @@ def _starts(
 ) -> tuple[dict[int, float], dict[int, float], float]:
     """When each block begins and how long it is, in seconds of the run's load; and the whole.
 
-    What only came to light while a block settled belongs to the block, and stretches it.
+    Incidents found while a block settled belong to the block, and extend it.
     """
     last = {block.index: block.load_s for block in blocks}
     for incident in incidents:

@@ -5,12 +5,12 @@
     2. observers, each of which must see its source
     3. the load, for a bounded time; meanwhile every half second: components, observers, faults, memory. However it
        ends, every fault is undone before anything else happens
-    4. with faults: until every component has given a sign of life again, at most `HEALTHY_S`. Then the settling time:
+    4. with faults: until every component has sent a heartbeat again, at most `HEALTHY_S`. Then the settling time:
        until every missed deadline's callback has run, at most `SETTLE_S`; with faults see `settling.py`
     5. the observers' last look, while the cluster still runs
     6. the end of everything that the block started
 
-Everything that happens goes into the journal as it happens. A block that doesn't come to step 6 in order is not
+Everything that happens goes into the journal as it happens. A block that does not reach step 6 in order is not
 complete, and is marked so.
 """
 
@@ -55,7 +55,7 @@ _KNOWN_DAGS = "SELECT DISTINCT dag_id FROM serialized_dag"
 
 
 class BlockFailed(ClusterError):  # noqa: N818 - it says what happened
-    """The block could not be brought to its end; the message says what to look at."""
+    """The block could not be completed; the message says what to look at."""
 
 
 DagsKnown = Callable[[], Iterable[str]]
@@ -70,7 +70,7 @@ def known_dags(cluster: Cluster) -> Iterator[DagsKnown]:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one block is to do: whose turn it is, and what happens in it."""
+    """The plan of one block: its arm, and what happens in it."""
 
     arm: str
     dags: tuple[str, ...]
@@ -99,7 +99,7 @@ class Block:
         dags: Callable[[Cluster], AbstractContextManager[DagsKnown]] = known_dags,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`phase` hears what goes on; `directory` has the logs; `dags` tells which DAGs the cluster knows."""
+        """`phase` is called at each phase; `directory` has the logs; `dags` returns the DAGs that the cluster knows."""
         self._turn = turn
         self._cluster = cluster
         self._load = load
@@ -174,7 +174,7 @@ class Block:
         finally:
             try:
                 self._record(events.BlockEnded(complete=complete, reason=reason))
-            finally:  # also where the history can't be written any more
+            finally:  # also if the history cannot be written any more
                 self._cluster.stop()
         self._phases.end()
 
@@ -214,14 +214,14 @@ class Block:
                 )
             if self._interrupt.requested:
                 raise Interrupted(self._interrupt.signal_number or signal.SIGINT)
-        # What was seen up to here is of the start: workers that found no api-server yet, say. The history has it before
-        # the load's beginning, so that it is not taken for the load's.
+        # Events up to here belong to the start, such as workers that found no api-server yet. They are written before
+        # the load's beginning, so that they do not count as the load's.
         self._panel.poll()
         self._record(events.LoadStarted())
         return CpuMeter(self._cluster.cpu_seconds)
 
     def _under_load(self, cpu: CpuMeter) -> None:
-        """Step 3: the load for its time, then its end is asked for."""
+        """Step 3: the load for its time; then it is asked to end."""
         began = self._clock()
         faults = Injector(self._cluster, self._turn.faults, self._turn.load_s, self._fault, self._interrupt.pause)
         faults.begin()
@@ -256,7 +256,7 @@ class Block:
                 return
 
     def _await_healthy(self) -> None:
-        """Until every component has given a sign of life since now; one without is reported, and is no error."""
+        """Wait until every component has sent a heartbeat since now. One without is reported, and is not an error."""
         since, began = time.time(), self._clock()
         while True:
             self._components()
@@ -279,14 +279,14 @@ class Block:
         self._load.wait(LOAD_STOP_TIMEOUT_S)
 
     def _settled(self, settling: Settling) -> bool:
-        """One look; the last one says how the block settled."""
+        """One look; the last one records how the block settled."""
         try:
             unfinished = self._panel.aftermath(self._turn.drains)
             if unfinished is None:
                 return True
             ended = settling.over(unfinished.callbacks(), unfinished.tasks(), runners=unfinished.runners())
         except SourceLost:
-            return True  # the observer finds out for itself at its last look, and is blind then
+            return True  # the observer fails at its last look, too, and is blind then
         if ended:
             self._record(settling.said())
         return ended

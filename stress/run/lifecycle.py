@@ -5,11 +5,11 @@
     3. the runtime: an environment and a migrated template database for each arm
     4. manifest: running. Blocks, arms in turn, until every race asked for is decided or the budget cannot hold another
     5. the end of everything that was started
-    6. manifest: analysing. The history is read back from the disk and judged: what the reports say is what is stored
+    6. manifest: analysing. The history is read back from the disk and judged, so that the reports show what is stored
     7. the reports, metrics.prom, and the manifest's last state
 
-An interrupt goes from wherever it finds the run to step 5. A failure of the machine or the cluster does too, and what
-was complete by then is judged. Each turn has every arm once, in an order drawn from the seed; a block in which an
+An interrupt continues at step 5 from any step. So does a failure of the machine or the cluster, and the blocks that
+were complete by then are judged. Each turn has every arm once, in an order drawn from the seed; a block in which an
 observer was blind is run again, with the same arm, before the next turn goes on.
 """
 
@@ -81,7 +81,7 @@ class Run:
         except (StressError, HistoryBroken, OSError) as failure:
             return RunState.FAILED, str(failure)
         except Exception as failure:
-            # A defect of ours: everything has been ended by now, and what was complete is still judged.
+            # A defect of the harness: everything has ended by now, and complete blocks are still judged.
             trace = self._store.keep_trace(traceback.format_exc())
             return RunState.FAILED, f"{type(failure).__name__}: {failure} (a defect of stress: see {trace})"
         return (RunState.INTERRUPTED if interrupt.requested else RunState.DONE), None
@@ -141,7 +141,7 @@ class Run:
         return self._live.block_ends(Recorder(self._store.journal, block))
 
     def _await_scrapes(self, interrupt: Interrupt) -> None:
-        """Prometheus must see how the run ended: two more scrapes, if there were any."""
+        """Wait for two more scrapes, if there were any, so that Prometheus has the final state."""
         scrapes = self._metrics.scrapes
         deadline = self._clock() + LAST_SCRAPES_TIMEOUT_S
         while scrapes and self._metrics.scrapes < scrapes + 2 and self._clock() < deadline:
@@ -157,7 +157,7 @@ class Run:
         except OSError as failure:
             self._screen.error(f"the reports can't be written to {self._plan.directory}: {failure}")
             return EXIT_FAILED
-        except ValueError as failure:  # not even the plan came into the history
+        except ValueError as failure:  # the history does not even hold the plan
             self._screen.error(error or str(failure))
             return EXIT_FAILED
         self._screen.results(results, self._plan.directory)

@@ -1,6 +1,6 @@
-"""What a run knows while it lasts: every event goes to the metrics, and every two seconds the checkers look at the
-present block. What they say is shown and published, and decides when the run ends; the reports are made from what is
-stored alone.
+"""The counts and verdicts while a run lasts. Every event goes to the metrics, and every two seconds the checkers judge
+the present block. Their results are shown and published, and decide when the run ends. The reports use only what is
+stored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LIVE_CHECK_S = 2.0
 
 
 def planned_events(plan: Plan, manifest: Manifest) -> list[events.AnyEvent]:
-    """What a history begins with."""
+    """The first events of a history."""
     run = events.RunPlanned(
         run_id=plan.run_id,
         seed=plan.seed,
@@ -79,7 +79,7 @@ def _role(place: int, arms: int) -> str:
 
 
 class LiveJudge:
-    """Hears every entry of the present block; `block_ends` and `decided` between blocks."""
+    """Gets every entry of the present block; `block_ends` and `decided` are called between blocks."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class LiveJudge:
         self._checked_at = 0.0
 
     def block_begins(self, block: int, arm: str) -> None:
-        """The entries that are heard from now on are this block's."""
+        """The entries from now on are this block's."""
         self._block, self._arm, self._entries = block, arm, []
         self._screen.block(block, arm)
 
@@ -114,7 +114,7 @@ class LiveJudge:
             self._screen.warn(f"{entry.event.observer} is blind: {entry.event.reason}")
         if isinstance(entry.event, events.ComponentsHealthy) and entry.event.missing:
             missing = ", ".join(entry.event.missing)
-            self._screen.warn(f"{entry.event.seconds:.0f} s after the faults no sign of life of {missing}")
+            self._screen.warn(f"{entry.event.seconds:.0f} s after the faults no heartbeat of {missing}")
         if self._clock() - self._checked_at >= LIVE_CHECK_S:
             self._checked_at = self._clock()
             self._screen.checked(self._check(), final=False)
@@ -160,7 +160,7 @@ class LiveJudge:
         return decided(judged.races)
 
     def verdicts(self, races: Mapping[str, RaceVerdict]) -> None:
-        """Publish what is said of each race now."""
+        """Publish the present verdict of each race."""
         self._metrics.judged({race: verdict.verdict for race, verdict in races.items()})
 
     def _view(self) -> BlockView:

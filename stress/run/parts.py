@@ -1,4 +1,4 @@
-"""What a run takes from outside of itself. The real parts are the defaults; a test gives a run others."""
+"""The parts that a run is given. The real ones are the defaults; a test passes others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stress.run.settings import cluster_settings
 
 
 def runtime_of(plan: Plan) -> Runtime:
-    """Where the plan wants its blocks; nothing is started yet."""
+    """The runtime of the plan; nothing is started yet."""
     if plan.runtime == "compose":
         from stress.cluster.compose.runtime import ComposeRuntime
 
@@ -45,10 +45,10 @@ def observers_of(plan: Plan, cluster: Cluster, record: Recorder) -> Panel:
 
 @contextmanager
 def served(metrics: Collector, plan: Plan) -> Iterator[None]:
-    """The metrics on their port. Raises ClusterError if it can't be opened."""
+    """The metrics on their port. Raises ClusterError if it cannot be opened."""
     registry = CollectorRegistry()
     registry.register(metrics)
-    # In a container only its own network reaches it: Prometheus, and nobody else, because no port is published.
+    # In a container only Prometheus reaches it, over the project's network: no port is published.
     address = "0.0.0.0" if plan.runtime == "compose" else "127.0.0.1"  # noqa: S104
     try:
         server, thread = start_http_server(plan.metrics_port, addr=address, registry=registry)
@@ -64,7 +64,7 @@ def served(metrics: Collector, plan: Plan) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Parts:
-    """How a run comes by what it works with."""
+    """How a run makes its parts."""
 
     runtime: Callable[[Plan], Runtime] = runtime_of
     load: Callable[[Plan, Cluster, Label, Path], Load] = load_of

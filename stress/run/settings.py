@@ -1,4 +1,4 @@
-"""What every block's cluster is configured with, whatever the arm."""
+"""The configuration of every block's cluster, the same for all arms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from stress import layout
 from stress.cluster.base import ClusterSettings
 from stress.plan import Plan
+from stress.races.registry import DAG_FILES
 
 
 def cluster_settings(plan: Plan) -> ClusterSettings:
@@ -16,18 +17,21 @@ def cluster_settings(plan: Plan) -> ClusterSettings:
         dags_folder=layout.DAGS,
         executor=layout.HOLLOW_EXECUTOR if hollow else "LocalExecutor",
         config={
-            # Hollow workers cost next to nothing; real ones a CPU second each, so that more of them only queue.
+            # Hollow workers cost almost nothing. Real ones cost a CPU second each, so that more of them would only
+            # queue.
             "core.parallelism": "64" if hollow else "4",
             "core.max_active_tasks_per_dag": "64",
             **plan.config,
         },
         environment={
-            "AIRFLOW_STRESS_HOLLOW_WORKERS": "12",
-            # As patient as Airflow's own worker while its api-server is started again: 0.3 s doubled 7 times, 38 s.
+            "AIRFLOW_STRESS_HOLLOW_WORKERS": str(max(scenario.hollow_workers for scenario in plan.scenarios)),
+            # Retries as long as Airflow's own worker does while its api-server restarts: 0.3 s doubled 7 times, 38 s.
             **({"AIRFLOW_STRESS_HOLLOW_ATTEMPTS": "8"} if plan.faults else {}),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         fixes_directory=layout.FIXES,
+        dag_files_left_out=[name for name in DAG_FILES if name not in plan.dag_files],
+        api_workers=plan.load.api_workers,
     )
 
 

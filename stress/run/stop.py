@@ -1,6 +1,6 @@
-"""When a run has enough. Pure.
+"""When a run ends. Pure.
 
-A run ends when every race that it was asked for is decided, or when its budget can't hold another block; it takes the
+A run ends when every race that it was asked for is decided, or when its budget cannot hold another block; it takes the
 first turn of every arm even with a small budget, because without it there is nothing to compare.
 """
 
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FIRST_BLOCK_COST_S = 75.0
-"""What a block is taken to cost before one has run."""
+"""The assumed duration of a block before one has run."""
 
 
 @dataclass(frozen=True)
 class StopRule:
-    """The part of a plan that says when its run ends. `whole_budget`: deciding ends nothing."""
+    """The part of a plan that says when its run ends. `whole_budget`: a decision does not end the run."""
 
     arms: int
     budget_s: float

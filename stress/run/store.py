@@ -1,7 +1,6 @@
-"""A run's directory: its manifest, its journal, and the reports that it ends with.
-
-The manifest says "done" only when everything else is there. The directory is held (`manifest.held`) for as long as the
-run lasts, so that others see whether its harness is alive.
+"""A run's directory: its manifest, its journal and its reports. The manifest's state is "done" only when all other
+files are written. The directory is locked (`manifest.held`) for as long as the run lasts, so that other processes see
+whether its harness is alive.
 """
 
 from __future__ import annotations
@@ -46,18 +45,18 @@ class RunStore:
         self._held.close()
 
     def running(self, settings: Mapping[str, str], differences: Sequence[SettingDifference]) -> None:
-        """The runtime is prepared: what it stands on is known."""
+        """The runtime is prepared: store its settings."""
         self.manifest = self.manifest.with_settings(settings).with_differences(differences)
         self._save(RunState.RUNNING)
 
     def keep_trace(self, trace: str) -> str:
-        """Store the traceback of a defect of ours; where it is."""
+        """Store the traceback of a defect of the harness; return its path."""
         path = self.directory / "harness.log"
         path.write_text(trace)
         return str(path)
 
     def analyse(self, state: RunState, error: str | None) -> Results:
-        """Judge what is stored. Raises ValueError if not even the plan came into the history, OSError."""
+        """Judge what is stored. Raises ValueError if the history does not even hold the plan, or OSError."""
         self.journal.close()
         self._save(RunState.ANALYSING, error=error)
         return judge_history(history.read(self.directory / history.FILE_NAME), state, errors=(error,) if error else ())
@@ -77,7 +76,7 @@ class RunStore:
         manifest.save(self.manifest, self.directory)
 
     def _link_latest(self) -> None:
-        """`runs/latest` for a run that was given no directory of its own."""
+        """`runs/latest`, for a run without `--out`."""
         if self.directory.parent.name != "runs" or self.directory.name != self._run_id:
             return
         link = self.directory.parent / "latest"

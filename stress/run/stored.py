@@ -11,7 +11,7 @@ from stress.results import Results, RunState
 
 
 def analyse(directory: Path) -> tuple[Manifest, Results]:
-    """Judge a stored run again. A run that says that it goes on but whose harness is dead was interrupted.
+    """Judge a stored run again. A run whose state is running but whose harness is dead was interrupted.
 
     Raises FileNotFoundError, ValueError or msgspec.MsgspecError with what is wrong with the directory.
     """

@@ -258,9 +258,7 @@ def asked(request: dict[str, Any], fixes: str = "") -> tuple[int, list[dict[str,
 
 
 def test_command_answers_in_json_lines_alone(defect: bool, release: str) -> None:
-    began = time.process_time()
     code, lines = asked({"command": "repro", "reproducers": ["out_of_order_frame_cancellation"], "times": TIMES})
-    assert time.process_time() - began < 60
     assert code == 0
     assert [line["kind"] for line in lines] == ["ready"] + ["schedule"] * TIMES + ["summary"]
     assert [line["ok"] for line in lines[1:-1]] == [not defect] * TIMES

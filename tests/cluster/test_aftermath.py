@@ -11,7 +11,6 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from clusters import PaperCluster
 from psycopg import sql
 
 from stress import events
@@ -21,6 +20,7 @@ from stress.cluster.local import LocalRuntime, PreparedLocalRuntime
 from stress.observers.database import Database
 from stress.races.lost_callback import checker as lost_callback
 from stress.races.stuck_task import checker as stuck_task
+from tests.unit.clusters import PaperCluster
 
 RELEASES = ("3.1.8", "3.2.1", "3.3.2", "3.4.0b2")
 NOW = datetime.now(UTC)
@@ -150,7 +150,7 @@ def database(cluster: Migrated) -> Iterator[Database]:
 
 
 def test_callbacks_are_told_by_the_rows_that_are_left_of_them(cluster: Migrated, database: Database) -> None:
-    cluster.rows.add("job", id=7, hostname="triggerer-1", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=7, hostname="triggerer-1", state="running", latest_heartbeat=datetime.now(UTC))
     cluster.rows.add("job", id=8, hostname="triggerer-2", state="failed", latest_heartbeat=PAST, end_date=PAST)
     cluster.trigger(1, None)
     cluster.trigger(2, 7)
@@ -216,7 +216,7 @@ def test_finite_tasks_wait_until_they_and_their_runs_have_ended(cluster: Migrate
 
 def test_what_is_not_success_is_told_at_the_end(cluster: Migrated, database: Database) -> None:
     cluster.rows.add("job", id=5, hostname="scheduler-1", state="failed", latest_heartbeat=PAST)
-    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=datetime.now(UTC))
     cluster.trigger(9, 7, "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger")
     run = cluster.run(1, "running")
     cluster.task(1, run, "success")
@@ -252,7 +252,7 @@ def test_a_block_that_did_not_come_to_settle_leaves_nothing_to_tell(database: Da
 def test_without_faults_only_what_has_not_changed_since_the_settling_began_waits(
     cluster: Migrated, database: Database
 ) -> None:
-    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=NOW)
+    cluster.rows.add("job", id=7, hostname="triggerer-2", state="running", latest_heartbeat=datetime.now(UTC))
     cluster.trigger(9, 7, "airflow_stress_dags.out_of_order_frame.BigQueryLikeTrigger")
     run = cluster.run(1, "running")
     ids = {

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from clusters import PaperCluster
 
 from stress import events
 from stress.cluster.postgres import Postgres
@@ -20,6 +19,7 @@ from stress.observers import connection, postgres_log
 from stress.observers.database import Database
 from stress.observers.postgres_log import PostgresLog
 from stress.observers.tail import SourceLost
+from tests.unit.clusters import PaperCluster
 
 # As much of Airflow's tables as the observers ask about, with the columns of 3.2.
 TABLES = """

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from stress.cluster.postgres import Postgres
 from stress.cluster.postgres_settings import LOG_FILE, PostgresSettings
 from stress.cluster.supervision import procfs
 from stress.cluster.supervision.guard import RunGuard
+from tests.timing import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,14 @@ def server(guard: RunGuard) -> Iterator[Postgres]:
 
 def log_entries(server: Postgres, state_code: str) -> list[dict[str, str]]:
     """The log's entries with this SQLSTATE, once there is one."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        lines = (server.log_directory / LOG_FILE).read_text(encoding="utf-8").splitlines()
-        found = [entry for line in lines if (entry := json.loads(line)).get("state_code") == state_code]
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"no {state_code} in the log within 10 s")
+
+    def logged() -> list[dict[str, str]]:
+        # The last line may be under way.
+        whole = (server.log_directory / LOG_FILE).read_text(encoding="utf-8").rpartition("\n")[0]
+        return [entry for line in whole.splitlines() if (entry := json.loads(line)).get("state_code") == state_code]
+
+    wait_for(lambda: logged() != [], 10, f"{state_code} in the log")
+    return logged()
 
 
 def test_a_deadlock_is_logged_with_both_statements_and_the_victim_s_name(server: Postgres) -> None:

@@ -139,7 +139,7 @@ def children(
 
 def facts(process: Process) -> dict[str, object]:
     """What the probe in a component has said."""
-    assert process.wait(60) == 0, process.log_tail(30)
+    assert process.wait(180) == 0, process.log_tail(30)  # it is the parent's first child, which imports Airflow
     lines = process.command.log_file.read_text().splitlines()
     return dict(json.loads(next(line for line in reversed(lines) if line.startswith("{"))))
 

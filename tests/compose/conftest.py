@@ -8,9 +8,9 @@ from pathlib import Path
 
 import docker
 import pytest
-from projects import Project
 
 from stress.cluster.compose.engine import SERVICE_LABEL
+from tests.compose.projects import Project
 
 
 @pytest.fixture(scope="session")

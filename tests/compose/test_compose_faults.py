@@ -1,30 +1,49 @@
 """Faults on containers, on both arms, each kind at least once: healed, healthy again, and shown by every dashboard.
 
-One run for all tests of this module but the last, which kill a harness while a fault lasts.
+One run for all tests of this module but the last, which kills a harness while faults last.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from asked import DASHBOARDS, QUERIES, VARIABLES, Filled
-from grafana_files import Dashboard, Panel, Target, Variable
-from projects import Project, events_of, stress, the_run, wait_for
-from prometheus_server import Server
 
 from stress.components import COMPONENTS
 from stress.faults import FAULTS
-from stress.faults.schedule import schedule
+from tests.compose.projects import Project, events_of, stress, the_run
+from tests.dashboards.asked import DASHBOARDS, QUERIES, VARIABLES, Filled
+from tests.dashboards.grafana_files import Dashboard, Panel, Target, Variable
+from tests.dashboards.prometheus_server import Server
+from tests.timing import wait_for
 
 KINDS = [name for name, fault in FAULTS.items() if "compose" in fault.runtimes]
 LOAD_S = 60
 RUN_TIMEOUT_S = 780
 STARTED_WITHIN_S = 240.0
-LONG_S = 10.0
-SOON_S = 8.0
+ACTIVE = "three faults are active"
+
+# A harness in the middle of a block, with each fault that lasts.
+HARNESS = f"""
+import time
+from pathlib import Path
+from stress.arms.releases import DEFAULT_RELEASE, check
+from stress.arms.spec import parse_arm
+from stress.cluster.base import ClusterSettings
+from stress.cluster.compose.runtime import ComposeRuntime
+arm = parse_arm("stock", check(DEFAULT_RELEASE))
+runtime = ComposeRuntime("killed").prepare([arm])
+cluster = runtime.open(arm, 0, Path("runs/killed/logs/0"), ClusterSettings())
+cluster.start()
+cluster.pause("scheduler-1")
+cluster.cut_off("triggerer-1")
+cluster.slow("dag-processor", 50.0, 5.0, 0.0)
+print("{ACTIVE}", flush=True)
+time.sleep(1000)  # until it is killed
+"""
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -39,22 +58,36 @@ class Done:
     code: int
 
 
+def beside_the_harness(project: Project, *services: str) -> None:
+    """Start what a harness needs. It ends the stock cluster as its first step: its containers are made, as patterns,
+    and never started.
+    """
+    made = project.compose("create", "--build", *COMPONENTS)
+    assert made.returncode == 0, made.stderr
+    up = project.compose("up", "--detach", "--wait", *services)
+    assert up.returncode == 0, up.stderr
+
+
 @pytest.fixture(scope="module")
 def run(lasting_project: Project) -> Done:
     """Stock and fixed, a block each, beside a Prometheus that scrapes it."""
     project = lasting_project
-    project.variables["AIRFLOW_STRESS_ARGS"] = f"--faults all --load {LOAD_S}s --budget 60s --seed 1 --no-tui"
     project.variables["AIRFLOW_STRESS_PROMETHEUS_PORT"] = "0"
+    beside_the_harness(project, "postgres", "prometheus")
     began = time.time()
     done = project.compose(
-        "up", "--build", "--exit-code-from", "stress", "stress", "prometheus", timeout_s=RUN_TIMEOUT_S
+        *("run", "--no-deps", "--use-aliases", "-T", "stress", "run", "--faults", "all", "--load", f"{LOAD_S}s"),
+        *("--budget", "60s", "--seed", "1", "--no-tui"),
+        timeout_s=RUN_TIMEOUT_S,
     )
     print(done.stdout[-6000:], done.stderr[-3000:])
     return Done(project, the_run(project), began, done.returncode)
 
 
 def test_a_block_an_arm_is_complete_and_decides_nothing_yet(run: Done) -> None:
-    assert run.code in (1, 2)
+    # A block of each arm can show that a race remains, and removes none. Which of the two it is depends on the faults.
+    verdict = json.loads((run.directory / "results.json").read_text())["verdict"]
+    assert run.code == {"fail": 1, "unknown": 2}[verdict]
     ended = events_of(run.directory, ["block_ended"])
     assert [event["complete"] for event in ended] == [True, True]
     assert events_of(run.directory, ["observer_blind"]) == []
@@ -82,10 +115,8 @@ def test_every_component_is_healthy_again_within_a_minute(run: Done) -> None:
 
 @pytest.fixture(scope="module")
 def filled(run: Done) -> Filled:
-    """The Prometheus that scraped the run, started again on what it kept."""
-    project = run.project
-    assert project.compose("start", "prometheus").returncode == 0
-    port = int(project.compose("port", "prometheus", "9090").stdout.rpartition(":")[2])
+    """The Prometheus that scraped the run."""
+    port = int(run.project.compose("port", "prometheus", "9090").stdout.rpartition(":")[2])
     server = Server(port)
 
     def ready() -> bool:
@@ -118,48 +149,24 @@ def test_faults_are_marked(filled: Filled, dashboard: Dashboard) -> None:
     filled.annotations_mark(dashboard)
 
 
-@pytest.mark.parametrize("fault", ["pause", "cutoff", "slow"])
-def test_a_harness_that_is_killed_while_a_fault_lasts_leaves_what_clean_removes(
-    project: Project, tmp_path: Path, fault: str
-) -> None:
+def test_a_harness_that_is_killed_while_faults_last_leaves_what_clean_removes(project: Project, tmp_path: Path) -> None:
     output = tmp_path / "output"
-    # The harness ends the stock cluster as its first step: its containers are made as patterns, and never started.
-    made = project.compose("create", "--build", *COMPONENTS)
-    assert made.returncode == 0, made.stderr
-    up = project.compose("up", "--detach", "--wait", "postgres")
-    assert up.returncode == 0, up.stderr
-    client = project.start(
-        output,
-        *("run", "--no-deps", "-T", "stress", "run", "--arm", "fixed", "--faults", fault),
-        *("--load", f"{LOAD_S}s", "--budget", "60s", "--seed", str(a_seed_with_a_long(fault)), "--no-tui"),
-    )
+    beside_the_harness(project, "postgres")
+    command = ("run", "--no-deps", "-T", "--entrypoint", "python", "stress", "-c", HARNESS)
+    client = project.start(output, *command)
     try:
-        wait_for(lambda: client.poll() is not None or is_active(project), STARTED_WITHIN_S, f"the first {fault}")
+        wait_for(lambda: client.poll() is not None or ACTIVE in output.read_text(), STARTED_WITHIN_S, "the faults")
         assert client.poll() is None, output.read_text()
         (harness,) = project.containers("stress")
         harness.kill()
         harness.wait()
-        assert is_active(project), "the fault was over before the harness was"
     finally:
         client.kill()
         client.wait()
     left = [container for container in project.containers() if container.status in ("running", "paused")]
     assert len(left) > 6, "there was nothing to clean"
-    assert fault != "pause" or any(container.status == "paused" for container in left)
+    assert any(container.status == "paused" for container in left)
     done = stress("clean", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.name in done.stdout
     assert project.left() == []
-
-
-def a_seed_with_a_long(fault: str) -> int:
-    """A seed whose first fault comes soon, and lasts long enough for a harness to be killed meanwhile."""
-    first = ((seed, schedule(seed, 0, [fault], LOAD_S)[0]) for seed in range(10_000))
-    return next(seed for seed, planned in first if planned.seconds >= LONG_S and planned.at_s <= SOON_S)
-
-
-def is_active(project: Project) -> bool:
-    """Whether a fault is active now, by the history."""
-    runs = [path for path in project.runs.iterdir() if (path / "history.jsonl").exists()]
-    told = events_of(runs[0], ["fault_injected", "fault_healed"]) if runs else []
-    return bool(told) and told[-1]["kind"] == "fault_injected"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import docker
 import pytest
-from projects import Project
 
 from stress.cluster.compose.engine import PROJECT_LABEL
 from stress.cluster.compose.network import Network
+from tests.compose.projects import Project
 
 IMAGE = "airflow-stress/stress:local"
 

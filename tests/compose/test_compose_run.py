@@ -15,10 +15,10 @@ from typing import Any
 import docker
 import pytest
 from docker.models.containers import Container
-from projects import Project, events_of, the_run
 
 from stress.cluster.compose.engine import COMPOSE_PROJECT_LABEL, RUN_LABEL, SERVICE_LABEL
 from stress.components import COMPONENTS
+from tests.compose.projects import Project, events_of, the_run
 
 # The batch of deadlines passes 7.5 s after the load begins; its callbacks are awaited after the load.
 OPTIONS = "--scenario deadline_miss --load 10s --budget 7m --seed 1 --no-tui"

@@ -10,11 +10,11 @@ from typing import Any
 import docker
 import pytest
 from docker.models.containers import Container
-from projects import wait_for
 
 from stress.cluster.compose.engine import COMPOSE_PROJECT_LABEL, PROJECT_LABEL, SERVICE_LABEL, containers_of
 from stress.cluster.compose.logs import LogFollower
 from stress.cluster.compose.watch import Told, Watch
+from tests.timing import wait_for
 
 IMAGE = "postgres:16.10"
 """Any image with a shell that a compose run needs anyway."""

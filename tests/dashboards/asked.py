@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import msgspec
 import pytest
-from grafana_files import FILES, Dashboard, Panel, Target, Variable, label_values, load, substituted
-from prometheus_server import Answer, QueryData, Series, Server
+
+from tests.dashboards.grafana_files import FILES, Dashboard, Panel, Target, Variable, label_values, load, substituted
+from tests.dashboards.prometheus_server import Answer, QueryData, Series, Server
 
 DASHBOARDS: list[Dashboard] = [load(file) for file in FILES]
 QUERIES = [

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ from urllib.parse import urlencode
 
 import msgspec
 import pytest
+
+from tests.timing import eventually
 
 START_S = 30.0
 """How long a server may take to be ready."""
@@ -96,11 +97,8 @@ class Server:
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float, hint: Callable[[], str]) -> None:
     """Wait until a condition holds; `hint` says more if it never does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:g} s for {what}\n{hint()}", pytrace=False)
-        time.sleep(0.2)
+    if not eventually(condition, seconds):
+        pytest.fail(f"waited {seconds:g} s for {what}\n{hint()}", pytrace=False)
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from grafana_files import DASHBOARDS, FILES, PROMETHEUS, PROVISIONING, Panel, load, metrics_in
-from harness_page import exported_names
+
+from tests.dashboards.grafana_files import DASHBOARDS, FILES, PROMETHEUS, PROVISIONING, Panel, load, metrics_in
+from tests.dashboards.harness_page import exported_names
 
 CURRENT_SCHEMA = 39
 """The schema version of Grafana 11.0."""

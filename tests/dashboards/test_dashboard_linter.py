@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from grafana_files import FILES, Dashboard, label_values, load, selectors, substituted
-from prometheus_server import promtool
+
+from tests.dashboards.grafana_files import FILES, Dashboard, label_values, load, selectors, substituted
+from tests.dashboards.prometheus_server import promtool
 
 Rule = Callable[[Dashboard], Iterator[str]]
 RULES: dict[str, Rule] = {}

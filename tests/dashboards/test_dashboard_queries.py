@@ -12,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from asked import DASHBOARDS, QUERIES, VARIABLES, Filled, shown
-from grafana_files import PROMETHEUS, Dashboard, Panel, Target, Variable
-from harness_page import Growing, served
-from prometheus_server import running, wait_for
+
+from tests.dashboards.asked import DASHBOARDS, QUERIES, VARIABLES, Filled, shown
+from tests.dashboards.grafana_files import PROMETHEUS, Dashboard, Panel, Target, Variable
+from tests.dashboards.harness_page import Growing, served
+from tests.dashboards.prometheus_server import running, wait_for
 
 SCRAPES = 8
 """Enough for a rate over four scrapes and for rules on top of it."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from grafana_files import PROMETHEUS
-from prometheus_server import promtool
+
+from tests.dashboards.grafana_files import PROMETHEUS
+from tests.dashboards.prometheus_server import promtool
 
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 RULE_TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clusters import PaperCluster
-from histories import COMPONENTS, OBSERVERS
 from prometheus_client.registry import Collector
 
 from stress import events
@@ -42,6 +40,8 @@ from stress.plan import Plan
 from stress.run.block import DagsKnown
 from stress.run.parts import Parts
 from stress.settling import Waiting
+from tests.unit.clusters import PaperCluster
+from tests.unit.histories import COMPONENTS, OBSERVERS
 
 
 class FakeClock:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock, FakeCluster, FakeInterrupt, FakeLoad, NothingWaits, Script
 
 from stress import events, history
 from stress.cluster.base import Cluster
@@ -23,6 +22,7 @@ from stress.plan import Options, check
 from stress.run.block import HEALTHY_S, POLL_S, Block, BlockFailed, DagsKnown, Turn
 from stress.run.settings import airflow_config, cluster_settings
 from stress.settling import Waiting, callbacks_needed_s
+from tests.unit.fakes import FakeClock, FakeCluster, FakeInterrupt, FakeLoad, NothingWaits, Script
 
 SEEN = events.LoadActed(at=1.0, action="seen", count=1)
 
@@ -366,8 +366,8 @@ def test_how_long_is_waited_follows_from_what_the_arm_is_configured_with(block: 
     assert settlings(journal)[0].callbacks_needed_s == callbacks_needed_s(config) > callbacks_needed_s({})
 
 
-def test_an_arm_s_own_configuration_is_over_that_of_the_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
+@pytest.mark.usefixtures("fit_machine")
+def test_an_arm_s_own_configuration_is_over_that_of_the_plan(tmp_path: Path) -> None:
     plan = check(Options(seed="1", out=str(tmp_path / "run")))
     plan = replace(plan, arms=(replace(plan.arms[0], config=(("core.parallelism", "7"),)), *plan.arms[1:]))
     shared = cluster_settings(plan).config

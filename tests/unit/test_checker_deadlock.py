@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, at, deadlock, fault
 
 from stress import events
 from stress.observers.statements import signature
 from stress.races.deadlock.checker import check
 from stress.races.registry import CAUSES
+from tests.unit.histories import Block, at, deadlock, fault
 
 REFRESH = "UPDATE task_instance SET dag_version_id"
 LOCKING = "SELECT task_instance, dag_run FOR UPDATE"

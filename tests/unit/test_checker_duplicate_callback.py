@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import Block, at, callback, fault, restarted, settled
 
 from stress import events
-from stress.races.duplicate_callback.checker import STORES_S, check
+from stress.races.duplicate_callback.checker import EXECUTORS, STORES_S, check
+from tests.unit.histories import Block, at, callback, fault, restarted, settled
 
 
 def test_a_deadline_whose_callback_ran_once_is_no_incident() -> None:
@@ -64,7 +64,7 @@ def test_the_witness_has_who_owned_the_trigger_when() -> None:
     other = events.TriggerOwnerChanged(trigger=8, callback=True, owner="triggerer-2")
     block = Block().add(19, owned, other).add(20, callback("d", 7), callback("d", 7))
     witness = check(block.end(missed=("d",)).view()).incidents[0].witness
-    assert witness.tables[1].rows == (("19.000 s", "7", "nobody"),)
+    assert witness.tables[1].rows == (("19.000 s", "7", "no owner"),)
 
 
 @pytest.mark.parametrize("observer", ["receipts", "database"])
@@ -244,3 +244,15 @@ def test_the_witness_has_the_faults_before_the_last_execution() -> None:
         "that hit its triggerer before it could store the success"
     )
     assert witness.tables[-1].rows == (("20.500 s", "45.000 s", "pause", ONE, ""),)
+
+
+def test_two_executors_that_were_given_one_synchronous_callback_are_a_cause_of_their_own() -> None:
+    block = Block().add(21.0, callback("d", None, "scheduler-1"), callback("d", None, "scheduler-2", 20.5))
+    (incident,) = check(block.end(missed=("d",)).view()).incidents
+    assert incident.cause == EXECUTORS
+    assert incident.witness.headline == "the callback of deadline d ran 2 times, by executors"
+
+
+def test_one_executor_that_was_given_a_synchronous_callback_is_no_incident() -> None:
+    result = check(Block().add(21.0, callback("d", None, "scheduler-1")).end(missed=("d",)).view())
+    assert (result.incidents, result.opportunities) == ((), 1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from histories import LOAD_S, Block, at, callback, fault, settled
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stress import events
 from stress.races.lost_callback.checker import CAUSES, LOOK_S, cause_of, check
 from stress.results import BlockCheck
+from tests.unit.histories import LOAD_S, Block, at, callback, fault, settled
 
 END_S = LOAD_S + 100
 
@@ -94,7 +94,7 @@ def test_a_block_that_still_changed_at_its_end_is_blind_for_what_waited() -> Non
     assert found.incidents == ()
     assert found.blind == (
         "block 0: 1 callbacks had not run when the settling time was over, and something had changed 26 s before, "
-        "where only 27 s without a change tell late from lost",
+        "where 27 s without a change are needed to distinguish late from lost",
     )
 
 

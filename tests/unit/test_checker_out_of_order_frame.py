@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from histories import LOAD_S, Block, at, fault
-from histories import restarted as restart
 
 from stress import events
 from stress.races.out_of_order_frame.checker import AFTER_FAULT_S, DEATH_AFTER_S, LOOP_STOPPED_S, UNANSWERED_S, check
 from stress.results import Incident
+from tests.unit.histories import LOAD_S, Block, at, fault
+from tests.unit.histories import restarted as restart
 
 
 def frame_error(second: float, error: str = "out_of_order", component: str = "triggerer-1") -> events.AnyEvent:

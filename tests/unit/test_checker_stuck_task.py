@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from histories import LOAD_S, OBSERVERS, Block, at, fault, settled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from stress import events
 from stress.checkers.view import BlockView
 from stress.races.stuck_task.checker import CAUSES, FINISHED, check
 from stress.results import BlockCheck
+from tests.unit.histories import LOAD_S, OBSERVERS, Block, at, fault, settled
 
 STATES = ("none", "scheduled", "queued", "running", "deferred", "restarting", "up_for_retry", *sorted(FINISHED))
 
@@ -146,7 +146,7 @@ def test_what_still_changed_at_the_end_is_blindness_and_no_incident() -> None:
     assert found.incidents == ()
     assert found.blind == (
         "block 0: 1 tasks and runs were unfinished when the settling time was over, and something had changed 69 s "
-        "before, where only 70 s without a change tell late from stuck",
+        "before, where 70 s without a change are needed to distinguish late from stuck",
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from histories import LOAD_S, Block
 
 from stress.checkers.view import BlockView
 from stress.races import registry
 from stress.results import BlockCheck
+from tests.unit.histories import LOAD_S, Block
 
 
 def test_a_checker_that_throws_is_blind_and_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,13 @@ import math
 from itertools import groupby
 
 import pytest
-from histories import EPOCH, LOAD_S, Block, fault, restarted, run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stress import events
 from stress.checkers.view import BlockView, longest_outside
 from stress.components import role_of
+from tests.unit.histories import EPOCH, LOAD_S, Block, fault, restarted, run
 
 
 def started(component: str = "triggerer-1", pid: int = 900, restarts: int = 1) -> events.AnyEvent:

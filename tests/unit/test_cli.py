@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from histories import Block, callback, deadlock, run, write
 
 from stress import commands, events, manifest, plan
 from stress.cli import main
 from stress.results import RunState
+from tests.timing import cpu_s_of_children
+from tests.unit.histories import Block, callback, deadlock, run, write
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +84,8 @@ def test_the_help_that_is_pointed_to_is_the_command_s(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "stress: --budget: its value is missing\nTry 'stress explore --help'.\n"
 
 
-def test_bad_options_of_a_run_are_told_all_at_once(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(plan, "machine_faults", lambda _port: [])
+@pytest.mark.usefixtures("fit_machine")
+def test_bad_options_of_a_run_are_told_all_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", "--scenario", "nope", "--budget", "soon", "--seed", "x", "--workers", "many", "--arm", "nope"]
     assert main(words) == 64
     told = capsys.readouterr()
@@ -107,10 +105,10 @@ def test_bad_options_of_a_run_are_told_all_at_once(
         (["--budge", "3m", "--seed", "-1"], ["no option or argument --budge, 3m", "--seed '-1'"]),
     ],
 )
+@pytest.mark.usefixtures("fit_machine")
 def test_mistakes_that_argparse_would_stop_at_hide_no_others(
-    words: list[str], told: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], told: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(plan, "machine_faults", lambda _port: [])
     assert main(["run", *words]) == 64
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == len(told)
@@ -137,11 +135,6 @@ def test_a_fault_of_the_machine_is_not_a_bad_argument(
     assert main(["run"]) == 3
     assert capsys.readouterr().err == "stress: port 9108 of 127.0.0.1 is taken\n"
     assert list(here.iterdir()) == []
-
-
-def cpu_s_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def test_bad_arguments_are_told_within_three_seconds_of_cpu(here: Path) -> None:
@@ -249,7 +242,7 @@ def test_a_file_is_not_the_directory_of_a_run(tmp_path: Path, capsys: pytest.Cap
 def test_a_manifest_that_can_t_be_read_is_told(removed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (removed / "manifest.json").write_text("{")
     assert main(["analyze", str(removed)]) == 3
-    assert capsys.readouterr().err.startswith(f"stress: the manifest in {removed} can't be read: ")
+    assert capsys.readouterr().err.startswith(f"stress: the manifest in {removed} cannot be read: ")
 
 
 def test_a_run_without_its_history_is_told(removed: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -303,14 +296,14 @@ def test_what_there_is_is_listed(what: str, named: list[str], capsys: pytest.Cap
 
 def test_what_there_is_not_can_t_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "wishes"]) == 64
-    expected = "stress: 'wishes' can't be listed: there are scenarios, fixes, releases, races, faults, pairs, twins\n"
+    expected = "stress: 'wishes' is not a list: choose from scenarios, fixes, releases, races, faults, pairs, twins\n"
     assert capsys.readouterr().err == expected
 
 
+@pytest.mark.usefixtures("fit_machine")
 def test_a_machine_that_lacks_nothing_is_fit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(plan, "machine_faults", lambda _port: [])
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(9 << 40, 0, 9 << 40))
     assert main(["doctor"]) == 0
     assert "A run can start." in capsys.readouterr().out
@@ -329,8 +322,10 @@ def test_a_table_s_columns_are_as_wide_as_their_widest_cell() -> None:
 
 
 def test_a_reader_that_has_seen_enough_causes_no_traceback() -> None:
-    command = f"{sys.executable} -m stress list releases | head -n 0; exit ${{PIPESTATUS[0]}}"
-    shell = ["bash", "-c", command]
-    done = subprocess.run(shell, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode in (0, 141)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "stress", "list", "releases"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    os.close(writer)
+    assert done.returncode == 141
     assert done.stderr == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +13,12 @@ from stress.cluster.errors import ClusterError
 from stress.cluster.ports import free_port, is_free
 from stress.cluster.supervision import procfs
 from stress.cluster.supervision.processes import Command, Label, Process, kill_trees, spawn, stop_all, wait_any
+from tests.timing import wait_for
 
 Start = Callable[..., Process]
+
+LIVES_ON = "import time; time.sleep(100)"
+"""A program that does nothing until it is ended."""
 
 # Starts a child in a session of its own that ignores SIGTERM, prints its id, and waits.
 STUBBORN_GRANDCHILD = """
@@ -48,13 +51,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def first_line(process: Process, timeout_s: float = 20.0) -> str:
     """What the process printed first."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        text = process.command.log_file.read_text()
-        if text.endswith("\n"):
-            return text.splitlines()[0]
-        time.sleep(0.02)
-    raise AssertionError(f"{process.name} printed nothing within {timeout_s} s")
+    log = process.command.log_file
+    wait_for(lambda: log.read_text().endswith("\n"), timeout_s, f"{process.name} to print a line")
+    return log.read_text().splitlines()[0]
 
 
 def test_output_and_errors_go_to_one_log(start: Start) -> None:
@@ -70,19 +69,17 @@ def test_a_log_is_continued_after_a_restart(start: Start) -> None:
 
 
 def test_a_process_is_outside_of_the_terminal_s_session(start: Start) -> None:
-    process = start("import time; time.sleep(100)")
+    process = start(LIVES_ON)
     assert os.getsid(process.pid) == process.pid
 
 
 def test_waiting_ends_with_the_process_not_with_the_time(start: Start) -> None:
     process = start("pass")
-    began = time.monotonic()
-    assert wait_any([process], 30)
-    assert time.monotonic() - began < 20
+    assert wait_any([process], 3600)  # longer than the test may last
 
 
 def test_waiting_is_bounded(start: Start) -> None:
-    assert start("import time; time.sleep(100)").wait(0.1) is None
+    assert start(LIVES_ON).wait(0.1) is None
 
 
 def test_a_polite_request_is_enough_for_a_polite_process(start: Start) -> None:
@@ -106,6 +103,7 @@ def test_stopping_what_has_ended_is_no_error(start: Start) -> None:
     process.wait(20)
     stop_all([process], grace_s=0)
     stop_all([process], grace_s=0)
+    assert process.exit_code() == 0
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -121,7 +119,7 @@ def test_a_member_is_known_by_its_environment(start: Start) -> None:
 
 
 def test_a_member_is_known_by_its_working_directory(start: Start, tmp_path: Path) -> None:
-    process = start("import time; time.sleep(100)")
+    process = start(LIVES_ON)
     assert process.pid in [info.pid for info in procfs.members(procfs.RunMark("no-run", str(tmp_path / "anchor")))]
 
 
@@ -141,7 +139,7 @@ def test_nobody_else_is_a_member(tmp_path: Path) -> None:
 
 
 def test_a_process_id_given_to_somebody_else_is_not_killed(start: Start) -> None:
-    process = start("import time; time.sleep(100)")
+    process = start(LIVES_ON)
     info = procfs.read(process.pid)
     assert info is not None
     procfs.kill(procfs.ProcessInfo(info.pid, info.parent, info.session, info.started - 1, info.state))

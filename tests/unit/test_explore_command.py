@@ -112,7 +112,7 @@ def test_a_twin_that_the_release_does_not_know_leaves_the_others(told: Any, caps
     assert main(["repro", "duplicate_callback"]) == 3
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == "duplicate_callback_triggerers on 3.2.1, stock: 0 of 1"
-    assert "is not what the operation deadline_check knows: it is gone" in captured.err
+    assert "the operation deadline_check does not support Airflow 3.2.1: it is gone" in captured.err
 
 
 def test_a_race_that_the_release_has_not_is_played_and_said(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,7 +198,7 @@ def test_several_pairs_are_searched_in_one_process(told: Any, capsys: pytest.Cap
         "1 not known" in captured.out
     )
     assert captured.out.splitlines()[-2:] == ["  fails: clearing+clearing", "  not finished: heartbeat+clearing"]
-    assert captured.err.splitlines()[-1].startswith("stress: marking+marking: Airflow 3.2.1 is not what")
+    assert captured.err.splitlines()[-1].startswith("stress: marking+marking: the operation marking does not support")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_release_that_an_operation_does_not_know_is_told(told: Any, capsys: py
     told({"kind": "unknown_operation", "operation": "callback_enqueue", "why": "there is no _enqueue"})
     assert main(["explore", "callback_enqueue+callback_enqueue", "--airflow", "3.1.8"]) == 3
     err = capsys.readouterr().err
-    assert "Airflow 3.1.8 is not what the operation callback_enqueue knows: there is no _enqueue" in err
+    assert "the operation callback_enqueue does not support Airflow 3.1.8: there is no _enqueue" in err
 
 
 def test_a_process_that_failed_is_a_fault_of_the_machine(

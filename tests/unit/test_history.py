@@ -259,3 +259,10 @@ def test_an_event_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> 
     journal.append(EVENTS[0], 0)
     journal.close()
     assert [entry.seq for entry in read(tmp_path / "h").entries] == [0]
+
+
+def test_closing_syncs_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    Journal(tmp_path / "h").close()
+    assert len(synced) == 1

@@ -7,12 +7,12 @@ import random
 
 import numpy as np
 import pytest
-from histories import Block
 
 from stress import events
 from stress.judge.costs import LEAST_FINISHED, MEASURES, costs_of, quantile_s
 from stress.judge.harm import BlockCosts, Measure, compare
 from stress.results import HarmMeasure
+from tests.unit.histories import Block
 
 SHARE = Measure("share", "of all", worse_if_higher=False, margin=0.02)
 SPEED = Measure("speed", "1/s", worse_if_higher=False, margin=0.2, interest=0.05, relative=True)

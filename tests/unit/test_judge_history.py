@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from histories import Block, at, callback, deadlock, run, settled
 
 from stress import events, history
 from stress.history import Entry, History, Journal
 from stress.judge.history import judge_history, planned
 from stress.report import results_json
 from stress.results import RaceState, RunState, Verdict
+from tests.unit.histories import Block, at, callback, deadlock, run, settled
 
 FIX = "deadline_claim"  # loaded by schedulers
 FIXED = {"stock": [], "fixed": [FIX]}

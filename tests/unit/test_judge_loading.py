@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from histories import Block, fault, run
-from test_judge_history import decisive, quiet, restart
 
 from stress import events
 from stress.history import Entry, History
 from stress.judge.history import judge_history, planned
 from stress.results import RaceState, RunState
 from stress.upgrade import upgraded
+from tests.unit.histories import Block, fault, run
+from tests.unit.test_judge_history import decisive, quiet, restart
 
 FIX = "deadline_claim"  # loaded by schedulers
 FIXED = {"stock": [], "fixed": [FIX]}
@@ -161,7 +161,7 @@ def test_a_fix_that_exists_no_longer_is_judged_by_the_history_s_roles() -> None:
 def test_a_fix_without_roles_that_nobody_knows_is_not_trusted() -> None:
     recorded = run(quiet("fixed", 1).end(), fixes={"stock": [], "fixed": ["unheard_of"]}, races=("deadlock",))
     assert judge_history(recorded, RunState.DONE).blind == (
-        "fixed: nothing tells which components must load unheard_of",
+        "fixed: it is not known which components must load unheard_of",
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from judged import RACES, check, one, turns
 
 from stress.judge.verdicts import decided, exit_code, has_evidence, judge, judge_all, overall
 from stress.results import HarmMeasure, RaceState, Verdict
+from tests.unit.judged import RACES, check, one, turns
 
 SEEN, CLEAN = [5, 4, 6, 5, 4], [0, 0, 0, 0]
 WORSE = HarmMeasure("throughput", "1/s", {"stock": 10.0, "fixed": 5.0}, "worse", 0.004, "10 -> 5 1/s")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from histories import manifest_of
 
 from stress import __version__, instrument, manifest
 from stress.cli import main
@@ -20,6 +19,9 @@ from stress.layout import ROOT
 from stress.plan import Options, Plan, check
 from stress.results import RunState
 from stress.run.lifecycle import Run
+from tests.unit.histories import manifest_of
+
+pytestmark = pytest.mark.usefixtures("fit_machine")
 
 GOING_ON = (RunState.STARTING, RunState.RUNNING, RunState.ANALYSING)
 OVER = (RunState.DONE, RunState.INTERRUPTED, RunState.FAILED)
@@ -116,9 +118,8 @@ def test_a_further_state_keeps_the_end_and_the_error() -> None:
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> Plan:
     """A plan of nothing but defaults, and a seed."""
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
     return check(Options(seed="7", out=str(tmp_path / "run")))
 
 

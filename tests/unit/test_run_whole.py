@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import Script, World, interrupting
 
 from stress import events, history, manifest
 from stress.arms.fixes import components_of
@@ -20,22 +19,24 @@ from stress.plan import Options, Plan, check
 from stress.races import registry
 from stress.run.lifecycle import Run
 from stress.screen import PlainScreen
+from tests.unit.fakes import Script, World, interrupting
+
+pytestmark = pytest.mark.usefixtures("fit_machine")
 
 DECISIVE = {"stock": 10}
 COST_S = 40.0
 """About what a block of the script takes: 5 s of start, 15 s of load, some looks."""
 
 
-def make_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **options: Any) -> Plan:
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
+def make_plan(tmp_path: Path, **options: Any) -> Plan:
     scenarios = ("version_churn",)
     return check(Options(seed="7", out=str(tmp_path / "run"), scenarios=scenarios, load="15s", **options))
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> Plan:
     """Stock against fixed, 15 s of load a block."""
-    return make_plan(monkeypatch, tmp_path)
+    return make_plan(tmp_path)
 
 
 def play(plan: Plan, script: Script, tmp_path: Path) -> tuple[int, World]:
@@ -146,17 +147,15 @@ def test_an_undecided_run_uses_its_budget_and_no_more(plan: Plan, tmp_path: Path
     assert plan.budget_s - COST_S < world.clock.now <= plan.budget_s
 
 
-def test_the_whole_budget_is_used_if_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    plan = make_plan(monkeypatch, tmp_path, whole_budget=True)
+def test_the_whole_budget_is_used_if_that_is_asked_for(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, whole_budget=True)
     code, world = play(plan, Script(DECISIVE), tmp_path)
     assert (code, len(world.runtime.clusters) > 9) == (0, True)
     assert plan.budget_s - COST_S < world.clock.now <= plan.budget_s
 
 
-def test_a_budget_too_small_for_anything_still_has_the_first_turn(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    plan = make_plan(monkeypatch, tmp_path, budget="60s")
+def test_a_budget_too_small_for_anything_still_has_the_first_turn(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, budget="60s")
     _, world = play(plan, Script(DECISIVE, start_s=50.0), tmp_path)
     assert sorted(world.runtime.arms) == ["fixed", "stock"]
 

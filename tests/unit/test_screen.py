@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from histories import Block, deadlock
 from rich.console import Console
 
 from stress.arms import fixes
@@ -17,12 +16,14 @@ from stress.plan import check as check_plan
 from stress.races.registry import check
 from stress.results import BlockCheck
 from stress.screen import LiveScreen, PlainScreen, choose
+from tests.unit.histories import Block, deadlock
+
+pytestmark = pytest.mark.usefixtures("fit_machine")
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> Plan:
     """A plan of the default arms."""
-    monkeypatch.setattr("stress.plan.machine_faults", lambda _port: [])
     return check_plan(Options(seed="7", budget="10m", out=str(tmp_path / "run")))
 
 

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from soaks import Machine, blocks, ended
+
+from tests.unit.soaks import Machine, blocks, ended
 
 LIMIT = 1024 * 1024
 """GitHub's, in bytes."""

@@ -116,6 +116,7 @@ def test_nothing_is_put_into_a_command_s_text(file: Path) -> None:
 
 @every_workflow
 def test_every_command_is_bash(file: Path) -> None:
+    assert commands(file)
     for command in commands(file):
         done = subprocess.run(["bash", "-n"], input=command, capture_output=True, text=True, check=False)  # noqa: S607
         assert done.returncode == 0, done.stderr

@@ -1,16 +1,16 @@
 """Deadlocks: every cycle that PostgreSQL had to break in the block's database is one incident.
 
 The server's log is the only place that has both statements; `pg_stat_database.deadlocks` only counts, and is the
-cross-check: if it counts more than the log showed, the log was not seen whole. A server that was not ended in order
-begins to count anew; what it had counted before is added.
+cross-check: if it counts more than the log showed, the log was not seen whole. A server that did not shut down properly
+restarts its counter; the earlier count is added.
 
-Causes are told by the statements of the sides that hold a row. Each known cycle has a cause of its own:
+The cause follows from the statements of the sides that hold a row. Each known cycle has its own cause:
 
 ===================================  ===============================================================================
 `state_update_vs_version_refresh`    #66734: an api-server's state update and a scheduler's refresh of DAG versions
 `scheduler_vs_scheduler`             schedulers only: a retry that works without its locks (FINDINGS 2 and 9)
-`trigger_cleanup`                    a triggerer that lets finished task instances go of their triggers, and anybody
-`timeout_sweep`                      a scheduler that ends deferrals whose time is over, and anybody
+`trigger_cleanup`                    a triggerer that deletes triggers of finished tasks, and any other role
+`timeout_sweep`                      a scheduler that ends timed-out deferrals, and any other role
 `asset_queue`                        api-servers that queue asset events for the same DAGs (FINDINGS 17)
 `run_marking`                        an api-server that marks a run and a scheduler that schedules it (FINDINGS 12)
 `run_clearing`                       an api-server that clears task instances of a run (marking a task clears those
@@ -19,11 +19,11 @@ Causes are told by the statements of the sides that hold a row. Each known cycle
                                      api-server that stores a task's end (FINDINGS 18)
 ===================================  ===============================================================================
 
-Every other cycle is named by the roles that took part; a session that is no component's is `other`.
+Every other cycle is named by the roles that took part; a session of no component is `other`.
 
-Opportunities are state updates that workers sent to the Execution API and that were answered, whatever the answer.
-Real workers' calls are not observed: there they are the task instances that reached success. A block uses the one or
-the other, never one because the other is missing.
+Opportunities are state updates that workers sent to the Execution API and that got any answer. Real workers' calls are
+not observed: there they are the task instances that reached success. A block uses one or the other, and never falls
+back from one to the other.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from stress import events
+from stress.checkers.evidence import deadlock_witness
 from stress.checkers.view import BlockView
 from stress.components import role_of
-from stress.results import BlockCheck, Incident, Witness, WitnessTable
+from stress.results import BlockCheck, Incident
 
 RACE = "deadlock"
 
@@ -90,7 +91,7 @@ def _role(side: events.DeadlockSide) -> str:
 
 
 def _holders(sides: Sequence[events.DeadlockSide]) -> Sequence[events.DeadlockSide]:
-    """The sides that hold a row which another side wants: without those that merely stand before it in a row's queue.
+    """The sides that hold a row which another side wants: without those that only wait in the row's queue.
 
     A cycle is written in its order: each side waits for the next. One that waits for a `tuple` waits for its place in
     the queue of a row, which the next side holds while it waits for the row itself, as it would without the other.
@@ -109,7 +110,7 @@ class _Sides:
         self.roles = {role for role, _ in self._marks}
 
     def any(self, role: str, *parts: str, start: str = "") -> bool:
-        """Whether a side of this role has a statement that begins with `start` and has all `parts` in it."""
+        """Whether a side of this role has a statement that begins with `start` and contains all `parts`."""
         return any(
             own == role and mark.startswith(start) and all(part in mark for part in parts) for own, mark in self._marks
         )
@@ -149,7 +150,7 @@ _KNOWN: Sequence[tuple[str, Callable[[_Sides], bool]]] = (
     (FAIL_FAST, lambda it: it.only("api-server") and it.exact("api-server", "UPDATE task_instance SET state")),
     (RETRY_WITHOUT_LOCKS, lambda it: it.only("scheduler")),
 )
-"""Each known cause with what tells it; the first one that fits counts."""
+"""Each known cause with its test; the first match counts."""
 
 
 def cause_of(event: events.DeadlockSeen) -> str:
@@ -160,10 +161,6 @@ def cause_of(event: events.DeadlockSeen) -> str:
 
 def _incident(view: BlockView, event: events.DeadlockSeen) -> Incident:
     signature = " <> ".join(sorted(f"{role_of(side.component)}: {side.signature}" for side in event.sides))
-    rows = tuple((side.component, str(side.pid), side.waits_for, side.statement) for side in event.sides)
-    context = f" {event.context}" if event.context else ""
-    witness = Witness(
-        f"PostgreSQL aborted the transaction of {event.victim}{context}",
-        (WitnessTable("The cycle", ("component", "server process", "waits for", "statement"), rows),),
+    return Incident(
+        RACE, view.block, view.arm, view.at_s(event.at), cause_of(event), signature, deadlock_witness(event)
     )
-    return Incident(RACE, view.block, view.arm, view.at_s(event.at), cause_of(event), signature, witness)

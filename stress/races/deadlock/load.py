@@ -1,4 +1,4 @@
-"""The load that provokes deadlocks: somebody deploys, somebody starts runs, somebody clears tasks."""
+"""The load that provokes deadlocks: users who deploy DAGs, start runs and clear tasks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from stress.load.users import CHURN_DAGS, SETTINGS, SHARED, START, ApiUser, act,
 
 
 class DagEditor(User):
-    """Somebody who deploys all the time: moves the changing DAGs to their next structure."""
+    """Deploys continuously: moves the changing DAGs to their next structure."""
 
     fixed_count = 1
     wait_time = constant_pacing(SETTINGS.churn_period_s)
     _generations = itertools.count(1)
 
     def on_start(self) -> None:
-        """Nobody deploys before the load begins."""
+        """Deploy nothing before the load begins."""
         START.wait()
 
     @task
@@ -31,7 +31,7 @@ class DagEditor(User):
 
 
 class RunStarter(ApiUser):
-    """Starts runs of the changing DAGs at a steady pace, whatever the cluster makes of them.
+    """Starts runs of the changing DAGs at a steady pace, independent of the cluster's progress.
 
     An open loop: if runs were started as others end, an arm without deadlocks would get more tasks, and the arms'
     counts would be of different loads.
@@ -58,7 +58,7 @@ class RunStarter(ApiUser):
 
 
 class Clearer(ApiUser):
-    """Somebody who clears a finished task to run it again."""
+    """Clears a finished task to run it again."""
 
     fixed_count = 1
     wait_time = constant_pacing(SETTINGS.clear_period_s)
@@ -78,7 +78,7 @@ class Clearer(ApiUser):
         chosen = self.random.choice(found["task_instances"])
         body = {
             "dry_run": False, "dag_run_id": chosen["dag_run_id"], "task_ids": [chosen["task_id"]],
-            # By default only failed tasks are cleared, and an answer of 200 says of a success that 0 were.
+            # By default only failed tasks are cleared: for a success the answer is 200 with 0 cleared tasks.
             "only_failed": False,
         }  # fmt: skip
         cleared = self.call("POST", f"/dags/{dag_id}/clearTaskInstances", "/dags/{dag}/clearTaskInstances", json=body)

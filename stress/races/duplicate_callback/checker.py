@@ -1,21 +1,22 @@
 """Duplicate deadline callbacks: a missed deadline whose callback ran more than once is one incident.
 
-Executions are counted by the callback's own receipts, never by log lines. The two causes are told apart by the trigger
-that each execution ran in: two triggers for one deadline were made by two schedulers, two executions of one trigger by
-two triggerers. Opportunities are the missed deadlines whose callback ran at least once: one that never ran could not
-run twice. That few of them ran is harm (`lost_callback`), not blindness.
+Executions are counted by the callback's own receipts, never by log lines. The trigger of each execution distinguishes
+the causes: two triggers for one deadline were made by two schedulers, two executions of one trigger by two
+triggerers. A synchronous callback runs in no trigger: the executors of two schedulers were given it
+(`two_executors`). Opportunities are the missed deadlines whose callback ran at least once: one that never ran could
+not run twice. A low number of them is harm (`lost_callback`), not blindness.
 
-Under faults there are two more causes. A fault hit the triggerer that ran the callback (or was about to), Airflow took
-it for dead and gave its trigger away, and the callback ran again. That is told by the fault and by time: two triggerers
-that take one trigger do so within their loops' second, while nobody takes the trigger of a triggerer that has fallen
-silent for `TAKEN_OVER_S`.
+Under faults there are two more causes. A fault hit the triggerer that ran the callback (or was about to), Airflow
+considered it dead and reassigned its trigger, and the callback ran again. A matching fault and the time between the
+executions show this: two triggerers that take one trigger do so within one second, the interval of their loops, while
+the trigger of a silent triggerer is not taken for `TAKEN_OVER_S`.
 
 - `not_stored`: the first execution began, and its triggerer was killed, silenced or lost its database sessions within
-  `STORES_S`, before it could store the success; then the callback ran elsewhere. An execution and its record are two
-  systems: whatever a fix does, the next owner can't know of the first execution. It is **excused**: shown with its
-  witness, held against no arm.
-- `reassigned`: every other execution that changed hands under a fault, for example one that a woken triggerer began
-  after its trigger had been given away. A fix can prevent it (by asking who the owner is), so it is an incident.
+  `STORES_S`, before it could store the success; then the callback ran elsewhere. An execution and its record are in two
+  systems, so that with any fix the next owner cannot know of the first execution. It is **excused**: shown with its
+  witness, and not counted against an arm.
+- `reassigned`: every other execution that changed hands under a fault, for example one that a woken triggerer started
+  after its trigger had been reassigned. A fix can prevent it (by checking the owner), so it is an incident.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from itertools import pairwise
 from stress import events
 from stress.checkers.evidence import clock, faults_table, owners_table
 from stress.checkers.view import BlockView, FaultSpan
+from stress.components import role_of
 from stress.results import BlockCheck, Incident, Witness, WitnessTable
 
 RACE = "duplicate_callback"
@@ -34,26 +36,27 @@ RACE = "duplicate_callback"
 SCHEDULERS = "two_schedulers"
 TRIGGERERS = "two_triggerers"
 BOTH = "two_schedulers_and_two_triggerers"
+EXECUTORS = "two_executors"
 REASSIGNED = "reassigned"
 NOT_STORED = "not_stored"
-CAUSES = (SCHEDULERS, TRIGGERERS, BOTH, REASSIGNED)
+CAUSES = (SCHEDULERS, TRIGGERERS, BOTH, EXECUTORS, REASSIGNED)
 EXCUSED = (NOT_STORED,)
 
 STORES_S = 5.0
 """Seconds within which a callback that has begun ends and its success is stored: the callback itself takes 1.5 s, its
-event waits for the supervisor's next loop. A triggerer that is hit later than that had the time."""
+event waits for the supervisor's next loop. A triggerer that is hit later than that had enough time."""
 
 TAKEN_OVER_S = 4.0
 """Seconds that a triggerer must have been silent before another may take its triggers: below any health threshold that
 runs are configured with, above what separates two triggerers that both take a trigger at once."""
 
 HANDED_OVER_S = 1.0
-"""Seconds after which another triggerer may run what one that is ending has given up: the others look once a second.
-Two triggerers that take a trigger at once run it closer together."""
+"""Seconds after which another triggerer may run the triggers that an ending one released: the others look once a
+second. Two triggerers that take a trigger at once run it closer together."""
 
 ENDS_WITHIN_S = 20.0
 """Seconds that a triggerer needs at most to end after a fault that ends it slowly, pauses of it not counted: its
-supervisor says in the database that it has ended, and then waits for its runner."""
+supervisor records its end in the database, and then waits for its runner."""
 
 _SILENCING = frozenset({"pause", "cutoff", "postgres"})
 _ENDS_SLOWLY = frozenset({"restart", "sessions", "postgres"})
@@ -94,13 +97,15 @@ def check(view: BlockView) -> BlockCheck:
 
 
 def _receipts_unseen(view: BlockView) -> bool:
-    """Whether callbacks ran, by the database, though none left a receipt; also where that was not asked."""
+    """Whether callbacks ran, by the database, though none left a receipt; true if that was not queried."""
     passed = view.last(events.DeadlinesPassed)
     return passed is None or any(deadline.state == "success" for deadline in passed.deadlines)
 
 
 def cause_of(view: BlockView, runs: list[events.CallbackExecuted]) -> str:
     """Which of the causes explains these executions of one deadline's callback, by time."""
+    if all(run.trigger is None and role_of(run.component) == "scheduler" for run in runs):
+        return EXECUTORS
     triggers = {run.trigger for run in runs}
     if len(triggers) == len(runs):
         return SCHEDULERS
@@ -120,7 +125,7 @@ def _taken_over(view: BlockView, first: events.CallbackExecuted, second: events.
     """Whether a fault explains that a trigger ran a second time.
 
     Either the first triggerer ended between the two, under a fault, or was ending then; or one of the two was silent
-    for long enough to be taken for dead, and one of the executions came then or when it woke up.
+    for long enough to be considered dead, and one of the executions was then or when it woke up.
     """
     for fault in view.faults:
         if fault.hits(first.component) and fault.start <= second.at:
@@ -138,8 +143,8 @@ def _taken_over(view: BlockView, first: events.CallbackExecuted, second: events.
 def _not_stored(view: BlockView, first: events.CallbackExecuted, second: events.CallbackExecuted) -> bool:
     """Whether the first triggerer was killed or silenced after it had begun and before it could store the success.
 
-    The second execution must be another process's: a triggerer that was silenced, woke up and ran the same trigger
-    again had its own record of it.
+    The second execution must be in another process: a triggerer that was silenced, woke up and ran the same trigger
+    again has its own record of it.
     """
     if (first.component, first.pid) == (second.component, second.pid):
         return False
@@ -179,11 +184,12 @@ def _incident(view: BlockView, deadline: str, runs: list[events.CallbackExecuted
     triggers = {run.trigger for run in runs}
     rows = tuple((clock(view, run.at), str(run.trigger), run.component, str(run.pid)) for run in runs)
     tables = (
-        WitnessTable("Receipts of the callback", ("time of load", "trigger", "triggerer", "process"), rows),
+        WitnessTable("Receipts of the callback", ("time of load", "trigger", "component", "process"), rows),
         *owners_table(view, triggers),
         *faults_table(view, runs[-1].at),
     )
-    headline = f"the callback of deadline {deadline} ran {len(runs)} times, in {len(triggers)} trigger(s)"
+    where = "by executors" if cause == EXECUTORS else f"in {len(triggers)} trigger(s)"
+    headline = f"the callback of deadline {deadline} ran {len(runs)} times, {where}"
     if cause in (REASSIGNED, NOT_STORED):
         headline += ", which changed hands under a fault"
     if cause == NOT_STORED:

@@ -1,11 +1,11 @@
 """Lost callbacks: a deadline that passed and whose callback never ran, after every fault was healed, is one incident.
 
-Late is not lost. A block settles until no deadline and no callback waits any more, or until none of them has changed
-for longer than Airflow, as it is configured, takes to come to their rescue (`settling.py`). Only what stood still for
-so long is an incident, or what never ran though nothing waits any more. Where the settling ran out of time before that,
-the block is blind.
+Late is not lost. A block settles until no deadline and no callback is pending, or until none of them has changed for
+longer than Airflow's recovery takes by its configuration (`settling.py`). An incident is a callback that stood still
+for so long, or that never ran though nothing is pending. If the settling reached its time limit before that, the block
+is blind.
 
-Whether a callback ran is told by its own receipt. Where it was lost is told by the rows that are left:
+Its own receipt shows whether a callback ran. The remaining rows show where it was lost:
 
 =======================  =========================================================================================
 `never_handled`          the deadline passed, and no scheduler marked it as missed
@@ -41,7 +41,7 @@ SILENT_S = 30.0
 """Seconds without a heartbeat after which an owner counts as dead: Airflow's default threshold, above a run's own."""
 
 LOOK_S = 3.0
-"""Between the last look at what waits and the last look of all; `aftermath.DUE_SOON_S` is above it."""
+"""Between the last look at pending work and the last look of all; `aftermath.DUE_SOON_S` is above it."""
 
 _ENDED_STATES = ("success", "failed")
 _WORDS = {
@@ -65,7 +65,7 @@ def check(view: BlockView) -> BlockCheck:
             blind.append(f"block {view.block}: the deadlines that passed were not counted")
         return BlockCheck(RACE, view.block, view.arm, (), len(ran), view.load_s, tuple(blind))
     looked_at, look = looks[-1]
-    # Where nothing waits any more nothing can come late, except for deadlines of the settling's last moments.
+    # If nothing is pending, nothing can be late, except for deadlines of the settling's last moments.
     needed_s = settled.callbacks_needed_s if settled.callbacks else LOOK_S
     passed = [deadline for deadline in look.deadlines if looked_at - deadline.due_at >= needed_s]
     missing = [deadline for deadline in passed if deadline.id not in ran]
@@ -78,7 +78,7 @@ def check(view: BlockView) -> BlockCheck:
             blind.append(
                 f"block {view.block}: {len(waiting)} callbacks had not run when the settling time was over, and "
                 f"something had changed {settled.callbacks_unchanged_s:.0f} s before, "
-                f"where only {settled.callbacks_needed_s:.0f} s without a change tell late from lost"
+                f"where {settled.callbacks_needed_s:.0f} s without a change are needed to distinguish late from lost"
             )
             missing = [deadline for deadline in missing if deadline not in waiting]
     incidents = tuple(_incident(view, deadline, looked_at) for deadline in missing)
@@ -87,7 +87,7 @@ def check(view: BlockView) -> BlockCheck:
 
 
 def cause_of(deadline: events.PassedDeadline) -> str:
-    """Where a callback without a receipt was lost, by the rows that are left of it."""
+    """Where a callback without a receipt was lost, by its remaining rows."""
     if not deadline.handled:
         return NEVER_HANDLED
     if deadline.state in _ENDED_STATES:
@@ -102,7 +102,7 @@ def cause_of(deadline: events.PassedDeadline) -> str:
 
 def _incident(view: BlockView, deadline: events.PassedDeadline, looked_at: float) -> Incident:
     cause = cause_of(deadline)
-    owner = deadline.owner or "nobody"
+    owner = deadline.owner or "none"
     if deadline.owner_ended:
         owner += ", whose job has ended"
     elif deadline.owner_silent_s is not None:

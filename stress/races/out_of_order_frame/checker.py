@@ -1,25 +1,23 @@
 """Out-of-order frames: a trigger runner that lost the order of its exchange with the supervisor is one incident.
 
-One incident is one life of a runner, however many lines its death writes. It is told by four signs, none of which needs
-the others:
+One incident is one life of a runner, however many lines its death writes. Each of four signs suffices:
 
-- a **wrong reply**: a trigger asked for its own task's state and the answer was about another (its own receipt). This
-  does not depend on the words of an error, nor on a check that a fix may have removed;
-- a **frame error** in the log. Causes are told apart by what came before: a trigger that was cancelled while it waited
-  for an answer, or a call from a foreign thread;
-- a runner that **died** within `DEATH_AFTER_S` of a cancellation in the middle of a request. One that died without that
-  is no incident of this race: exits of components are judged as harm;
-- a **standstill**. A repair that trades the broken order for a standstill is no repair: a runner that holds polling
-  triggers and whose event loop stands still for `LOOP_STOPPED_S`, or which gets no answer for `UNANSWERED_S`, is an
-  incident of this race too. Progress is measured by the triggers' own receipts, not by heartbeats, which a triggerer
-  goes on sending while its runner is dead. Seconds in which the harness did not run either, because the whole machine
-  stood still, are subtracted.
+- a **wrong reply**: a trigger asked for its own task's state and the answer was about another task (the trigger's own
+  receipt). This depends neither on the text of an error nor on a check that a fix may have removed;
+- a **frame error** in the log. The preceding event gives the cause: a trigger that was cancelled while it waited for an
+  answer, or a call from a foreign thread;
+- a runner that **died** within `DEATH_AFTER_S` of a cancellation in the middle of a request. A death without one is not
+  an incident of this race: exits of components are judged as harm;
+- a **standstill**. A repair must not replace the broken order by a standstill: a runner that holds polling triggers and
+  whose event loop stands still for `LOOP_STOPPED_S`, or which gets no answer for `UNANSWERED_S`, is an incident of this
+  race too. Progress is measured by the triggers' own receipts, not by heartbeats, which a triggerer keeps sending while
+  its runner is dead. Seconds in which the harness did not run either, because the whole machine stood still, are
+  subtracted.
 
-Under faults a runner may stand still, or die, while a fault hits its triggerer or the database and for
-`AFTER_FAULT_S` after it was healed and the triggerer was started again; a lost order is an incident whatever hits it.
-What makes no progress after that is a dead runner that stays dead. To see it, a block with faults is looked at up to
-the end of its settling, for as long as the database says that the triggerer owns polling triggers, and a runner that
-never told of any progress hangs too.
+Under faults a runner may stand still, or die, while a fault hits its triggerer or the database and for `AFTER_FAULT_S`
+after it was undone and the triggerer was started again; a lost order is an incident under any fault. A runner without
+progress after that stays dead. To see it, a block with faults is examined up to the end of its settling, for as long as
+the triggerer owns polling triggers in the database, and a runner that never reported progress counts as hung.
 
 Opportunities are cancellations that hit a request in flight, by the receipts of the cancelled triggers: only those can
 break the order.
@@ -43,7 +41,7 @@ UNEXPLAINED = "unexplained"
 CAUSES = (CANCELLATION, FOREIGN_THREAD, WRONG_REPLY, RUNNER_DIED, RUNNER_HUNG, UNEXPLAINED)
 
 DEATH_AFTER_S = 5.0
-"""Seconds after a cancellation in the middle of a request in which a runner's death is taken for its consequence. The
+"""Seconds after a cancellation in the middle of a request in which a runner's death counts as its consequence. The
 supervisor looks for its runner about once a second."""
 
 LOOP_STOPPED_S = 10.0
@@ -56,7 +54,7 @@ first answered poll: the supervisor builds its in-process API on the first reque
 machine."""
 
 AFTER_FAULT_S = 20.0
-"""Seconds after a fault's healing in which a runner may still stand still: a triggerer that was started again needs
+"""Seconds after a fault was undone in which a runner may still stand still: a triggerer that was started again needs
 about ten to run its first trigger on two busy cores."""
 
 _BEFORE_S = 10.0
@@ -158,18 +156,18 @@ def _hung(view: BlockView, life: Life) -> Incident | None:
 
 
 def _horizon(view: BlockView, life: Life) -> float:
-    """Up to when (unix seconds) the runner is held to make progress."""
-    # After the load nothing need poll any more: look no further than what the load could have kept busy.
+    """The time (unix seconds) until which the runner must make progress."""
+    # After the load no trigger needs to poll: look no further than the time in which the load could keep it busy.
     load_end = (view.load_started_at or life.end) + view.load_s
     if not view.faults:
         return min(life.end, load_end)
-    # Faults are healed when the load is over: look on for as long as there is something to poll.
+    # Faults are undone when the load is over: continue for as long as a trigger polls.
     owning = [t for t, event in view.all(events.TriggersOwned) if event.owned.get(life.component)]
     return min(life.end, max([load_end, *owning[-1:]]))
 
 
 def _never_began(view: BlockView, life: Life, excused: list[tuple[float, float]]) -> Incident | None:
-    """A runner that was started under faults, owned polling triggers without a break, and never told of one."""
+    """A runner that was started under faults, owned polling triggers without a break, and never reported one."""
     if not view.faults:
         return None
     since: float | None = None

@@ -56,16 +56,16 @@ class QueryCanceller(ApiUser):
             self._bursts += 1
 
     def _patience_is_over(self) -> bool:
-        """Runners that hang answer no trigger, ever: the load must begin all the same, and show it."""
+        """A runner that hangs never answers a trigger: the load must begin nevertheless, and show it."""
         return time.monotonic() - self._started_at >= SETTINGS.warm_up_s
 
     def _due_s(self) -> float:
-        """When the next time may be, in seconds of load."""
+        """The earliest next time, in seconds of load."""
         return SETTINGS.cancel_first_s + self._bursts * SETTINGS.cancel_period_s
 
 
 def polling_triggerers(within_s: float = 2.0, at_least: int = 4) -> int:
-    """How many triggerers told, a moment ago, that so many of their triggers poll and that polls were answered."""
+    """Triggerers that reported, a moment ago, at least so many polling triggers with answered polls."""
     polling = set()
     now = time.time()
     for path in (SHARED / "receipts").glob("progress-*.jsonl"):

@@ -16,6 +16,6 @@ SCENARIO = Scenario(
     endless_dags=(ENDLESS,),
     users=("QueryCanceller", "UiReader"),
     observers=("component_logs", "receipts"),
-    # Fewer than the load's triggers: else the triggerer that looks first takes all, and the other has nothing to do.
+    # Fewer than the load's triggers: otherwise the first triggerer takes all of them, and the other has none.
     config={"triggerer.capacity": "30"},
 )

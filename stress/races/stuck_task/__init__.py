@@ -10,8 +10,8 @@ RACE = Race(
     name="stuck_task",
     place=4,
     summary=(
-        "A task or a run stays unfinished, though every fault was healed and nothing moved any more, or a "
-        "task that reported success, and was told so, is stored as something else."
+        "A task or a run stays unfinished, though every fault was healed and nothing moved any more; or a task "
+        "whose success was answered as stored is stored as something else."
     ),
     found_by="a run with faults",
     scenario=SCENARIO,
@@ -19,14 +19,14 @@ RACE = Race(
     check=checker.check,
     causes=checker.CAUSES,
     unit="task instances",
-    opportunity="a task instance of a DAG that ends by itself was there when the settling began",
+    opportunity="a task instance of a DAG that ends by itself existed when the settling began",
     headline=Headline(
         "stuck_tasks",
         "Task instances and runs that no longer move, or whose success was lost",
         one_more=(
             "after all faults were healed and the block had settled, one task instance or run of a DAG that "
-            "ends by itself no longer moved (`stuck_...`, by its state), or what a worker was told is stored"
-            " as success was stored as something else (`lost_success`), or a run failed without a failed "
+            "ends by itself no longer moved (`stuck_...`, by its state), or a success that was answered"
+            " as stored was stored as something else (`lost_success`), or a run failed without a failed "
             "task (`lost_run`), or a run ended as success with a task instance that had not ended "
             "(`lost_task`)"
         ),

@@ -1,31 +1,31 @@
-"""Stuck and lost tasks: what a finite DAG still owes after every fault was healed and everything settled.
+"""Stuck and lost tasks: unfinished work of finite DAGs after every fault was undone and everything settled.
 
-Without faults a block waits for no run to end: only what has not changed since the settling began can be stuck, and
-is, if nothing of that kind changed for as long as a triggerer needs to be replaced. A block with faults settles until
-no finite task instance and no run waits any more, or until none of them has changed for longer than Airflow, as it is
-configured, takes to come to their rescue (`settling.py`). What is unfinished then stays so:
+Without faults a block waits for no run to end: only what has not changed since the settling began can be stuck, and is,
+if nothing of that kind changed for as long as a triggerer needs to be replaced. A block with faults settles until no
+finite task instance and no run is pending, or until none of them has changed for longer than Airflow's recovery takes
+by its configuration (`settling.py`). What is unfinished then stays unfinished:
 
 ===================  =============================================================================================
 `stuck_queued`       a task instance waits for a worker that will not come
-`stuck_running`      its worker is gone, and nobody has noticed
+`stuck_running`      its worker is gone, and no scheduler has noticed
 `stuck_scheduled`    no scheduler hands it to an executor
 `stuck_deferred`     its trigger's event does not come
 `stuck_none`         a run of which no scheduler starts the next task, though nothing of it is under way (one incident a
                      run; of a run that is queued, only if no other run of its DAG is active, which it might wait for)
 `stuck_other`        another state that is not an end, such as `restarting`
 `stuck_run`          a run that does not end, though all its task instances have
-`lost_success`       a worker reported success and was told that it is stored (2xx); the task instance says otherwise
+`lost_success`       a success was answered as stored (2xx), and the task instance has another state
 `lost_run`           a run that failed without a failed task instance
-`lost_task`          a run that ended as success with a task instance that has not ended: nobody looks at it any more
+`lost_task`          a run ended as success with a task instance that has not ended and that no scheduler examines
 ===================  =============================================================================================
 
 A task instance without a state waits for those before it: unless its run has ended, it is a consequence of one that is
-stuck, and no incident.
-A task that failed because its worker died is none either: its DAGs allow no retries, so that is what Airflow owes.
-After a clear or for a retry a task instance gets a new id; the worker's word is held against the row with the old one.
+stuck, and not an incident. Nor is a task that failed because its worker died: its DAGs allow no retries, so that this
+is Airflow's specified behaviour. After a clear or for a retry a task instance gets a new id; the worker's report is
+compared with the row of the old id.
 
-Opportunities are the task instances of finite DAGs whose runs were there when the settling began. With real workers
-nobody records what they report: `lost_success` can't be seen.
+Opportunities are the task instances of finite DAGs whose runs existed when the settling began. The reports of real
+workers are not recorded: with them `lost_success` cannot be seen.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _UNFINISHED_RUN = (_ACTIVE_RUN, "queued")
 
 
 def check(view: BlockView) -> BlockCheck:
-    """Count the finite task instances of one block and what has become of those that are not done."""
+    """Count the finite task instances of one block, and judge those that are not done."""
     observers = ("database", "execution_api") if view.took_part("execution_api") else ("database",)
     blind = list(view.blind(*observers))
     counted = view.last(events.FiniteTasksCounted)
@@ -69,7 +69,7 @@ def check(view: BlockView) -> BlockCheck:
         blind.append(
             f"block {view.block}: {len(stuck)} tasks and runs were unfinished when the settling time was over, and "
             f"something had changed {settled.tasks_unchanged_s:.0f} s before, "
-            f"where only {settled.tasks_needed_s:.0f} s without a change tell late from stuck"
+            f"where {settled.tasks_needed_s:.0f} s without a change are needed to distinguish late from stuck"
         )
     else:
         incidents += stuck
@@ -77,15 +77,17 @@ def check(view: BlockView) -> BlockCheck:
 
 
 def _lost(view: BlockView, counted: events.FiniteTasksCounted) -> list[Incident]:
-    """What is over and should have ended otherwise: no settling changes that."""
+    """Tasks and runs that ended in the wrong state: settling cannot change that."""
     told = {ti: t for t, event in view.all(events.SuccessAcknowledged) for ti in event.task_instances}
     found = []
     for task in counted.unfinished:
         if task.id in told:
-            headline = f"{_name(task)} reported success and was told that it is stored; it is stored as {task.state}"
+            headline = (
+                f"{_name(task)} reported success and was answered that it is stored; it is stored as {task.state}"
+            )
             found.append(_incident(view, LOST_SUCCESS, headline, told[task.id], [task]))
         elif task.run_state == "success" and task.state not in FINISHED and not task.earlier_try:
-            headline = f"{_name(task)} is {task.state}, and its run has ended as success: nobody will run it"
+            headline = f"{_name(task)} is {task.state}, and its run has ended as success: no scheduler will run it"
             found.append(_incident(view, LOST_TASK, headline, task.changed_at, [task]))
     for run in counted.runs:
         if run.state == "failed" and not run.by_state.keys() & {"failed", "upstream_failed"}:
@@ -95,7 +97,7 @@ def _lost(view: BlockView, counted: events.FiniteTasksCounted) -> list[Incident]
 
 
 def _stuck(view: BlockView, counted: events.FiniteTasksCounted) -> list[Incident]:
-    """What is not over, and is no mere consequence of something else that is not."""
+    """Tasks and runs that have not ended, without those that only wait for another one."""
     active = {run.dag for run in counted.runs if run.state == _ACTIVE_RUN}
     under_way: dict[tuple[str, str], list[events.UnfinishedTask]] = defaultdict(list)
     for task in counted.unfinished:
@@ -116,7 +118,9 @@ def _stuck(view: BlockView, counted: events.FiniteTasksCounted) -> list[Incident
             headline = f"run {run.run} of {run.dag} is {run.state} though all its task instances have ended"
             found.append(_incident(view, STUCK_RUN, headline, run.changed_at, _of(counted, run)))
         elif run.state == _ACTIVE_RUN or run.dag not in active:
-            headline = f"run {run.run} of {run.dag} is {run.state} and nobody starts its next task: {_states(run)}"
+            headline = (
+                f"run {run.run} of {run.dag} is {run.state} and no scheduler starts its next task: {_states(run)}"
+            )
             found.append(_incident(view, STUCK_NONE, headline, run.changed_at, _of(counted, run)))
     return found
 
