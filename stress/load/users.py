@@ -142,7 +142,7 @@ def _warm_up(host: str) -> None:
 
 
 def _asked_s(url: str) -> float:
-    """Seconds until a request on a connection of its own was answered."""
+    """Seconds until a request on a new connection was answered."""
     began = time.monotonic()
     with urllib.request.urlopen(url, timeout=_REQUEST_TIMEOUT_S) as answer:  # noqa: S310 - our own
         answer.read()

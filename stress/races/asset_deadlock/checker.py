@@ -1,6 +1,6 @@
 """Asset deadlocks: every cycle of reports that PostgreSQL had to break in the queue of asset events is one incident.
 
-The server's log tells them (`deadlock/checker.py` says which deadlocks are of the cause `asset_queue`). Two causes, by
+The server's log tells them (`stress/checkers/deadlock_causes.py` says which deadlocks are of the cause `asset_queue`). Two causes, by
 the assets in the statements:
 
 ===================  ==============================================================================================
@@ -17,11 +17,11 @@ from __future__ import annotations
 import re
 
 from stress import events
+from stress.checkers.deadlock_causes import ASSET_QUEUE, cause_of
 from stress.checkers.evidence import deadlock_witness
 from stress.checkers.reports import coincidences
 from stress.checkers.view import BlockView
 from stress.races.asset_deadlock.scenario import PRODUCERS
-from stress.races.deadlock.checker import ASSET_QUEUE, cause_of
 from stress.results import BlockCheck, Incident
 
 RACE = "asset_deadlock"

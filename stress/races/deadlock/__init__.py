@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_stress_fixes.deadlock import FIXES, state_update_lock_scope
+from stress.checkers.deadlock_causes import CAUSES
 from stress.races.deadlock import checker
 from stress.races.deadlock.scenario import SCENARIO
 from stress.races.race import Headline, Race, Reproducer
@@ -15,7 +16,7 @@ RACE = Race(
     found_by="the report",
     scenario=SCENARIO,
     check=checker.check,
-    causes=checker.CAUSES,
+    causes=CAUSES,
     unit="state updates",
     opportunity="a worker's state update was answered",
     headline=Headline(

@@ -4,7 +4,7 @@
 `overwritten_success`   a worker reported success and was answered as stored; the task of the same run that failed
                         meanwhile ended it by what it had been before, and it is stored as something else
 `deadlock`              the failure ends the other tasks of its run while another report of the run is answered, and
-                        PostgreSQL broke the cycle (`deadlock/checker.py`, cause `fail_fast`)
+                        PostgreSQL broke the cycle (`stress/checkers/deadlock_causes.py`, cause `fail_fast`)
 ======================  ===========================================================================================
 
 Opportunities are reports that were made within `TOGETHER_S` of the one before of their run.
@@ -13,11 +13,11 @@ Opportunities are reports that were made within `TOGETHER_S` of the one before o
 from __future__ import annotations
 
 from stress import events
+from stress.checkers.deadlock_causes import FAIL_FAST as DEADLOCK_CAUSE
+from stress.checkers.deadlock_causes import cause_of
 from stress.checkers.evidence import clock, deadlock_witness
 from stress.checkers.reports import coincidences, stored_otherwise, uncounted
 from stress.checkers.view import BlockView
-from stress.races.deadlock.checker import FAIL_FAST as DEADLOCK_CAUSE
-from stress.races.deadlock.checker import cause_of
 from stress.races.fail_fast.scenario import FAIL_FAST
 from stress.results import BlockCheck, Incident, Witness, WitnessTable
 

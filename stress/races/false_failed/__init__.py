@@ -16,13 +16,11 @@ RACE = Race(
     check=checker.check,
     causes=checker.CAUSES,
     unit="reports answered as stored",
-    opportunity="a worker reported the success of a task with outlets and was told (2xx) that it is stored",
+    opportunity="the success of a task with outlets was answered as stored (2xx)",
     headline=Headline(
         "false_failed_tasks",
-        "Tasks that reported success, were told that it is stored, and are stored as failed",
-        one_more=(
-            "a task instance with outlets is stored as failed although its worker was told that its success is stored"
-        ),
+        "Tasks whose success was answered as stored, and which are stored as failed",
+        one_more=("a task instance with outlets is stored as failed although its success was answered as stored"),
     ),
     reproducers=(Reproducer("false_failed", removed_by=transient_error_answer.FIX),),
     fixes=FIXES,

@@ -30,14 +30,14 @@ CAUSES = (DEADLOCK, OTHER)
 
 def check(view: BlockView) -> BlockCheck:
     """Count reports of success that were answered as stored, and those that are stored as failed."""
-    told = {report.id for report in acknowledged(view) if report.dag in PRODUCERS}
+    acknowledgements = {report.id for report in acknowledged(view) if report.dag in PRODUCERS}
     incidents = tuple(
         _incident(view, report, task)
         for report, task in stored_otherwise(view)
         if report.dag in PRODUCERS and task.state == "failed"
     )
     blind = (*view.blind("execution_api", "database"), *uncounted(view))
-    return BlockCheck(RACE, view.block, view.arm, incidents, len(told), view.load_s, blind)
+    return BlockCheck(RACE, view.block, view.arm, incidents, len(acknowledgements), view.load_s, blind)
 
 
 def _incident(view: BlockView, report: events.ReportAnswered, task: events.UnfinishedTask) -> Incident:

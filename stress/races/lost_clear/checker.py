@@ -4,7 +4,7 @@ A clear was answered 2xx and names the task instance; at the end of the block it
 instance has no state. No scheduler looks at a run that has ended, so that the task never runs (cause `ended_run`).
 
 The second start of a task whose clear met its first start is not looked for: the cleared row has another id, and the
-first worker is told so at its next heartbeat, which hollow workers do not send.
+first worker gets that answer at its next heartbeat, which hollow workers do not send.
 
 Opportunities are clears that were answered 2xx, named a task instance, and were made within `NEAR_S` of the report of
 the last task of the run: only those can meet its end.

@@ -5,7 +5,7 @@
                         is stored as something else, by what it had been before
 `overwritten_mark`      a run was marked failed and the mark was answered as stored; the run is something else
 `deadlock`              the mark holds the run's task instances and a scheduler holds the run, and PostgreSQL broke the
-                        cycle (`deadlock/checker.py`, cause `run_marking`)
+                        cycle (`stress/checkers/deadlock_causes.py`, cause `run_marking`)
 ======================  ===========================================================================================
 
 Opportunities are reports of success that were answered as stored in runs whose mark was answered as stored: each could
@@ -15,10 +15,10 @@ be overwritten. Marks of single tasks (FINDINGS 15) are not in the load.
 from __future__ import annotations
 
 from stress import events
+from stress.checkers.deadlock_causes import RUN_MARKING, cause_of
 from stress.checkers.evidence import clock, deadlock_witness
 from stress.checkers.reports import acknowledged, stored_otherwise, uncounted
 from stress.checkers.view import BlockView
-from stress.races.deadlock.checker import RUN_MARKING, cause_of
 from stress.races.lost_mark.scenario import MARKED
 from stress.results import BlockCheck, Incident, Witness, WitnessTable
 
