@@ -30,5 +30,5 @@ def on_defaults(plan: Plan) -> Runtime:
 
 if __name__ == "__main__":
     arms = (f"stock={_INTERVAL},fixes:none", f"fixed={_INTERVAL},fixes:all")
-    plan = check(Options(arms=arms, load="45s", budget="14m", out=sys.argv[1], metrics_port=9377))
+    plan = check(Options(arms=arms, load="45s", budget="14m", out=sys.argv[1], metrics_port="9377"))
     sys.exit(Run(plan, sys.argv, choose(tui=False), Parts(runtime=on_defaults)).execute())

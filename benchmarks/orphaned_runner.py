@@ -23,9 +23,10 @@ import requests
 from stress.arms.fixes import resolve
 from stress.arms.releases import check
 from stress.arms.spec import parse_arm
-from stress.cluster import procfs
-from stress.cluster.base import Cluster, ClusterSettings, Role
+from stress.cluster.base import Cluster, ClusterSettings
 from stress.cluster.local import LocalRuntime
+from stress.cluster.supervision import procfs
+from stress.components import Role
 from stress.interrupt import Interrupt, Interrupted
 from stress.layout import DAGS, FIXES, HOLLOW_EXECUTOR
 from stress.races.out_of_order_frame.scenario import ENDLESS
@@ -60,8 +61,8 @@ def main(version: str = "3.3.2", arm_text: str = "stock") -> None:
         runtime = LocalRuntime()
         try:
             with interrupt.raising():
-                runtime.prepare((arm,), print)
-                cluster = runtime.open(arm, 0, Path(scratch) / "logs", settings)
+                prepared = runtime.prepare((arm,), print)
+                cluster = prepared.open(arm, 0, Path(scratch) / "logs", settings)
                 cluster.start()
                 _await(cluster, _KNOWN, lambda known: known == 1)
                 _start_runs(cluster.api_url)
