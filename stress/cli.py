@@ -44,6 +44,13 @@ def parser() -> argparse.ArgumentParser:
 def _add_run(commands: _Commands) -> None:
     run = commands.add_parser("run", help="compare arms under load until every race is decided or the budget ends")
     run.add_argument(
+        "--race",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="judge only this race, under its scenario (repeatable; `stress list races`), or all",
+    )
+    run.add_argument(
         "--scenario", action="append", default=[], metavar="NAME", help="run only this scenario (repeatable)"
     )
     run.add_argument(
@@ -244,6 +251,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
         plan = check(
             Options(
                 scenarios=tuple(options.scenario),
+                races=tuple(options.race),
                 arms=tuple(options.arm),
                 runtime=options.runtime,
                 load=options.load,

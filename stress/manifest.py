@@ -161,7 +161,8 @@ def command_line(arguments: Sequence[str], plan: Plan) -> str:
     given = {word.partition("=")[0] for word in arguments}
     releases = {arm.airflow.version for arm in plan.arms}
     chosen: list[tuple[str, str]] = [
-        *(("--scenario", scenario.name) for scenario in plan.scenarios),
+        # A race brings its scenario, and a scenario all of its races.
+        *(() if "--race" in given else (("--scenario", scenario.name) for scenario in plan.scenarios)),
         *(("--arm", _arm(arm)) for arm in plan.arms),
         ("--runtime", plan.runtime),
         # Arms name their own release, so that this matters only where all of them have one.

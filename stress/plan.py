@@ -32,7 +32,7 @@ from stress.faults.base import PlannedFault
 from stress.faults.recovery import CONFIG as RECOVERY_CONFIG
 from stress.faults.schedule import least_load_s, schedule
 from stress.load.settings import LoadSettings
-from stress.races.registry import SCENARIOS, races_of
+from stress.races.registry import RACES, SCENARIOS, races_of
 from stress.races.scenario import Scenario
 
 METRICS_PORT = 9108
@@ -40,6 +40,8 @@ DEFAULT_ARMS = ("stock", "fixed")
 DEFAULT_BUDGET = "9.5m"
 WORKERS = ("hollow", "real")
 RUNTIMES = ("local", "compose")
+ALL = "all"
+"""As a race: every race that has a scenario."""
 
 _LEAST_BUDGET_S = 60.0
 _LEAST_LOAD_S = 5.0
@@ -54,6 +56,7 @@ class Options:
     """The options as the user typed them, unchecked."""
 
     scenarios: tuple[str, ...] = ()
+    races: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
     runtime: str = "local"
     airflow: str = DEFAULT_RELEASE
@@ -104,6 +107,11 @@ class Plan:
         """The DAGs that must be there before the load begins."""
         return tuple(dict.fromkeys(dag for scenario in self.scenarios for dag in scenario.dags))
 
+    @property
+    def dag_files(self) -> tuple[str, ...]:
+        """The files of `dags/` that only some scenarios need, and these do."""
+        return tuple(dict.fromkeys(name for scenario in self.scenarios for name in scenario.dag_files))
+
     def arm_of(self, slot: int) -> Arm:
         """The arm of a slot. A turn has every arm once, in an order drawn from the seed, so that neither a drift of the
         machine nor a periodic change favours an arm. A blind block is run again in its slot."""
@@ -130,7 +138,7 @@ def check(options: Options) -> Plan:
     """Make a plan. Raises BadOptions; starts nothing, and writes nothing but a lock into the cache."""
     mistakes: list[str] = []
     machine: list[str] = []
-    scenarios = _scenarios(options.scenarios, mistakes)
+    scenarios = _scenarios(options, mistakes)
     arms = _arms(options, mistakes)
     if options.runtime not in RUNTIMES:
         mistakes.append(f"--runtime {options.runtime!r}: there is {', '.join(RUNTIMES)}")
@@ -144,7 +152,8 @@ def check(options: Options) -> Plan:
         seconds = _duration("--load", options.load, _LEAST_LOAD_S, _MOST_LOAD_S, mistakes)
         if faults and len(mistakes) == before and seconds < (least_s := least_load_s(faults)):
             mistakes.append(f"--load {options.load!r} is too short for --faults: they need at least {least_s:g}s")
-    load = LoadSettings(users=_users(scenarios), seconds=seconds)
+    api_workers = max((scenario.api_workers for scenario in scenarios), default=1)
+    load = LoadSettings(users=_users(scenarios), seconds=seconds, api_workers=api_workers)
     if faults:
         load = _spread(load)
     seed = secrets.randbelow(2**32)
@@ -177,7 +186,7 @@ def check(options: Options) -> Plan:
         load=load,
         observers=options.observers,
         whole_budget=options.whole_budget,
-        races=races_of(scenarios, faults=bool(faults)),
+        races=_races(options, scenarios, faults=bool(faults)),
         faults=faults,
         cold_start=options.cold_start,
     )
@@ -233,11 +242,34 @@ def machine_faults(metrics_port: int | None) -> list[str]:
     return faults
 
 
-def _scenarios(names: Sequence[str], mistakes: list[str]) -> tuple[Scenario, ...]:
-    unknown = [name for name in names if name not in SCENARIOS]
-    mistakes.extend(f"--scenario {name!r} is unknown: there are {', '.join(SCENARIOS)}" for name in unknown)
-    wanted = [name for name in (names or SCENARIOS) if name in SCENARIOS]
+def _scenarios(options: Options, mistakes: list[str]) -> tuple[Scenario, ...]:
+    """The scenarios asked for, and those of the races asked for; without a choice those that need no request."""
+    mistakes.extend(
+        f"--scenario {name!r} is unknown: there are {', '.join(SCENARIOS)}"
+        for name in options.scenarios
+        if name not in SCENARIOS
+    )
+    possible = {race.name: race.scenario for race in RACES.values() if race.scenario is not None}
+    for name in options.races:
+        if name != ALL and name not in possible:
+            mistakes.append(f"--race {name!r} has no scenario: there are {', '.join(possible)}; or {ALL}")
+        elif name != ALL and RACES[name].needs_faults and options.faults is None:
+            mistakes.append(f"--race {name!r} needs faults: add --faults")
+    if ALL in options.races:
+        return tuple(SCENARIOS.values())
+    wanted = {*options.scenarios, *(possible[name].name for name in options.races if name in possible)}
+    if not options.races and not options.scenarios:
+        wanted = {scenario.name for scenario in SCENARIOS.values() if not scenario.on_request}
     return tuple(scenario for name, scenario in SCENARIOS.items() if name in wanted)
+
+
+def _races(options: Options, scenarios: Sequence[Scenario], *, faults: bool) -> tuple[str, ...]:
+    """The races asked for, and all of the scenarios asked for."""
+    every = races_of(scenarios, faults=faults)
+    if not options.races or ALL in options.races:
+        return every
+    whole = races_of([SCENARIOS[name] for name in options.scenarios if name in SCENARIOS], faults=faults)
+    return tuple(race for race in every if race in options.races or race in whole)
 
 
 def _arms(options: Options, mistakes: list[str]) -> tuple[Arm, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import Any
 
 from airflow_stress_dags.receipts import leave
@@ -12,6 +13,14 @@ from airflow_stress_dags.receipts import leave
 ANSWER_S = 1.5
 
 _TRIGGER_ID = re.compile(r"\bID (\d+)")
+
+
+def sync_alert(**kwargs: Any) -> str:
+    """The same for an executor, which gives no trigger: send the alert and wait for its answer."""
+    deadline = (kwargs.get("context") or {}).get("deadline") or {}
+    leave("callbacks", deadline=str(deadline.get("id")), trigger=None)
+    time.sleep(ANSWER_S)
+    return "alerted"
 
 
 async def alert(**kwargs: Any) -> str:

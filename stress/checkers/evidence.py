@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from stress import events
 from stress.checkers.view import BlockView
-from stress.results import WitnessTable
+from stress.results import Witness, WitnessTable
 
 _MOST_ROWS = 40
 
@@ -39,6 +39,16 @@ def faults_table(view: BlockView, until: float = math.inf) -> list[WitnessTable]
         return []
     caption = "Faults" if len(rows) <= _MOST_ROWS else f"Faults (last {_MOST_ROWS} of {len(rows)})"
     return [WitnessTable(caption, ("time of load", "healed", "fault", "target", "detail"), rows[-_MOST_ROWS:])]
+
+
+def deadlock_witness(event: events.DeadlockSeen) -> Witness:
+    """The cycle that PostgreSQL broke: each side with the lock that it waited for and its statement."""
+    rows = tuple((side.component, str(side.pid), side.waits_for, side.statement) for side in event.sides)
+    context = f" {event.context}" if event.context else ""
+    return Witness(
+        f"PostgreSQL aborted the transaction of {event.victim}{context}",
+        (WitnessTable("The cycle", ("component", "server process", "waits for", "statement"), rows),),
+    )
 
 
 def clock(view: BlockView, t: float) -> str:

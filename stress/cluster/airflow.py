@@ -38,6 +38,8 @@ BLOCK_CONFIG: Mapping[str, str] = MappingProxyType(
         "database.sql_alchemy_max_overflow": "40",
         # The harness reads heartbeats from the database: an HTTP server fewer in each scheduler.
         "scheduler.enable_health_check": "False",
+        # The DAG files of scenarios that take no part are left out.
+        "core.might_contain_dag_callable": "airflow_stress_component.might_contain_dag",
     }
 )
 """Further configuration of the components of a block, which are under load."""
@@ -88,6 +90,7 @@ def component_variables(
         "TZ": "UTC",
         "AIRFLOW_STRESS_COMPONENT": component,
         "AIRFLOW_STRESS_SHARED": str(shared),
+        "AIRFLOW_STRESS_DAG_FILES_LEFT_OUT": ",".join(settings.dag_files_left_out),
         "AIRFLOW_STRESS_FIXES": ",".join(arm.fixes),
         "AIRFLOW_STRESS_FIX_REPORT_DIR": str(shared / "fixes"),
         **settings.environment,

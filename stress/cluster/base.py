@@ -106,6 +106,8 @@ class ClusterSettings:
     """Further directories to import from: behind the fixes and the overlay, before the DAGs' folder."""
     fixes_directory: Path | None = None
     """What mounts the fixes; goes first on PYTHONPATH."""
+    dag_files_left_out: Sequence[str] = ()
+    """Files of the DAGs' folder, without `.py`, that the dag-processor does not read."""
     schedulers: int = 2
     triggerers: int = 2
     api_workers: int = 1

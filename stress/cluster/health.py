@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 
 import psycopg
 
@@ -17,6 +18,10 @@ _ALIVE = """
 SELECT job_type, hostname FROM job
 WHERE state = 'running' AND latest_heartbeat IS NOT NULL AND latest_heartbeat > to_timestamp(%s)
 """
+
+
+# A line of the api-server's log, one a process: uvicorn's.
+_SERVES = b"Application startup complete"
 
 
 def unhealthy(dsn: str, api_url: str, components: Mapping[str, Role], since: float) -> frozenset[str]:
@@ -34,6 +39,13 @@ def unhealthy(dsn: str, api_url: str, components: Mapping[str, Role], since: flo
         if role is Role.API_SERVER and api_answers(api_url):
             missing.discard(name)
     return frozenset(missing)
+
+
+def api_starting(log_file: Path, workers: int) -> frozenset[str]:
+    """The api-server, while not all of its processes serve requests by its log; one of them answers for all."""
+    if workers == 1 or (log_file.exists() and log_file.read_bytes().count(_SERVES) >= workers):
+        return frozenset()
+    return frozenset({Role.API_SERVER.value})
 
 
 def api_answers(api_url: str) -> bool:

@@ -32,6 +32,7 @@ from stress.events.block import (
     ObserverBlind,
     ObserverUp,
     PhaseEnded,
+    RequestAnswered,
     StaleVersionsCounted,
     TasksCounted,
 )
@@ -48,7 +49,14 @@ from stress.events.components import (
 )
 from stress.events.counts import CountedIncident, MeasureCounted, RaceCounted
 from stress.events.database import DatabaseSampled, DeadlockSeen, DeadlockSide, LockTimeoutSeen
-from stress.events.execution_api import API_BOUNDS_S, ApiAnswered, DoubleStart, SuccessAcknowledged, WorkerIdentity
+from stress.events.execution_api import (
+    API_BOUNDS_S,
+    ApiAnswered,
+    DoubleStart,
+    ReportAnswered,
+    SuccessAcknowledged,
+    WorkerIdentity,
+)
 from stress.events.plan import SCHEMA, ArmPlanned, MeasurePlanned, RacePlanned, RunPlanned
 from stress.events.triggers import (
     CallbackExecuted,
@@ -109,6 +117,8 @@ __all__ = [
     "RaceCounted",
     "RacePlanned",
     "ReplyMisrouted",
+    "ReportAnswered",
+    "RequestAnswered",
     "RunPlanned",
     "RunnerDied",
     "StaleVersionsCounted",
@@ -166,6 +176,8 @@ AnyEvent = (
     | TasksCounted
     | StaleVersionsCounted
     | SuccessAcknowledged
+    | ReportAnswered
+    | RequestAnswered
     | BlockSettled
     | DeadlinesPassed
     | FiniteTasksCounted

@@ -36,6 +36,25 @@ class LoadActed(Event, frozen=True, kw_only=True, tag="load_acted"):
     count: int
 
 
+class RequestAnswered(Event, frozen=True, kw_only=True, tag="request_answered"):
+    """A user of the load asked the REST API to change a task or a run, and was answered.
+
+    `request` is `mark_task`, `mark_run` or `clear_task`, `state` what a mark asks for, `task` empty where it is about
+    the whole run. `sent_at` and `at` (unix seconds) are when the request was made and answered; code 0 is no answer at
+    all. `changed` is how many task instances the answer names, None where it names none.
+    """
+
+    at: float
+    sent_at: float
+    request: str
+    dag: str
+    run: str
+    task: str
+    state: str
+    code: int
+    changed: int | None = None
+
+
 class LoadReported(Event, frozen=True, kw_only=True, tag="load_reported"):
     """The load generator's own statistics of one kind of request, for the whole block."""
 

@@ -53,3 +53,24 @@ class SuccessAcknowledged(Event, frozen=True, kw_only=True, tag="success_acknowl
     """The ids of task instances whose workers reported success and were told (2xx) that it is stored."""
 
     task_instances: list[str]
+
+
+class ReportAnswered(Event, frozen=True, kw_only=True, tag="report_answered"):
+    """A worker reported a task's end, and was answered. Only for tasks whose DAG asks for it (`recorded`).
+
+    `id` is the task instance, `state` what was reported, `sent_at` and `at` when (unix seconds) the request was made
+    and answered; code 0 is no answer at all. A request that is made again is a report of its own. A task that was
+    deferred was resumed with `next_method`, and with a trigger's event if `next_event`.
+    """
+
+    at: float
+    sent_at: float
+    id: str
+    dag: str
+    run: str
+    task: str
+    try_number: int
+    state: str
+    code: int
+    next_method: str | None = None
+    next_event: bool = False

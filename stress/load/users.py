@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterable
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,16 +42,34 @@ CHURN_DAGS = 4
 
 _REQUEST_TIMEOUT_S = 30.0
 _GO_POLL_S = 0.05
+_WARM_UP_REQUESTS = 4
+_WARM_S = 1.0
 _run_numbers = itertools.count()
 
 
 def act(action: str, count: int = 1) -> None:
     """Append what was done to the record that the harness follows."""
+    append("actions", {"t": time.time(), "action": action, "count": count})
+
+
+def append(family: str, record: Mapping[str, object]) -> None:
+    """Append one line to a record that the harness follows."""
     directory = SHARED / "load"
     directory.mkdir(exist_ok=True)
-    line = json.dumps({"t": time.time(), "action": action, "count": count}) + "\n"
-    with (directory / "actions.jsonl").open("a") as file:
-        file.write(line)
+    with (directory / f"{family}.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def next_period(period_s: float) -> float:
+    """Sleep until the next period of the clock, which the DAGs and the hollow workers have, too; its unix time."""
+    begin = (time.time() // period_s + 1) * period_s
+    until(begin)
+    return begin
+
+
+def until(moment: float) -> None:
+    """Sleep until a unix time."""
+    gevent.sleep(max(0.0, moment - time.time()))
 
 
 def new_run_id(kind: str) -> str:
@@ -90,15 +110,43 @@ START = Start()
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _started(environment: Environment, **_: Any) -> None:
-    gevent.spawn(_await_cluster, any(getattr(user, "gives_start", False) for user in environment.user_classes))
+    gevent.spawn(
+        _await_cluster,
+        str(environment.host),
+        any(getattr(user, "gives_start", False) for user in environment.user_classes),
+    )
 
 
-def _await_cluster(start_is_given_by_a_user: bool) -> None:
+def _await_cluster(host: str, start_is_given_by_a_user: bool) -> None:
     while GO is not None and not GO.exists():
         gevent.sleep(_GO_POLL_S)
+    if SETTINGS.api_workers > 1:
+        _warm_up(host)
     START.cluster_ready.set()
     if not start_is_given_by_a_user:
         START.give()
+
+
+def _warm_up(host: str) -> None:
+    """Ask until no process of the api-server is slow: the first requests of each take seconds.
+
+    Connections are new each time, and many at a time, so that each process is asked.
+    """
+    paths = ("/auth/token", "/execution/health") * _WARM_UP_REQUESTS * SETTINGS.api_workers
+    began = time.monotonic()
+    while time.monotonic() - began < SETTINGS.warm_up_s:
+        answers = together(lambda path: _asked_s(f"{host}{path}"), [(path,) for path in paths])
+        slowest = max(math.inf if took_s is None else took_s for took_s in answers)
+        if slowest < _WARM_S:
+            return
+
+
+def _asked_s(url: str) -> float:
+    """Seconds until a request on a connection of its own was answered."""
+    began = time.monotonic()
+    with urllib.request.urlopen(url, timeout=_REQUEST_TIMEOUT_S) as answer:  # noqa: S310 - our own
+        answer.read()
+    return time.monotonic() - began
 
 
 class ApiUser(HttpUser):
@@ -150,6 +198,32 @@ class ApiUser(HttpUser):
             return self.call("PATCH", path, "/dags/{dag}/dagRuns/{run}", json={"state": state})
 
         return sum(answer is not None for answer in together(patch, [(run_id,) for run_id in run_ids]))
+
+    def change(self, request: str, method: str, path: str, name: str, dag: str, run: str, **facts: Any) -> None:
+        """Make one request that a checker compares with what is stored in the end, and record its answer.
+
+        `facts` are `task` and `state` (`RequestAnswered`) and the request's `json`.
+        """
+        body = facts.pop("json")
+        sent_at = time.time()
+        response = self.client.request(
+            method, f"/api/v2{path}", name=f"{method} {name}", timeout=_REQUEST_TIMEOUT_S, json=body
+        )
+        answered = 200 <= response.status_code < 300 and response.content
+        line = {
+            "kind": "request_answered",
+            "at": time.time(),
+            "sent_at": sent_at,
+            "request": request,
+            "dag": dag,
+            "run": run,
+            "task": "",
+            "state": "",
+            "code": response.status_code,
+            "changed": response.json().get("total_entries") if answered else None,
+            **facts,
+        }
+        append("requests", line)
 
 
 def together(call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:

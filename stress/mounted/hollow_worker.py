@@ -1,7 +1,16 @@
 """The hollow worker process: plays many task workers at once over the Execution API. Standard library only.
 
-Reads one JSON object a line from standard input (`id`, `ti`, `try`, `token`, `hollow`: what the task would do) and
-writes one a line to standard output when a worker process would have ended (`id`, `ok`). Ends when its input ends.
+Reads one JSON object a line from standard input (`id`, `ti`, `try`, `owner`, `token`, `hollow`: what the task would do)
+and writes one a line to standard output when a worker process would have ended (`id`, `ok`). Ends when its input ends.
+
+What a task would do, all optional:
+
+- `seconds` of work; `ends_at` (`second`, `period_s`), the moment at which it ends; `end`, `success` or `failed`;
+  `outlets`
+- `defer` (`classpath`, `kwargs`, `method`), before it ends; with `fires_at` (`second`, `period_s`, `lead_s`) the
+  trigger gets that `moment`, and with `times_out_within_s` the time-out is due so many seconds before it at most
+- `recorded`: its reports are recorded with DAG, run, task and what it was resumed with, and it fails if it was
+  resumed to fail
 
 Each worker has an identity of its own (host name, user name and process id), as real worker processes have: the
 Execution API then refuses a second worker that starts a running task with 409, and does not take it for the first one
@@ -26,10 +35,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_stress_moments import next_moment
+
 CONCURRENCY = int(os.environ.get("AIRFLOW_STRESS_HOLLOW_WORKERS", "12"))
 ATTEMPTS = int(os.environ.get("AIRFLOW_STRESS_HOLLOW_ATTEMPTS", "4"))
 RETRY_S = 0.3
 REQUEST_TIMEOUT_S = 60.0
+FAIL_METHOD = "__fail__"
+"""The method with which Airflow resumes a deferred task so that it fails."""
 API_VERSION = os.environ.get("AIRFLOW_STRESS_API_VERSION", "")
 
 
@@ -120,6 +133,24 @@ class Identities:
         return {"hostname": self.hostname, "unixname": "hollow", "pid": next(self.numbers)}
 
 
+def deferral(defer: dict[str, Any]) -> dict[str, object]:
+    """The report of a deferral, to a moment if it is planned so."""
+    kwargs = dict(defer["kwargs"])
+    state: dict[str, object] = {
+        "state": "deferred",
+        "classpath": defer["classpath"],
+        "trigger_kwargs": kwargs,
+        "next_method": defer["method"],
+        "next_kwargs": {},
+    }
+    if "fires_at" in defer:
+        kwargs["moment"] = next_moment(**defer["fires_at"])
+        if "times_out_within_s" in defer:
+            before_s = random.uniform(0.0, defer["times_out_within_s"])  # noqa: S311 - no secret
+            state["trigger_timeout"] = kwargs["moment"] - before_s - time.time()
+    return state
+
+
 class Worker:
     """Plays tasks: enter running, work, defer or report the end. Each play has a worker identity of its own."""
 
@@ -161,25 +192,35 @@ class Worker:
         code, content = await self.call("run", "PATCH", f"/task-instances/{ti}/run", work, body, **facts)
         if code != 200:
             return False
-        resumed = bool(json.loads(content).get("next_method"))
+        context = json.loads(content)
+        method = context.get("next_method")
         await asyncio.sleep(float(hollow.get("seconds", 0.0)))
-        defer = hollow.get("defer")
-        if defer and not resumed:
-            state = {
-                "state": "deferred",
-                "classpath": defer["classpath"],
-                "trigger_kwargs": defer["kwargs"],
-                "next_method": defer["method"],
-                "next_kwargs": {},
-            }
+        if "defer" in hollow and not method:
+            state = deferral(hollow["defer"])
             code, _ = await self.call("defer", "PATCH", f"/task-instances/{ti}/state", work, state, ti=ti)
-        else:
-            state = {"state": "success", "end_date": now(), "task_outlets": [], "outlet_events": []}
-            code, _ = await self.call(
-                "success", "PATCH", f"/task-instances/{ti}/state", work, state, ti=ti, reported="success"
-            )
+            return 200 <= code < 300
+        if "ends_at" in hollow:
+            await asyncio.sleep(next_moment(**hollow["ends_at"]) - time.time())
+        if not hollow.get("recorded"):
+            return await self.end(work, hollow.get("end", "success"))
+        end = "failed" if method == FAIL_METHOD else hollow.get("end", "success")
+        # The event's key, however the arguments are serialised.
+        has_event = '"event"' in json.dumps(context.get("next_kwargs"))
+        return await self.end(
+            work, end, **work["owner"], **{"try": work["try"], "next_method": method, "next_event": has_event}
+        )
+
+    async def end(self, work: dict[str, Any], end: str, **facts: object) -> bool:
+        """Report the task's end; true if it is a success that is stored."""
+        ti = work["ti"]
+        state: dict[str, object] = {"state": end, "end_date": now()}
+        if end == "success":
+            state |= {"task_outlets": work["hollow"].get("outlets", []), "outlet_events": []}
+        code, _ = await self.call(
+            end, "PATCH", f"/task-instances/{ti}/state", work, state, ti=ti, reported=end, **facts
+        )
         # 204 says that the state was stored, 200 (from 3.3 on) that it had been already.
-        return 200 <= code < 300
+        return end == "success" and 200 <= code < 300
 
 
 async def main() -> None:

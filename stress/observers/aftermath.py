@@ -18,7 +18,7 @@ from typing import Any
 from stress import events
 from stress.settling import Waiting
 
-ENDLESS_DAGS = ("bigquery_endless", "deadline_queue")
+ENDLESS_DAGS = ("bigquery_endless", "deadline_queue", "deadline_queue_sync")
 """Its jobs run until a user ends them; its one active run waits for a pool without slots (see `dags/`)."""
 
 DUE_SOON_S = 10

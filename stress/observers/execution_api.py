@@ -1,9 +1,10 @@
 """The Execution API's answers to the hollow workers, by the workers' own records, summed per look.
 
-Also successes that were answered as stored, which can be compared with the states at the end, and double starts: two
-workers that were both allowed to start one try of one task instance. A second start is correct only after the first
-worker has deferred the task: a task that resumes after its deferral keeps its id and its try. A deferral that was
-answered with a server error or not at all counts, because it can have been stored; one that was refused does not.
+Also each report of a task whose DAG asks for it (`recorded`); successes that were answered as stored, which can be
+compared with the states at the end; and double starts: two workers that were both allowed to start one try of one task
+instance. A second start is correct only after the first worker has deferred the task: a task that resumes after its
+deferral keeps its id and its try. A deferral that was answered with a server error or not at all counts, because it can
+have been stored; one that was refused does not.
 
 The records of all workers are compared at the end of the block, in the order of their times: the two workers usually
 belong to different schedulers and write to different files, which are not read at the same moment.
@@ -43,6 +44,8 @@ class ExecutionApi(Observer):
             durations[answer["op"], answer["code"]].append(answer["s"])
             if answer.get("reported") == "success" and 200 <= answer["code"] < 300:
                 acknowledged.append(answer["ti"])
+            if "dag" in answer:
+                yield _report(answer)
             self._note(answer)
         if acknowledged:
             yield events.SuccessAcknowledged(task_instances=acknowledged)
@@ -81,3 +84,20 @@ class ExecutionApi(Observer):
             # One worker that repeats its request (the first answer was lost) has started the task once.
             if not any((one.hostname, one.pid) == (hostname, pid) for one in known):
                 known.append(worker)
+
+
+def _report(answer: dict[str, Any]) -> events.ReportAnswered:
+    """The report of a task whose DAG asks for its record."""
+    return events.ReportAnswered(
+        at=answer["t"],
+        sent_at=round(answer["t"] - answer["s"], 6),
+        id=answer["ti"],
+        dag=answer["dag"],
+        run=answer["run"],
+        task=answer["task"],
+        try_number=answer["try"],
+        state=answer["reported"],
+        code=answer["code"],
+        next_method=answer["next_method"],
+        next_event=answer["next_event"],
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import msgspec
+
 from stress import events
 from stress.cluster.base import Cluster
 from stress.observers.base import Observer
@@ -18,8 +20,11 @@ class Load(Observer):
 
     def __init__(self, cluster: Cluster) -> None:
         self._tail = DirectoryTail(cluster.shared / "load")
+        self._requests = DirectoryTail(cluster.shared / "load")
 
     def poll(self) -> Iterator[events.AnyEvent]:
         for _, line in self._tail.lines("actions"):
             action = json.loads(line)
             yield events.LoadActed(at=action["t"], action=action["action"], count=action["count"])
+        for _, line in self._requests.lines("requests"):
+            yield msgspec.json.decode(line, type=events.RequestAnswered)

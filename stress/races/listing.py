@@ -39,7 +39,7 @@ def facts() -> list[dict[str, Any]]:
 
 def _rows(race: Race) -> list[list[str]]:
     """A race's line, and further lines for what it has several of."""
-    scenario = [race.scenario.name if race.scenario is not None else GAP]
+    scenario = [scenario.name for scenario in race.scenarios] or [GAP]
     columns: list[list[str]] = [
         [race.name],
         [f"#{issue}" for issue in race.issues],

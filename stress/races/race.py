@@ -60,6 +60,9 @@ class Race:
     scenario: Scenario | None = None
     """How a run provokes it. A run cannot ask for a race without a scenario."""
 
+    also: tuple[Scenario, ...] = ()
+    """Other scenarios that provoke it, for causes that need a load of their own. Each is asked for by its name."""
+
     needs_faults: bool = False
     """Whether it is asked for only if the plan has faults: without them Airflow has nothing to recover from."""
 
@@ -80,3 +83,8 @@ class Race:
 
     reproduced_by: str = ""
     """A command that shows the race, if neither a reproducer nor a scenario does."""
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """All scenarios that provoke it, the one that is asked for by its name first."""
+        return (*(() if self.scenario is None else (self.scenario,)), *self.also)

@@ -41,14 +41,18 @@ HEADLINES: Mapping[str, Headline] = MappingProxyType(
 """The counters of the races that have one."""
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
-    {race.scenario.name: race.scenario for race in RACES.values() if race.scenario is not None}
+    {scenario.name: scenario for race in RACES.values() for scenario in race.scenarios}
 )
 """Every scenario by its name, in the order of its first race."""
 
 
+DAG_FILES = tuple(name for scenario in SCENARIOS.values() for name in scenario.dag_files)
+"""Every file of `dags/` that only some scenarios need."""
+
+
 def races_of(scenarios: Sequence[Scenario], *, faults: bool) -> tuple[str, ...]:
     """The races that these scenarios are asked for, those that need faults last."""
-    asked = [race for scenario in scenarios for race in RACES.values() if race.scenario == scenario]
+    asked = [race for race in RACES.values() if any(scenario in race.scenarios for scenario in scenarios)]
     wanted = [race for race in asked if not race.needs_faults]
     return tuple(race.name for race in (*wanted, *(race for race in asked if race.needs_faults and faults)))
 

@@ -2,7 +2,8 @@
 
 A scenario is data: which DAGs must exist, which users of the load take part, which configuration the cluster needs,
 which observers must see. Scenarios are joined into one load, since the races are races of one cluster under one load;
-each can be asked for alone. Which races a scenario is asked for is in the races (`Race.scenario`).
+each can be asked for alone. Which races a scenario is asked for is in the races (`Race.scenario`). A run without a
+choice takes the scenarios that are not `on_request`.
 """
 
 from __future__ import annotations
@@ -26,3 +27,15 @@ class Scenario:
     config: Mapping[str, str] = field(default_factory=dict)
     endless_dags: tuple[str, ...] = ()
     """Those of the DAGs whose runs never end by themselves: nothing waits for them when a block settles."""
+
+    on_request: bool = False
+    """Whether it takes part only if it, or a race of it, is asked for."""
+
+    dag_files: tuple[str, ...] = ()
+    """Files of `dags/`, without `.py`, that the dag-processor reads only in a run with this scenario."""
+
+    api_workers: int = 1
+    """How many processes the api-server has at least."""
+
+    hollow_workers: int = 12
+    """How many tasks the hollow workers of each scheduler play at a time at least."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from stress import layout
 from stress.cluster.base import ClusterSettings
 from stress.plan import Plan
+from stress.races.registry import DAG_FILES
 
 
 def cluster_settings(plan: Plan) -> ClusterSettings:
@@ -23,12 +24,14 @@ def cluster_settings(plan: Plan) -> ClusterSettings:
             **plan.config,
         },
         environment={
-            "AIRFLOW_STRESS_HOLLOW_WORKERS": "12",
+            "AIRFLOW_STRESS_HOLLOW_WORKERS": str(max(scenario.hollow_workers for scenario in plan.scenarios)),
             # Retries as long as Airflow's own worker does while its api-server restarts: 0.3 s doubled 7 times, 38 s.
             **({"AIRFLOW_STRESS_HOLLOW_ATTEMPTS": "8"} if plan.faults else {}),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         fixes_directory=layout.FIXES,
+        dag_files_left_out=[name for name in DAG_FILES if name not in plan.dag_files],
+        api_workers=plan.load.api_workers,
     )
 
 

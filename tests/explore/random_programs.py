@@ -7,7 +7,8 @@ MODE is `statements`, `rows` for stops between the rows of a statement, or `thre
 a list of programs, each a list of one list of statements for each actor. Prints a JSON object a program: its
 statements, the outcomes of both searches and of random walks, and each class of schedules that came to more than one
 outcome. An outcome is what every statement returned and what the tables contain in the end. Which transaction a
-deadlock ends is the server's choice, so all schedules with a deadlock count as one outcome.
+deadlock ends is the server's choice, so all schedules with a deadlock count as one outcome; so do those in which two
+actors wait at once, because the server chooses which of them goes on first.
 """
 
 # ruff: noqa: S608 - the statements are made of our own numbers
@@ -81,7 +82,7 @@ def program(draw: random.Random, actor: int, lengths: tuple[int, int]) -> list[s
                     f"DELETE FROM child WHERE parent_id = {row}",
                     f"DELETE FROM parent WHERE id = {row}",
                     f"SELECT note({mark})",
-                    *opaque(mark),
+                    draw.choice(opaque(mark)),
                     "SAVEPOINT s",
                     "ROLLBACK TO SAVEPOINT s",
                     "SELECT pg_advisory_xact_lock(7)",
@@ -145,6 +146,8 @@ class Play(Testbed):
                 raise actor.error
         if any(error.sqlstate == DEADLOCK for error in executor.errors):
             return "deadlock"
+        if any(len(seen.blocked) > 1 for seen in executor.seen):
+            return "two wait at once"
         return json.dumps([self.returned, self.database.contents(TABLES)], sort_keys=True, default=str)
 
     def work_of(self, number: int) -> Callable[[], None]:

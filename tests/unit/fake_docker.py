@@ -1,8 +1,8 @@
 """A `docker` command for tests of the soak: a harness that is killed or a Compose that fails, without minutes of a
 real cluster. `stress report` is real.
 
-    FAKE_DOCKER   a directory: `play` is what happens, `run` the run's directory that the harness leaves, `calls` what
-                  was asked, a line each; `up`, `asked` and `killed` say how far it came
+    FAKE_DOCKER   a directory. Read: `play`, the outcome, and `run`, the run's directory that the harness leaves.
+                  Written: `calls`, the commands, a line each; `up`, `asked` and `killed` mark the progress
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Times are seconds of load: second 0 is when the load of a block begins, and even
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -20,7 +21,7 @@ EPOCH = 1_800_000_000.0
 """The unix time of second 0."""
 LOAD_S = 60.0
 RACES = ("deadlock", "duplicate_callback", "out_of_order_frame")
-OBSERVERS = ("postgres_log", "database", "receipts", "component_logs", "execution_api")
+OBSERVERS = ("load", "postgres_log", "database", "receipts", "component_logs", "execution_api")
 COMPONENTS = ("api-server", "scheduler-1", "scheduler-2", "dag-processor", "triggerer-1", "triggerer-2")
 
 
@@ -104,6 +105,44 @@ def callback(
 ) -> events.AnyEvent:
     """An execution of a deadline's callback."""
     return events.CallbackExecuted(at=at(second), component=component, pid=pid, deadline=deadline, trigger=trigger)
+
+
+def report(
+    second: float, dag: str, task: str = "t", *, run: str = "r", state: str = "success", code: int = 204, **more: Any
+) -> events.ReportAnswered:
+    """A worker's report of a task's end, made at a second of the load and answered 50 ms later."""
+    known: dict[str, Any] = {"id": f"{dag}.{run}.{task}", "try_number": 1}
+    return events.ReportAnswered(
+        at=at(second + 0.05), sent_at=at(second), dag=dag, run=run, task=task, state=state, code=code, **known | more
+    )
+
+
+def request(
+    second: float, what: str, dag: str, task: str = "", *, run: str = "r", state: str = "", code: int = 200
+) -> events.RequestAnswered:
+    """A user's request, made at a second of the load and answered 50 ms later; a clear names one task instance."""
+    return events.RequestAnswered(
+        at=at(second + 0.05),
+        sent_at=at(second),
+        request=what,
+        dag=dag,
+        run=run,
+        task=task,
+        state=state,
+        code=code,
+        changed=1 if code == 200 and what == "clear_task" else None,
+    )
+
+
+def left(dag: str, task: str = "t", *, run: str = "r", state: str = "failed", **more: Any) -> events.UnfinishedTask:
+    """A task instance that is no success at the end of a block."""
+    known: dict[str, Any] = {"id": f"{dag}.{run}.{task}", "try_number": 1, "run_state": "failed"}
+    return events.UnfinishedTask(dag=dag, run=run, task=task, state=state, **known | more)
+
+
+def counted(*unfinished: events.UnfinishedTask, runs: tuple[events.UnfinishedRun, ...] = ()) -> events.AnyEvent:
+    """What is no success at the end of a block."""
+    return events.FiniteTasksCounted(total=100, unfinished=list(unfinished), runs=list(runs))
 
 
 def write(

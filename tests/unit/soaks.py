@@ -7,8 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -19,10 +18,14 @@ from stress.layout import ROOT
 from stress.report import write_all
 from stress.results import RunState
 from stress.run.stored import analyse
+from tests.timing import wait_for
 from tests.unit.histories import Block, deadlock, run, write
 
 NIGHTLY = ROOT / ".ci" / "nightly"
 FAKE = Path(__file__).with_name("fake_docker.py")
+WAIT_S = 60
+END_S = 240
+"""A soak takes 2 s of CPU: a machine that runs much else may be a hundred times slower."""
 
 
 def blocks(incidents_fixed: int = 0, incidents_stock: int = 10) -> History:
@@ -118,7 +121,7 @@ class Machine:
 
     def end(self, process: subprocess.Popen[str]) -> Soak:
         """Wait for the end of a soak."""
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=END_S)
         calls = self.fake / "calls"
         return Soak(
             process.returncode,
@@ -134,24 +137,17 @@ class Machine:
 
     def wait_until_up(self) -> None:
         """Until the harness's container runs."""
-        _wait_for("the harness to start", (self.fake / "up").exists)
+        wait_for((self.fake / "up").exists, WAIT_S, "the harness to start")
 
     def wait_until_asked_to_end(self) -> None:
         """Until the soak has taken its first signal: a second one that follows at once may be merged with it."""
         state = self.out / "nightly.json"
-        _wait_for("the soak to take a signal", lambda: json.loads(state.read_text())["reasons"])
+        wait_for(lambda: bool(json.loads(state.read_text())["reasons"]), WAIT_S, "the soak to take a signal")
 
     def end_compose(self) -> None:
         """End a Compose that outlives its soak."""
         (self.fake / "asked").touch()
-        _wait_for("Compose to end", (self.fake / "code").exists)
-
-
-def _wait_for(what: str, condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.02)
+        wait_for((self.fake / "code").exists, WAIT_S, "Compose to end")
 
 
 def leave_running(machine: Machine) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stress import events
-from stress.races.duplicate_callback.checker import STORES_S, check
+from stress.races.duplicate_callback.checker import EXECUTORS, STORES_S, check
 from tests.unit.histories import Block, at, callback, fault, restarted, settled
 
 
@@ -244,3 +244,15 @@ def test_the_witness_has_the_faults_before_the_last_execution() -> None:
         "that hit its triggerer before it could store the success"
     )
     assert witness.tables[-1].rows == (("20.500 s", "45.000 s", "pause", ONE, ""),)
+
+
+def test_two_executors_that_were_given_one_synchronous_callback_are_a_cause_of_their_own() -> None:
+    block = Block().add(21.0, callback("d", None, "scheduler-1"), callback("d", None, "scheduler-2", 20.5))
+    (incident,) = check(block.end(missed=("d",)).view()).incidents
+    assert incident.cause == EXECUTORS
+    assert incident.witness.headline == "the callback of deadline d ran 2 times, by executors"
+
+
+def test_one_executor_that_was_given_a_synchronous_callback_is_no_incident() -> None:
+    result = check(Block().add(21.0, callback("d", None, "scheduler-1")).end(missed=("d",)).view())
+    assert (result.incidents, result.opportunities) == ((), 1)

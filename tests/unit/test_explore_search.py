@@ -105,6 +105,8 @@ PROGRAMS: dict[str, dict[str, Sequence[tuple[str, Access]]]] = {
     "few depend": {"A": [writes("x"), writes("y"), writes("z")], "B": [writes("z"), writes("v"), writes("x")]},
     "three actors": {"A": [writes("x")] * 2, "B": [writes("y"), writes("x")], "C": [writes("y")] * 2},
     "none depends": {"A": [writes("x")] * 4, "B": [writes("y")] * 4},
+    "one takes no step": {"A": [writes("x")] * 2, "B": [], "C": [writes("x")] * 2},
+    "the first takes no step": {"A": [], "B": [writes("x")] * 2, "C": [writes("x")] * 2},
     "one waits": {
         "A": [writes("v"), locks("x"), writes("y"), commit("x"), writes("v")],
         "B": [locks("x"), writes("v"), commit("x")],

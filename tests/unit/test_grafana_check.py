@@ -1,7 +1,7 @@
 """`tools/grafana_check.py` on a server that answers as Grafana's API does, with the real dashboards.
 
-No Grafana can be run where the tests run: the workflow asks the real one. What is tested here is that the check asks
-for everything, and that nothing that is wrong passes.
+The tests have no real Grafana: the nightly workflow asks one. These tests show that the check asks
+for everything, and that no wrong answer passes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def right(path: str, asked: Any) -> Any:
 @contextmanager
 def grafana(change: Change = lambda _path, _asked, answer: answer) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
     """A server; `change` makes it wrong. Yields its address and what it was asked."""
-    heard: list[tuple[str, Any]] = []
+    requests: list[tuple[str, Any]] = []
 
     class Api(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -77,7 +77,7 @@ def grafana(change: Change = lambda _path, _asked, answer: answer) -> Iterator[t
             self._answer(self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
         def _answer(self, path: str, asked: Any) -> None:
-            heard.append((path, asked))
+            requests.append((path, asked))
             answer = change(path, asked, right(path, asked))
             code, said = answer if isinstance(answer, tuple) else (200, answer)
             body = json.dumps(said).encode()
@@ -87,13 +87,13 @@ def grafana(change: Change = lambda _path, _asked, answer: answer) -> Iterator[t
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Say nothing: a test's output is its own."""
+            """Print no log: the output is the test's."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", heard
+        yield f"http://127.0.0.1:{server.server_address[1]}", requests
     finally:
         server.shutdown()
         thread.join(timeout=10)
@@ -112,8 +112,8 @@ def check(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def queries(heard: list[tuple[str, Any]]) -> list[dict[str, Any]]:
-    return [query for path, asked in heard if path == "/api/ds/query" for query in asked["queries"]]
+def queries(requests: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+    return [query for path, asked in requests if path == "/api/ds/query" for query in asked["queries"]]
 
 
 def test_all_is_well() -> None:
@@ -125,9 +125,9 @@ def test_all_is_well() -> None:
 
 
 def test_every_panel_and_every_annotation_is_asked_for() -> None:
-    with grafana() as (url, heard):
+    with grafana() as (url, requests):
         check(url)
-    asked = [query["expr"] for query in queries(heard)]
+    asked = [query["expr"] for query in queries(requests)]
     annotations = [annotation["expr"] for file in FILES for annotation in file["annotations"]["list"]]
     assert len(asked) == len(PANELS) + len(annotations)
     wanted = sorted(re.sub(r"\$(job|instance|scenario|arm)\b", ".+", e) for e in annotations)
@@ -136,26 +136,26 @@ def test_every_panel_and_every_annotation_is_asked_for() -> None:
 
 
 def test_every_variable_is_asked_for_with_the_selector_of_its_query() -> None:
-    with grafana() as (url, heard):
+    with grafana() as (url, requests):
         check(url)
-    asked = [path.split("/")[-2] for path, _ in heard if "/resources/" in path]
+    asked = [path.split("/")[-2] for path, _ in requests if "/resources/" in path]
     variables = [v["name"] for file in FILES for v in file["templating"]["list"] if v["type"] == "query"]
     assert asked == variables
-    selectors = [asked["match[]"][0] for path, asked in heard if "/resources/" in path]
+    selectors = [asked["match[]"][0] for path, asked in requests if "/resources/" in path]
     assert all(not re.search(r"\$", selector) for selector in selectors)
 
 
 def test_queries_are_as_a_browser_sends_them() -> None:
-    with grafana() as (url, heard):
+    with grafana() as (url, requests):
         check("--minutes", "10", url)
-    for query in queries(heard):
+    for query in queries(requests):
         left = query["expr"]
         for own in RATES:
             left = left.replace(own, "")
         assert "$" not in left
         assert query["datasource"] == {"type": "prometheus", "uid": SOURCE}
         assert query["range"] != query["instant"]
-    [window] = {int(asked["to"]) - int(asked["from"]) for path, asked in heard if path == "/api/ds/query"}
+    [window] = {int(asked["to"]) - int(asked["from"]) for path, asked in requests if path == "/api/ds/query"}
     assert window == 600_000
 
 
@@ -184,7 +184,7 @@ OTHER = [{**FILES[0], "panels": FILES[0]["panels"][:-1]}]
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         pytest.param(at("/api/frontend", {"datasources": {}}), "WRONG data source: there is none", id="no source"),
         pytest.param(
@@ -226,11 +226,11 @@ OTHER = [{**FILES[0], "panels": FILES[0]["panels"][:-1]}]
         ),
     ],
 )
-def test_what_is_wrong_is_told(change: Change, told: str) -> None:
+def test_a_wrong_answer_is_reported(change: Change, message: str) -> None:
     with grafana(change) as (url, _):
         done = check(url)
     assert done.returncode == 1
-    assert told in done.stdout
+    assert message in done.stdout
 
 
 def test_a_good_run_has_no_alerts() -> None:
@@ -260,14 +260,14 @@ def test_it_waits_until_grafana_is_healthy() -> None:
     assert left == [0]
 
 
-def test_a_grafana_that_never_answers_is_told() -> None:
+def test_a_grafana_that_never_answers_is_reported() -> None:
     with grafana(at("/api/health", (503, {"database": "failing"}))) as (url, _):
         done = check("--wait", "0.5", url)
     assert done.returncode == 3
     assert "is not healthy after 0.5 s: 503" in done.stdout
-    nobody = check("--wait", "0", url)
-    assert nobody.returncode == 3
-    assert "ConnectionRefusedError" in nobody.stdout
+    unreachable = check("--wait", "0", url)
+    assert unreachable.returncode == 3
+    assert "ConnectionRefusedError" in unreachable.stdout
 
 
 @pytest.mark.parametrize("words", [(), ("grafana",), ("http://x:99999",), ("--minutes", "0", "http://127.0.0.1:1")])

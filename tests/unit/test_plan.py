@@ -18,6 +18,8 @@ from stress.arms.releases import Release
 from stress.faults.recovery import CONFIG as RECOVERY
 from stress.load.settings import LoadSettings
 from stress.plan import BadOptions, Options, Plan, check
+from stress.races.registry import SCENARIOS, races_of
+from stress.run.settings import cluster_settings
 
 GOOD = Options(seed="7")
 
@@ -125,8 +127,47 @@ def test_a_port_that_is_none_is_a_mistake(text: str) -> None:
 
 
 def test_an_unknown_scenario_is_a_mistake_that_names_the_known_ones() -> None:
-    expected = "--scenario 'nope' is unknown: there are version_churn, deadline_miss, trigger_cancel"
+    expected = f"--scenario 'nope' is unknown: there are {', '.join(SCENARIOS)}"
     assert the_mistake(replace(GOOD, scenarios=("nope", "version_churn"))) == expected
+
+
+def test_a_race_that_is_asked_for_brings_its_scenario_and_no_other_race() -> None:
+    plan = check(replace(GOOD, races=("asset_deadlock",)))
+    assert (plan.races, [scenario.name for scenario in plan.scenarios]) == (("asset_deadlock",), ["shared_outlets"])
+
+
+def test_a_scenario_beside_a_race_is_asked_for_all_of_its_races() -> None:
+    plan = check(replace(GOOD, races=("deadlock",), scenarios=("shared_outlets",)))
+    assert plan.races == ("deadlock", "false_failed", "asset_deadlock")
+
+
+def test_all_races_are_those_of_every_scenario() -> None:
+    plan = check(replace(GOOD, races=("all",)))
+    assert plan.scenarios == tuple(SCENARIOS.values())
+    assert plan.races == races_of(plan.scenarios, faults=False)
+
+
+def test_a_race_without_a_scenario_is_a_mistake_that_names_the_others() -> None:
+    expected = "--race 'orphaned_runner' has no scenario: there are deadlock, duplicate_callback, "
+    assert the_mistake(replace(GOOD, races=("orphaned_runner",))).startswith(expected)
+
+
+def test_a_race_that_needs_faults_is_a_mistake_without_them() -> None:
+    assert the_mistake(replace(GOOD, races=("stuck_task",))) == "--race 'stuck_task' needs faults: add --faults"
+    assert check(replace(GOOD, races=("stuck_task",), faults="kill")).races == ("stuck_task",)
+
+
+def test_dag_files_of_scenarios_on_request_are_left_out_of_other_runs() -> None:
+    every = [name for scenario in SCENARIOS.values() for name in scenario.dag_files]
+    assert cluster_settings(check(GOOD)).dag_files_left_out == every
+    asked = cluster_settings(check(replace(GOOD, races=("asset_deadlock",)))).dag_files_left_out
+    assert asked == [name for name in every if name != "asset_deadlock"]
+
+
+def test_a_run_without_a_choice_has_one_api_server_process_and_twelve_hollow_workers() -> None:
+    default, asked = (cluster_settings(check(replace(GOOD, races=races))) for races in ((), ("asset_deadlock",)))
+    assert (default.api_workers, default.environment["AIRFLOW_STRESS_HOLLOW_WORKERS"]) == (1, "12")
+    assert (asked.api_workers, asked.environment["AIRFLOW_STRESS_HOLLOW_WORKERS"]) == (3, "48")
 
 
 def test_an_unknown_arm_is_a_mistake() -> None:

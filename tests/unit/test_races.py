@@ -23,6 +23,12 @@ ASKED_FOR = {
     "out_of_order_frame": ("trigger_cancel", "cancellations in a request", "out_of_order_frames"),
     "stuck_task": ("version_churn", "task instances", "stuck_tasks"),
     "lost_callback": ("deadline_miss", "passed deadlines", "lost_callbacks"),
+    "false_failed": ("shared_outlets", "reports answered as stored", "false_failed_tasks"),
+    "asset_deadlock": ("shared_outlets", "reports made together", "asset_deadlocks"),
+    "fail_fast": ("fail_fast_ends", "reports made together", "fail_fast_overwrites"),
+    "stale_trigger_event": ("late_events", "marks and time-outs", "stale_trigger_events"),
+    "lost_clear": ("clear_at_end", "clears", "lost_clears"),
+    "lost_mark": ("run_marks", "successes in marked runs", "lost_marks"),
 }
 """What users and dashboards rely on: the names of races that a run can be asked for, in this order."""
 
@@ -48,6 +54,16 @@ def test_the_races_of_a_run_keep_their_names_units_and_counters() -> None:
         for race in RACES.values()
         if race.scenario is not None and race.headline is not None
     } == ASKED_FOR
+
+
+def test_a_scenario_that_a_race_has_beside_its_own_is_asked_for_by_name_and_listed() -> None:
+    race = RACES["duplicate_callback"]
+    assert [scenario.name for scenario in race.scenarios] == ["deadline_miss", "sync_deadline_miss"]
+    assert registry.races_of(race.also, faults=False) == ("duplicate_callback",)
+    assert registry.races_of(race.scenarios, faults=False) == ("duplicate_callback",)
+    row = next(row for row in listing.table() if row[0] == race.name)
+    assert row[2] == "deadline_miss"
+    assert "sync_deadline_miss" in {row[2] for row in listing.table()}
 
 
 def test_races_of_a_run_are_reported_in_a_fixed_order() -> None:
@@ -120,8 +136,8 @@ def test_the_documentation_names_every_race_of_a_run(race: str) -> None:
 
 def test_a_part_that_a_race_lacks_is_shown_as_a_gap(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "races"]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("false_failed ")]
-    assert line.split() == ["false_failed", *"----", "false_failed", "transient_error_answer", "-"]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("orphaned_runner ")]
+    assert lines[0].split() == ["orphaned_runner", *"----", "orphaned_runner_loop", "comms_end", "-"]
 
 
 def test_the_races_are_listed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +146,8 @@ def test_the_races_are_listed_as_json(capsys: pytest.CaptureFixture[str]) -> Non
     assert [race["race"] for race in found] == list(RACES)
     (lost_mark,) = [race for race in found if race["race"] == "lost_mark"]
     assert lost_mark["reproducers"]["lost_mark_run_success"] == "run_marking_row_locks"
-    assert (lost_mark["scenario"], lost_mark["metric"], lost_mark["checker"]) == (None, None, False)
+    (runner,) = [race for race in found if race["race"] == "orphaned_runner"]
+    assert (runner["scenario"], runner["metric"], runner["checker"]) == (None, None, False)
 
 
 def test_every_cell_of_the_table_is_filled_or_a_continuation() -> None:

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from stress import history, manifest
 from stress.cluster.errors import ClusterError
 from stress.history import HistoryBroken, Journal
+from stress.judge.costs import MEASURES
 from stress.observers import panel
 from stress.plan import Options, Plan, check
 from stress.run.lifecycle import LAST_SCRAPES_TIMEOUT_S, Run
@@ -91,7 +92,11 @@ def test_what_was_started_is_ended_however_the_run_ends(plan: Plan, preparation:
 def test_the_history_begins_with_the_plan(plan: Plan) -> None:
     execute(plan, fails)
     begun = history.read(plan.directory / "history.jsonl")
-    assert [type(entry.event).__name__ for entry in begun.entries] == ["RunPlanned", "ArmPlanned", "ArmPlanned"]
+    assert [type(entry.event).__name__ for entry in begun.entries] == [
+        *("RunPlanned", "ArmPlanned", "ArmPlanned"),
+        *("RacePlanned" for _ in plan.races),
+        *("MeasurePlanned" for _ in MEASURES),
+    ]
 
 
 def test_a_disk_without_room_for_the_plan_is_exit_code_3_and_says_so(

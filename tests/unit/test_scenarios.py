@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import re
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -18,7 +23,7 @@ from stress.load.settings import LoadSettings
 from stress.observers.aftermath import ENDLESS_DAGS
 from stress.observers.panel import NAMES, Panel
 from stress.plan import Options, Plan, check
-from stress.races.registry import RACES, SCENARIOS, races_of
+from stress.races.registry import DAG_FILES, RACES, SCENARIOS, races_of
 from stress.races.scenario import Scenario
 from stress.run.parts import observers_of
 from stress.run.settings import cluster_settings
@@ -57,12 +62,13 @@ def load_file(shared: Path, *taking_part: str) -> subprocess.CompletedProcess[st
 
 
 def dag_ids() -> set[str]:
-    """The ids that the DAG files give, an f-string's number filled in."""
+    """The ids that the DAG files give, an f-string's numbers filled in."""
     found: set[str] = set()
     for path in layout.DAGS.glob("*.py"):
         for literal in re.findall(r"\bDAG\(\s*(f?\"[^\"]+\")", path.read_text()):
-            name = literal.removeprefix("f").strip('"')
-            found |= {name.replace("{number}", str(number)) for number in range(4)}
+            parts = re.split(r"\{\w+\}", literal.removeprefix("f").strip('"'))
+            numbers = itertools.product("0123", repeat=len(parts) - 1)
+            found |= {"".join(map("".join, zip(parts, (*chosen, ""), strict=True))) for chosen in numbers}
     return found
 
 
@@ -180,9 +186,10 @@ def test_a_race_of_faults_is_asked_for_with_its_scenario(scenario: str, races: t
     assert check(Options(scenarios=(scenario,), faults="kill")).races == races
 
 
-def test_races_of_a_plan_keep_the_order_of_the_registry() -> None:
+def test_races_of_a_plan_keep_the_order_of_the_registry_with_those_that_need_faults_last() -> None:
     asked = races_of(list(SCENARIOS.values()), faults=True)
-    assert asked == tuple(race.name for race in RACES.values() if race.scenario is not None)
+    provoked = [race for race in RACES.values() if race.scenario is not None]
+    assert asked == tuple(race.name for race in sorted(provoked, key=lambda race: race.needs_faults))
 
 
 def test_the_last_looks_come_in_the_order_in_which_they_may_be_compared(tmp_path: Path) -> None:
@@ -221,8 +228,60 @@ def test_the_findings_state_the_present_load() -> None:
     ) in text
 
 
+@pytest.mark.parametrize("race", [race.name for race in RACES.values() if race.name in DAG_FILES])
+def test_the_load_and_the_dags_of_a_race_have_the_same_moments(race: str) -> None:
+    in_scenario = (layout.ROOT / "stress" / "races" / race / "scenario.py").read_text()
+    moments = re.compile(r"^(\w+_S) = (.+)$", re.MULTILINE)
+    assert set(moments.findall(in_scenario)) <= set(moments.findall((layout.DAGS / f"{race}.py").read_text()))
+
+
+@ALL
+def test_the_dag_files_of_a_scenario_are_there_and_only_scenarios_on_request_have_some(scenario: Scenario) -> None:
+    assert all((layout.DAGS / f"{name}.py").is_file() for name in scenario.dag_files)
+    assert scenario.on_request or not scenario.dag_files
+
+
 def number_in(dag_file: str, pattern: str) -> int:
     """A number that a DAG file holds."""
     found = re.search(pattern, (layout.DAGS / dag_file).read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1])
+
+
+class FakeApiServer(BaseHTTPRequestHandler):
+    """Answers anything; the first `slow` requests after 1.2 s."""
+
+    slow: ClassVar[int] = 3
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        if len(self.asked) <= self.slow:
+            time.sleep(1.2)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+
+def test_the_load_waits_until_no_process_of_the_api_server_is_slow(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeApiServer)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    plan = tmp_path / "load.json"
+    plan.write_bytes(msgspec.json.encode(LoadSettings(api_workers=2)))
+    environment = {**os.environ, "PYTHONPATH": str(layout.ROOT), "AIRFLOW_STRESS_SHARED": str(tmp_path)}
+    environment |= {"AIRFLOW_STRESS_LOAD": str(plan), "NO_PROXY": "127.0.0.1"}
+    code = f"from stress.load import users; users._warm_up('http://127.0.0.1:{server.server_address[1]}')"
+    try:
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        subprocess.run(command, env=environment, timeout=60, check=True)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    # The first round had slow answers, so that there was another; on a busy machine there may be more.
+    assert len(FakeApiServer.asked) >= 32
+    assert set(FakeApiServer.asked) == {"/auth/token", "/execution/health"}

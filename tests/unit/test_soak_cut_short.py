@@ -1,4 +1,4 @@
-"""A soak that is interrupted, takes too long or is killed: what was recorded is judged all the same."""
+"""A soak that is interrupted, takes too long or is killed: what was recorded is judged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_the_run_judge_what_there_is(machine: Machine, number: signal.Signals) -> None:
+def test_after_a_signal_the_run_judges_what_it_recorded(machine: Machine, number: signal.Signals) -> None:
     ended(machine.run, blocks(), RunState.INTERRUPTED)
     process = machine.begin("waits")
     machine.wait_until_up()
@@ -31,7 +31,7 @@ def test_a_signal_lets_the_run_judge_what_there_is(machine: Machine, number: sig
     assert soak.bad
 
 
-def test_a_second_signal_kills_and_the_history_is_judged_all_the_same(machine: Machine) -> None:
+def test_a_second_signal_kills_the_run_and_its_history_is_judged(machine: Machine) -> None:
     leave_running(machine)
     process = machine.begin("deaf")
     machine.wait_until_up()
@@ -44,7 +44,7 @@ def test_a_second_signal_kills_and_the_history_is_judged_all_the_same(machine: M
     assert "the run was killed because it did not end in time" in soak.page
 
 
-def test_a_run_without_end_is_ended(machine: Machine) -> None:
+def test_a_run_that_exceeds_its_time_is_ended(machine: Machine) -> None:
     ended(machine.run, blocks(), RunState.INTERRUPTED)
     # With the command itself, the shortest run is a minute.
     program = "import sys; from stress.soak.__main__ import main; sys.exit(main(sys.argv[1:], least_s=1.0))"
@@ -70,7 +70,7 @@ def test_a_killed_soak_is_finished_later(machine: Machine) -> None:
     assert soak.bad
 
 
-def test_to_finish_a_finished_soak_changes_nothing(machine: Machine) -> None:
+def test_finishing_a_finished_soak_changes_nothing(machine: Machine) -> None:
     ended(machine.run, blocks(incidents_fixed=10))
     first = machine.soak("fails")
     machine.page.unlink()

@@ -68,7 +68,7 @@ def test_a_killed_harness_is_judged_from_its_history_and_never_green(machine: Ma
     assert (directory / "report.html").exists()
 
 
-def test_a_history_that_can_not_be_judged_is_a_failure_that_says_so(machine: Machine) -> None:
+def test_a_history_that_can_not_be_judged_is_a_failure(machine: Machine) -> None:
     leave_running(machine)
     soak = machine.soak("unreadable")
     assert (soak.code, soak.is_removed) == (3, True)
@@ -92,7 +92,7 @@ def test_a_harness_that_ends_well_without_a_run_is_not_green(machine: Machine) -
     assert soak.bad
 
 
-def test_the_harness_s_own_refusal_is_passed_on(machine: Machine) -> None:
+def test_the_exit_code_of_a_harness_that_refuses_is_kept(machine: Machine) -> None:
     soak = machine.soak("refused")
     assert (soak.code, bool(soak.bad), soak.is_removed) == (64, True, True)
 
@@ -116,17 +116,19 @@ def test_an_exit_code_that_the_reports_contradict_is_not_green(
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("harm", [{"measure": "throughput", "verdict": "worse"}], "but throughput is worse under test"),
         ("errors", ["no space left"], "but it reports an error: no space left"),
     ],
 )
-def test_harm_and_errors_beside_exit_code_0_are_not_green(machine: Machine, key: str, value: object, told: str) -> None:
+def test_harm_and_errors_beside_exit_code_0_are_not_green(
+    machine: Machine, key: str, value: object, message: str
+) -> None:
     results = ended(machine.run, blocks()) / "results.json"
     results.write_text(json.dumps({**json.loads(results.read_text()), key: value}))
     soak = machine.soak("forged")
-    assert (soak.code, soak.headline) == (3, f"# Failed: the run ended with exit code 0, {told}")
+    assert (soak.code, soak.headline) == (3, f"# Failed: the run ended with exit code 0, {message}")
     assert soak.bad
 
 

@@ -25,7 +25,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_all_mistakes_are_told_at_once(machine: Machine) -> None:
+def test_all_mistakes_are_reported_at_once(machine: Machine) -> None:
     words = ("--duration", "10", "--seed", "4294967296", "--airflow", "3.2.1;x", "--beyond", "", "--out", "", "--seeds")
     soak = machine.soak("passes", *words)
     assert soak.code == 64
@@ -47,25 +47,25 @@ def test_only_a_new_directory_is_written_to(machine: Machine, make: Callable[[Pa
     [("--finish",), ("--finish", "--out", "nowhere"), ("--finish", "--out", "nowhere", "--seed", "1")],
     ids=" ".join,
 )
-def test_nothing_can_be_finished_where_nothing_was_begun(machine: Machine, words: tuple[str, ...]) -> None:
+def test_finish_needs_a_killed_soak(machine: Machine, words: tuple[str, ...]) -> None:
     soak = machine.soak("passes", *words)
     assert soak.code == 64
     assert soak.calls == []
 
 
 @pytest.mark.parametrize(
-    ("play", "told"),
+    ("play", "message"),
     [("no engine", "no Docker engine answers (Cannot connect"), ("old compose", "of version 2 or newer is needed")],
 )
-def test_a_machine_without_docker_is_told_what_to_do(machine: Machine, play: str, told: str) -> None:
+def test_without_docker_the_error_says_what_to_do(machine: Machine, play: str, message: str) -> None:
     soak = machine.soak(play)
     assert soak.code == 3
-    assert told in soak.output
-    assert told in soak.page
+    assert message in soak.output
+    assert message in soak.page
     assert len(soak.bad) == 1
 
 
-def test_a_machine_without_the_docker_command_is_told_the_same(machine: Machine) -> None:
+def test_without_the_docker_command_the_error_is_the_same(machine: Machine) -> None:
     (machine.programs / "docker").unlink()
     for program in ("bash", "dirname"):
         (machine.programs / program).symlink_to(shutil.which(program) or program)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -36,7 +37,7 @@ from stress.cluster.compose.project import Project
 from stress.cluster.compose.service import POSTGRES
 from stress.cluster.compose.watch import Told, Watch
 from stress.cluster.errors import ComponentFailed, PostgresError
-from stress.cluster.health import unhealthy
+from stress.cluster.health import api_starting, unhealthy
 from stress.cluster.server import DatabaseServer
 from stress.components import Role, components
 
@@ -312,7 +313,8 @@ class ComposeCluster(Cluster):
     def _wait_healthy(self, deadline: float) -> None:
         assert self._watch is not None
         # The database is the block's own: no heartbeat in it is older than the block.
-        while missing := self.unhealthy(since=0.0):
+        starting = partial(api_starting, self._directory / f"{Role.API_SERVER}.log", self._settings.api_workers)
+        while missing := self.unhealthy(since=0.0) | starting():
             for told in self._watch.drain():
                 self._take(told)
             ended = next((event for event in self._events if event.kind is EventKind.EXITED), None)

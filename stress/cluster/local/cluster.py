@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stress.arms.environments import AirflowEnvironment
@@ -21,7 +22,7 @@ from stress.cluster.base import (
     EventKind,
 )
 from stress.cluster.errors import ComponentFailed, FaultImpossible, PostgresError
-from stress.cluster.health import unhealthy
+from stress.cluster.health import api_starting, unhealthy
 from stress.cluster.local.environment import block_environment, database_variables
 from stress.cluster.local.member import Member
 from stress.cluster.local.preload import Parents, place_of
@@ -267,7 +268,8 @@ class LocalCluster(Cluster):
         running = [member.process for member in self._members if member.process is not None]
         missing = self._roles()
         # The database is new, so each row in it is one of ours. A component that was healthy once is not checked again.
-        while silent := unhealthy(self.dsn("airflow-stress"), self.api_url, missing, since=0.0):
+        starting = partial(api_starting, self._directory / f"{Role.API_SERVER}.log", self._settings.api_workers)
+        while silent := unhealthy(self.dsn("airflow-stress"), self.api_url, missing, since=0.0) | starting():
             missing = {name: role for name, role in missing.items() if name in silent}
             self._check_foundations()
             # Ends at once if a component does: during a start that is a failure, not something to restart.

@@ -31,9 +31,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from stress import events
+from stress.checkers.evidence import deadlock_witness
 from stress.checkers.view import BlockView
 from stress.components import role_of
-from stress.results import BlockCheck, Incident, Witness, WitnessTable
+from stress.results import BlockCheck, Incident
 
 RACE = "deadlock"
 
@@ -160,10 +161,6 @@ def cause_of(event: events.DeadlockSeen) -> str:
 
 def _incident(view: BlockView, event: events.DeadlockSeen) -> Incident:
     signature = " <> ".join(sorted(f"{role_of(side.component)}: {side.signature}" for side in event.sides))
-    rows = tuple((side.component, str(side.pid), side.waits_for, side.statement) for side in event.sides)
-    context = f" {event.context}" if event.context else ""
-    witness = Witness(
-        f"PostgreSQL aborted the transaction of {event.victim}{context}",
-        (WitnessTable("The cycle", ("component", "server process", "waits for", "statement"), rows),),
+    return Incident(
+        RACE, view.block, view.arm, view.at_s(event.at), cause_of(event), signature, deadlock_witness(event)
     )
-    return Incident(RACE, view.block, view.arm, view.at_s(event.at), cause_of(event), signature, witness)

@@ -9,7 +9,7 @@ from airflow_stress_fixes.duplicate_callback import (
     deadline_claim,
 )
 from stress.races.duplicate_callback import checker
-from stress.races.duplicate_callback.scenario import SCENARIO
+from stress.races.duplicate_callback.scenario import SCENARIO, SYNC
 from stress.races.race import Headline, Race, Reproducer
 
 RACE = Race(
@@ -19,6 +19,7 @@ RACE = Race(
     issues=(64710, 72848),
     found_by="the report",
     scenario=SCENARIO,
+    also=(SYNC,),
     check=checker.check,
     causes=checker.CAUSES,
     unit="callbacks that ran",

@@ -1,9 +1,10 @@
 """Duplicate deadline callbacks: a missed deadline whose callback ran more than once is one incident.
 
 Executions are counted by the callback's own receipts, never by log lines. The trigger of each execution distinguishes
-the two causes: two triggers for one deadline were made by two schedulers, two executions of one trigger by two
-triggerers. Opportunities are the missed deadlines whose callback ran at least once: one that never ran could not run
-twice. A low number of them is harm (`lost_callback`), not blindness.
+the causes: two triggers for one deadline were made by two schedulers, two executions of one trigger by two
+triggerers. A synchronous callback runs in no trigger: the executors of two schedulers were given it
+(`two_executors`). Opportunities are the missed deadlines whose callback ran at least once: one that never ran could
+not run twice. A low number of them is harm (`lost_callback`), not blindness.
 
 Under faults there are two more causes. A fault hit the triggerer that ran the callback (or was about to), Airflow
 considered it dead and reassigned its trigger, and the callback ran again. A matching fault and the time between the
@@ -27,6 +28,7 @@ from itertools import pairwise
 from stress import events
 from stress.checkers.evidence import clock, faults_table, owners_table
 from stress.checkers.view import BlockView, FaultSpan
+from stress.components import role_of
 from stress.results import BlockCheck, Incident, Witness, WitnessTable
 
 RACE = "duplicate_callback"
@@ -34,9 +36,10 @@ RACE = "duplicate_callback"
 SCHEDULERS = "two_schedulers"
 TRIGGERERS = "two_triggerers"
 BOTH = "two_schedulers_and_two_triggerers"
+EXECUTORS = "two_executors"
 REASSIGNED = "reassigned"
 NOT_STORED = "not_stored"
-CAUSES = (SCHEDULERS, TRIGGERERS, BOTH, REASSIGNED)
+CAUSES = (SCHEDULERS, TRIGGERERS, BOTH, EXECUTORS, REASSIGNED)
 EXCUSED = (NOT_STORED,)
 
 STORES_S = 5.0
@@ -101,6 +104,8 @@ def _receipts_unseen(view: BlockView) -> bool:
 
 def cause_of(view: BlockView, runs: list[events.CallbackExecuted]) -> str:
     """Which of the causes explains these executions of one deadline's callback, by time."""
+    if all(run.trigger is None and role_of(run.component) == "scheduler" for run in runs):
+        return EXECUTORS
     triggers = {run.trigger for run in runs}
     if len(triggers) == len(runs):
         return SCHEDULERS
@@ -179,11 +184,12 @@ def _incident(view: BlockView, deadline: str, runs: list[events.CallbackExecuted
     triggers = {run.trigger for run in runs}
     rows = tuple((clock(view, run.at), str(run.trigger), run.component, str(run.pid)) for run in runs)
     tables = (
-        WitnessTable("Receipts of the callback", ("time of load", "trigger", "triggerer", "process"), rows),
+        WitnessTable("Receipts of the callback", ("time of load", "trigger", "component", "process"), rows),
         *owners_table(view, triggers),
         *faults_table(view, runs[-1].at),
     )
-    headline = f"the callback of deadline {deadline} ran {len(runs)} times, in {len(triggers)} trigger(s)"
+    where = "by executors" if cause == EXECUTORS else f"in {len(triggers)} trigger(s)"
+    headline = f"the callback of deadline {deadline} ran {len(runs)} times, {where}"
     if cause in (REASSIGNED, NOT_STORED):
         headline += ", which changed hands under a fault"
     if cause == NOT_STORED:

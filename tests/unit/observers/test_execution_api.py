@@ -129,3 +129,25 @@ def test_an_answer_that_never_came_is_code_0(cluster: PaperCluster) -> None:
 
 def test_no_answers_are_no_events(cluster: PaperCluster) -> None:
     assert list(ExecutionApi(cluster).poll()) == []
+
+
+def test_a_recorded_report_is_told_with_its_task_and_the_time_of_its_request(cluster: PaperCluster) -> None:
+    record = {"t": 7.5, "op": "failed", "code": 204, "s": 0.5, "ti": "i", "reported": "failed", "try": 2, "dag": "d"}
+    resumed = {"run": "r", "task": "t", "next_method": "__fail__", "next_event": True}
+    cluster.leave("execution_api/a.jsonl", json.dumps(record | resumed))
+    found = [event for event in ExecutionApi(cluster).poll() if isinstance(event, events.ReportAnswered)]
+    assert found == [
+        events.ReportAnswered(
+            at=7.5,
+            sent_at=7.0,
+            id="i",
+            dag="d",
+            run="r",
+            task="t",
+            try_number=2,
+            state="failed",
+            code=204,
+            next_method="__fail__",
+            next_event=True,
+        )
+    ]

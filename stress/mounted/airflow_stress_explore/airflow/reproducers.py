@@ -39,6 +39,31 @@ class Reproducer:
         return Pair(self.operations, self.state, row_steps=self.row_steps)
 
 
+# One report has written its first asset's row and is about to ask for its second; the other waits for that row.
+_OUTLETS_IN_TWO_ORDERS = (
+    Move("A", r"INSERT INTO asset_dag_run_queue"),
+    Move("A", r"SELECT asset\.id"),
+    Move("B", "blocked"),
+    Move("A"),
+    Move("B"),
+)
+
+
+def _event_beside(operation: str, name: str, summary: str, invariant: str) -> Reproducer:
+    """Another operation on the task runs completely between a trigger event's read and its write."""
+    return Reproducer(
+        race="stale_trigger_event",
+        name=f"stale_trigger_event_{name}",
+        summary=summary,
+        operations=("trigger_event", operation),
+        state=("deferred_run", "two_schedulers"),
+        script=(Move("A", r"UPDATE task_instance SET"), Move("B"), Move("A")),
+        invariant=invariant,
+        releases=("3.1.8", "3.2.1", "3.3.2"),
+        fix="trigger_event_claim",
+    )
+
+
 _REPRODUCERS = (
     Reproducer(
         race="deadlock",
@@ -172,49 +197,28 @@ _REPRODUCERS = (
         summary="a deadlock between two reports of success; one is stored as failed and answered 204",
         operations=("asset_update", "asset_update"),
         state=("running_run", "asset_consumers"),
-        script=(
-            Move("A", r"INSERT INTO asset_dag_run_queue"),
-            Move("A", r"SELECT asset\.id"),
-            Move("B", "blocked"),
-            Move("A"),
-            Move("B"),
-        ),
+        script=_OUTLETS_IN_TWO_ORDERS,
         invariant="false_success",
         releases=("3.3.2",),
         fix="transient_error_answer",
     ),
-    Reproducer(
-        race="stale_trigger_event",
-        name="stale_trigger_event_marking",
-        summary="a trigger fires while somebody marks its task failed; the task is scheduled again",
-        operations=("trigger_event", "marking"),
-        state=("deferred_run", "two_schedulers"),
-        script=(Move("A", r"UPDATE task_instance SET"), Move("B"), Move("A")),
-        invariant="illegal_transition",
-        releases=("3.1.8", "3.2.1", "3.3.2"),
-        fix="trigger_event_claim",
+    _event_beside(
+        "marking",
+        "marking",
+        "a trigger fires while somebody marks its task failed; the task is scheduled again",
+        "illegal_transition",
     ),
-    Reproducer(
-        race="stale_trigger_event",
-        name="stale_trigger_event_timeout",
-        summary="a trigger fires as its task times out; the row has the failure's method and the event's arguments",
-        operations=("trigger_event", "timeout_sweep"),
-        state=("deferred_run", "two_schedulers"),
-        script=(Move("A", r"UPDATE task_instance SET"), Move("B"), Move("A")),
-        invariant="lost_update",
-        releases=("3.1.8", "3.2.1", "3.3.2"),
-        fix="trigger_event_claim",
+    _event_beside(
+        "timeout_sweep",
+        "timeout",
+        "a trigger fires as its task times out; the row has the failure's method and the event's arguments",
+        "lost_update",
     ),
-    Reproducer(
-        race="stale_trigger_event",
-        name="stale_trigger_event_clearing",
-        summary="a trigger fires while somebody clears its task; the triggerer ends of a StaleDataError",
-        operations=("trigger_event", "clearing"),
-        state=("deferred_run", "two_schedulers"),
-        script=(Move("A", r"UPDATE task_instance SET"), Move("B"), Move("A")),
-        invariant="error",
-        releases=("3.1.8", "3.2.1", "3.3.2"),
-        fix="trigger_event_claim",
+    _event_beside(
+        "clearing",
+        "clearing",
+        "a trigger fires while somebody clears its task; the triggerer ends of a StaleDataError",
+        "error",
     ),
     Reproducer(
         race="asset_deadlock",
@@ -222,13 +226,7 @@ _REPRODUCERS = (
         summary="two reports of success with the same two outlets, each process in an order of its own",
         operations=("asset_update", "asset_update"),
         state=("two_runs", "asset_consumers"),
-        script=(
-            Move("A", r"INSERT INTO asset_dag_run_queue"),
-            Move("A", r"SELECT asset\.id"),
-            Move("B", "blocked"),
-            Move("A"),
-            Move("B"),
-        ),
+        script=_OUTLETS_IN_TWO_ORDERS,
         invariant="deadlock",
         releases=("3.1.8", "3.2.1", "3.3.2"),
         fix="asset_event_order",

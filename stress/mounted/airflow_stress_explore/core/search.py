@@ -16,6 +16,9 @@ follow from what it has done and what of others it depends on. So a prefix is fi
 never is. Deadlock victims are not predictable: each victim is its own class of schedule, and the database chooses which
 one is met.
 
+Where one step unblocks several actors, the database chooses which of them gets its lock first. This is not a choice of
+the schedule: one outcome of such a step is met.
+
 Limits: a value that one actor leaves for another in this process is not seen, nor is a step whose text is the same but
 whose effect depends on the time of day. A step with another result than before is counted, and is not predicted again.
 """
@@ -166,6 +169,9 @@ class Search:
         """Follow a prefix in what is known: as far as it must be played; None if all of it is known."""
         state = (prefix.before or self._first) if self.pruning else None
         path = list(prefix.choices)
+        if state is not None and path[-1] not in state.runnable:  # an actor that takes no step at all
+            self.pruned += 1
+            return None
         while state is not None and (state := self.transitions.after(state, path[-1])) is not None:
             if not state.runnable:
                 if state.trace.signature("") not in self._classes:
