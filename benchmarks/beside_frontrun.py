@@ -255,7 +255,7 @@ def _range(numbers: Sequence[int]) -> str:
 
 
 def _seconds(measured: Sequence[Measured]) -> str:
-    return f"{statistics.median(one.seconds for one in measured):.2f}"
+    return f"{statistics.median(one.seconds for one in measured):.3g}"
 
 
 def main(arguments: Sequence[str]) -> None:
