@@ -1,7 +1,7 @@
 """Asset deadlocks: every cycle of reports that PostgreSQL had to break in the queue of asset events is one incident.
 
-The server's log has them, with the cause `asset_queue` (`stress/checkers/deadlock_causes.py`). There are two causes, by the
-assets in the statements:
+The server's log has them, with the cause `asset_queue` (`stress/checkers/deadlock_causes.py`). There are two causes, by
+the assets in the statements:
 
 ===================  ==============================================================================================
 `across_assets`      the statements are of different assets: the reports took a set of assets in different orders
