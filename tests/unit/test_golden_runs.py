@@ -114,7 +114,11 @@ def without_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
     for gone in ("stress/races/deadlock", "stress/races/stuck_task", "fixes/airflow_stress_fixes/deadlock"):
         shutil.rmtree(copy / gone)
-    replace(copy / "stress" / "components.py", r"^ *\*_peers\(Role\.TRIGGERER, triggerers\),\n", "")
+    replace(
+        copy / "stress" / "components.py",
+        r"schedulers: int = 2, triggerers: int = 2",
+        "schedulers: int = 1, triggerers: int = 1",
+    )
     replace(copy / "stress" / "judge" / "costs.py", r'^ *Measure\("double_starts".*\n', "")
     return copy
 
