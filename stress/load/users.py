@@ -190,6 +190,16 @@ class ApiUser(HttpUser):
         )
         return run["dag_run_id"] if run else None
 
+    def task_instances(self, dag_id: str, state: str) -> list[tuple[str, str]]:
+        """The run and the task of each task instance of a DAG in this state, the first hundred."""
+        found = self.call(
+            "GET",
+            f"/dags/{dag_id}/dagRuns/~/taskInstances",
+            f"/dags/{{dag}}/dagRuns/~/taskInstances ({state})",
+            params={"state": state, "limit": 100},
+        )
+        return [(each["dag_run_id"], each["task_id"]) for each in (found or {}).get("task_instances", ())]
+
     def mark(self, dag_id: str, run_ids: Iterable[str], state: str) -> int:
         """Mark runs, all at the same time, as failed or successful, which ends their deferred tasks; how many were."""
 

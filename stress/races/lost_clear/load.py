@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from locust import constant, task
 
 from stress.load.users import SETTINGS, ApiUser, act, next_period, together, until
@@ -9,6 +11,8 @@ from stress.races.lost_clear.scenario import CLEARED, ENDS_AT_S, PERIOD_S
 
 WITHIN_S = 1.2
 """A run ends at most so long after its last task: a scheduler looks at each about once a second."""
+_LEAD_S = 1.0
+"""How long before their end runs are listed: the list takes time."""
 
 
 class EndClearer(ApiUser):
@@ -21,13 +25,13 @@ class EndClearer(ApiUser):
     def cycle(self) -> None:
         """One period of the clock."""
         ends_at = next_period(PERIOD_S) + ENDS_AT_S
-        runs = [run for run in together(self._start, [()] * SETTINGS.cleared_runs) if run is not None]
-        act("cleared_runs_started", len(runs))
-        until(ends_at)
-        together(self._clear, [(run, ends_at + self.random.uniform(0.0, WITHIN_S)) for run in runs])
-
-    def _start(self) -> str | None:
-        return self.trigger(CLEARED, "cleared")
+        runs = together(lambda: self.trigger(CLEARED, "cleared"), [()] * SETTINGS.cleared_runs)
+        act("cleared_runs_started", sum(run is not None for run in runs))
+        until(ends_at - _LEAD_S)
+        ending = [run for run, task_id in self.task_instances(CLEARED, "running") if task_id == "last"]
+        # Later than that the runs have ended.
+        if time.time() < ends_at + WITHIN_S:
+            together(self._clear, [(run, ends_at + self.random.uniform(0.0, WITHIN_S)) for run in ending])
 
     def _clear(self, run: str, moment: float) -> None:
         until(moment)

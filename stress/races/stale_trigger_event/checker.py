@@ -6,6 +6,9 @@
 `timeout`      a task was resumed to fail, because its time-out was over, with the event of its trigger
 =============  ====================================================================================================
 
+A mark that comes after the event, and that a scheduler overwrites as it queues the task, counts as `marking`, too: the
+history has no transitions that could tell the two apart.
+
 Opportunities are marks of deferred tasks that were answered as stored, and reports of tasks that were resumed from a
 deferral with a time-out.
 """

@@ -29,13 +29,7 @@ class EventMarker(ApiUser):
         runs = together(lambda dag: self.trigger(dag, "event"), dags)
         act("event_runs_started", sum(run is not None for run in runs))
         until(fires_at - _LEAD_S)
-        waiting = self.call(
-            "GET",
-            f"/dags/{MARKED}/dagRuns/~/taskInstances",
-            "/dags/{dag}/dagRuns/~/taskInstances (deferred)",
-            params={"state": "deferred", "limit": 100},
-        )
-        found = [(each["dag_run_id"], each["task_id"]) for each in (waiting or {}).get("task_instances", ())]
+        found = self.task_instances(MARKED, "deferred")
         # Later than that no event is awaited any more.
         if time.time() < fires_at + WITHIN_S:
             together(self._mark, [(*each, fires_at + self.random.uniform(0.0, WITHIN_S)) for each in found])
