@@ -52,8 +52,8 @@ def main(version: str = "3.3.2", arm_text: str = "stock") -> None:
     settings = ClusterSettings(
         dags_folder=DAGS,
         executor=HOLLOW_EXECUTOR,
-        # 30 s by default: so that the triggers of a killed triggerer are soon another's.
-        config={"triggerer.triggerer_health_check_threshold": "10"},
+        # 30 s and 5 s by default: so that the triggers of a killed triggerer are soon assigned to another one.
+        config={"triggerer.triggerer_health_check_threshold": "10", "triggerer.job_heartbeat_sec": "1"},
         environment={"AIRFLOW_STRESS_HOLLOW_WORKERS": "12", "PYTHONDONTWRITEBYTECODE": "1"},
         fixes_directory=FIXES,
     )

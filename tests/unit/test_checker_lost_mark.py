@@ -49,3 +49,11 @@ def test_a_deadlock_of_the_mark_with_scheduling_is_an_incident() -> None:
     block = Block().add(11.0, deadlock(10.0, *OF_MARKING), deadlock(10.5))
     (incident,) = check(block.end().view()).incidents
     assert (incident.cause, incident.at_s) == (DEADLOCK, 10.0)
+
+
+def test_a_report_that_came_after_the_mark_and_was_refused_is_an_opportunity_and_no_incident() -> None:
+    block = Block().add(
+        9.0, report(5.0, "marked_runs", code=409), request(4.9, "mark_run", "marked_runs", state="failed")
+    )
+    result = check(block.add(60.0, settled(), counted(left("marked_runs"), runs=(FAILED,))).end().view())
+    assert (result.incidents, result.opportunities) == ((), 1)

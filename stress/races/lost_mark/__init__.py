@@ -16,7 +16,7 @@ RACE = Race(
     check=checker.check,
     causes=checker.CAUSES,
     unit="successes in marked runs",
-    opportunity="a success was answered as stored in a run that was marked failed as its tasks ended",
+    opportunity="a success was reported in a run that was marked failed as its tasks ended",
     headline=Headline(
         "lost_marks",
         "Marks of runs that overwrote a stored success, were overwritten, or deadlocked",

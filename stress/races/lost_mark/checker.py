@@ -8,16 +8,19 @@
                         cycle (`stress/checkers/deadlock_causes.py`, cause `run_marking`)
 ======================  ===========================================================================================
 
-Opportunities are reports of success that were answered as stored in runs whose mark was answered as stored: each could
-be overwritten. Marks of single tasks (FINDINGS 15) are not in the load.
+Opportunities are reports of success in runs whose mark was answered as stored. Reports that come after the mark and are
+refused count as well: a fix changes how many those are, and must not change the denominator. Marks of single tasks
+(FINDINGS 15) are not in the load.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 from stress import events
 from stress.checkers.deadlock_causes import RUN_MARKING, cause_of
 from stress.checkers.evidence import clock, deadlock_witness
-from stress.checkers.reports import acknowledged, stored_otherwise, uncounted
+from stress.checkers.reports import first_reports, stored_otherwise, uncounted
 from stress.checkers.view import BlockView
 from stress.races.lost_mark.scenario import MARKED
 from stress.results import BlockCheck, Incident, Witness, WitnessTable
@@ -53,9 +56,18 @@ def check(view: BlockView) -> BlockCheck:
         view.block,
         view.arm,
         tuple(incidents),
-        len({report.id for report in acknowledged(view) if report.dag == MARKED and report.run in marks}),
+        len(first_reports(_successes(view, marks))),
         view.load_s,
         (*view.blind("load", "postgres_log", "execution_api", "database"), *uncounted(view)),
+    )
+
+
+def _successes(view: BlockView, runs: Collection[str]) -> Iterator[events.ReportAnswered]:
+    """Reports of success in these runs."""
+    return (
+        event
+        for _, event in view.all(events.ReportAnswered)
+        if event.dag == MARKED and event.run in runs and event.state == "success"
     )
 
 
