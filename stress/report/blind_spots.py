@@ -6,8 +6,11 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from stress.races.race import Race
+from stress.races.registry import RACES
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,12 @@ BLIND_SPOTS: tuple[BlindSpot, ...] = (
         "Celery, Kubernetes and Edge executors",
         "tasks are run by LocalExecutor or by hollow workers; the executors' own queues and adoption are not exercised",
     ),
-    BlindSpot("Several api-server processes or workers", "one api-server with one worker serves each cluster"),
+    BlindSpot(
+        "Several api-server processes or workers",
+        "one api-server with one worker serves each cluster",
+        setting="api-server workers",
+        value="1",
+    ),
     BlindSpot("Clusters of mixed releases (rolling upgrades)", "all components of an arm run the same code"),
     BlindSpot("Clock skew between components", "all components share one clock"),
     BlindSpot("Long transactions of other clients", "no session holds locks but those of Airflow"),
@@ -49,15 +57,6 @@ BLIND_SPOTS: tuple[BlindSpot, ...] = (
         "Retries, mapped tasks, backfills, contended pools, multi-team, human-in-the-loop",
         "the load has no DAGs that use them",
     ),
-    BlindSpot(
-        "Deadlocks of asset updates and of fail_fast DAGs",
-        "the load has no such DAGs; `stress repro` and `stress explore` show these races one by one",
-    ),
-    BlindSpot(
-        "Marks and clears that a scheduler or a trigger overwrites",
-        "no checker follows a mark or clear of a running task to its end; `stress repro` shows these races",
-    ),
-    BlindSpot("Task instances that keep an old DAG version", "they are counted in the history, and not judged"),
     BlindSpot("Races between DAG processors, and of parsing", "one DAG processor serves each cluster"),
     BlindSpot(
         "Recovery from crashes, pauses and network failures",
@@ -74,6 +73,19 @@ BLIND_SPOTS: tuple[BlindSpot, ...] = (
 """In the order in which the report lists them."""
 
 
-def of_run(settings: Mapping[str, str]) -> tuple[BlindSpot, ...]:
-    """What a run with these settings cannot see."""
-    return tuple(spot for spot in BLIND_SPOTS if spot.holds(settings))
+def of_run(settings: Mapping[str, str], races: Collection[str]) -> tuple[BlindSpot, ...]:
+    """What a run with these settings, which judged these races, cannot see. Known races come first."""
+    others = (
+        BlindSpot(f"{race.name}: {race.summary}", _why(race)) for race in RACES.values() if race.name not in races
+    )
+    return (*others, *(spot for spot in BLIND_SPOTS if spot.holds(settings)))
+
+
+def _why(race: Race) -> str:
+    """Why a run did not judge a known race."""
+    if race.needs_faults:
+        return "it is judged with `--faults`"
+    if race.scenario is not None:
+        return f"it was not asked for (`--race {race.name}`)"
+    shown = f"stress repro {race.name}" if race.reproducers else race.reproduced_by
+    return f"no load provokes it; `{shown}` shows it"

@@ -161,7 +161,7 @@ def render(results: Results, facts: RunFacts) -> str:
         errors=text.errors_of(results),
         why_ended=text.why_ended(results),
         notes=[note for note in results.notes if note not in text.errors_of(results)][:MAX_SENTENCES],
-        blind_spots=blind_spots.of_run(facts.settings),
+        blind_spots=blind_spots.of_run(facts.settings, results.races),
         order=" ".join(block.arm for block in sorted(results.blocks, key=lambda block: block.index)[:MAX_BLOCKS]),
         glyphs=_GLYPHS,
         css=_resource("page.css"),

@@ -48,6 +48,7 @@ def shown(plan: Plan) -> dict[str, str]:
         "workers": plan.workers,
         "schedulers": str(cluster.schedulers),
         "triggerers": str(cluster.triggerers),
+        "api-server workers": str(cluster.api_workers),
         "load per block": f"{plan.load.seconds:g} s",
         **({"faults": ", ".join(plan.faults)} if plan.faults else {}),
         **{f"airflow {option}": value for option, value in cluster.config.items()},

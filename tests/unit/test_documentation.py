@@ -122,7 +122,7 @@ def unknown_names(options: argparse.Namespace) -> list[str]:
         values = given.split(",") if isinstance(given, str) else given
         found += [f"{option}: {value}" for value in values if value not in names and not PLACEHOLDER.fullmatch(value)]
     release = getattr(options, "airflow", None)
-    if release is not None and not PLACEHOLDER.fullmatch(release):
+    if release is not None and "/" not in release and not PLACEHOLDER.fullmatch(release):
         check(release)
     for arm in getattr(options, "arm", []):
         if "/" not in arm and "..." not in arm and not PLACEHOLDER.fullmatch(arm):

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from stress import manifest
+from stress.races.registry import RACES
 from stress.report import blind_spots, cycle, junit, page, summary, terminal, text
 from stress.results import (
     ArmCode,
@@ -220,16 +221,27 @@ def test_every_report_names_the_code_that_really_ran_and_the_instrument() -> Non
 
 def test_what_is_not_judged_depends_on_the_run() -> None:
     def spots(**settings: str) -> set[str]:
-        return {spot.what for spot in blind_spots.of_run(settings)}
+        return {spot.what for spot in blind_spots.of_run(settings, RACES)}
 
     everywhere = {spot.what for spot in blind_spots.BLIND_SPOTS if not spot.setting}
-    assert len(everywhere) > 10
+    assert len(everywhere) > 8
     assert spots(workers="real", faults="kill") == everywhere
     assert len(spots(workers="hollow") - everywhere) == 2
+    assert len(spots(**{"workers": "real", "faults": "kill", "api-server workers": "1"}) - everywhere) == 1
     html = page.render(example(), FACTS)
-    expected = [str(spot.what).replace("'", "&#39;") for spot in blind_spots.of_run(FACTS.settings)]
+    shown = blind_spots.of_run(FACTS.settings, example().races)
+    expected = [str(spot.what).replace("'", "&#39;") for spot in shown]
     assert len(expected) > len(everywhere)
     assert [what for what in expected if what not in html] == []
+
+
+def test_a_known_race_that_was_not_judged_is_named_with_the_reason() -> None:
+    why = {spot.what.partition(":")[0]: spot.why for spot in blind_spots.of_run({}, ("deadlock",))}
+    assert "deadlock" not in why
+    assert why["fail_fast"] == "it was not asked for (`--race fail_fast`)"
+    assert why["stuck_task"] == "it is judged with `--faults`"
+    assert why["orphaned_runner"] == "no load provokes it; `stress repro orphaned_runner` shows it"
+    assert why["scheduling_retry"].endswith("shows it")
 
 
 # --- a deadlock's witness ---------------------------------------------------------------------------------------------
