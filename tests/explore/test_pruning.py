@@ -102,7 +102,9 @@ def test_the_pruned_search_comes_to_the_outcomes_of_the_whole_one(mode: str) -> 
         assert whole["exhausted"]
         assert pruned["outcomes"] == whole["outcomes"], (SEED, one["programs"])
         assert set(one["walks"]) <= set(pruned["outcomes"]), (SEED, one["programs"])
-        assert pruned["tried"] <= pruned["played"] <= whole["played"]
+        assert pruned["tried"] <= pruned["played"]
+        # The server chooses the victim of a deadlock: each is a class of its own, and which of them occur is chance.
+        assert "deadlock" in whole["outcomes"] or pruned["played"] <= whole["played"]
 
 
 @pytest.mark.parametrize("mode", PROGRAMS)
