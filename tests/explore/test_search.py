@@ -49,6 +49,8 @@ def test_on_stock_the_known_ones_fail(pair: str, invariant: str, capsys: pytest.
     assert f"  {invariant}: " in capsys.readouterr().out
 
 
+# All pairs, in one command: minutes of CPU time, and the stage plays two releases at once.
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("version", ["3.2.1", "3.3.2"])
 def test_on_fixed_no_pair_of_the_database_has_a_schedule_that_fails(
     version: str, capsys: pytest.CaptureFixture[str]
