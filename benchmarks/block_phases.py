@@ -14,7 +14,7 @@ from pathlib import Path
 from stress import events, history
 from stress.checkers.view import BlockView
 from stress.phases import PHASES
-from stress.races.registry import SCENARIOS, check, races_of
+from stress.races.registry import check
 
 
 def main(directories: list[Path]) -> None:
@@ -24,13 +24,14 @@ def main(directories: list[Path]) -> None:
     counts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for directory in directories:
         kept = history.read(directory / history.FILE_NAME)
+        (races,) = (entry.event.races for entry in kept.entries if isinstance(entry.event, events.RunPlanned))
         for block in kept.blocks():
             view = BlockView.of(kept, block)
             arm = view.arm
             phases = {event.phase: event.seconds for _, event in view.all(events.PhaseEnded)}
             for phase, seconds in {**phases, "block": sum(phases.values())}.items():
                 times[arm][phase].append(seconds)
-            for race in races_of(tuple(SCENARIOS.values()), faults=False):
+            for race in races:
                 found = check(race, view)
                 counts[arm][race].append(len(found.incidents))
                 firsts[arm][race].append(min((incident.at_s for incident in found.incidents), default=None))
