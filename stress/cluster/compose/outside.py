@@ -7,6 +7,7 @@ goes to the container, which then ends as a local run does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,13 +16,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+import requests
+from docker.errors import DockerException, NotFound
+
 from stress import instrument
 from stress.arms.spec import Arm
 from stress.cluster.compose.engine import (
+    HARNESS,
     EngineError,
     compose_fault,
     compose_images,
     connect,
+    containers_of,
     missing_images,
 )
 from stress.cluster.compose.project import airflow_image
@@ -29,6 +35,8 @@ from stress.cluster.compose.tree import project_tree
 from stress.cluster.supervision.guard import RunGuard
 
 RUNS = "/airflow-stress/runs"
+_HARNESS_END_S = 60
+"""Longer than a harness takes to heal, to collect logs and to judge after an interrupt."""
 
 
 def faults(arms: Sequence[Arm], release: str) -> list[str]:
@@ -67,12 +75,25 @@ def run(run_id: str, words: Sequence[str], directory: Path, release: str) -> int
         return _until_it_ends(arguments, variables)
     finally:
         guard.close()
+        _await_harness(project)
         subprocess.run(
             [*compose, "--profile", "*", "down", "--volumes", "--remove-orphans"],
             env=variables,
             check=False,
             capture_output=True,
         )
+
+
+def _await_harness(project: str) -> None:
+    """Wait until the harness has ended in its container, at most `_HARNESS_END_S`.
+
+    A signal ends `docker compose run` at once, and its container later: until then the harness puts the project's
+    containers back, also those that `down` has just removed.
+    """
+    with contextlib.suppress(EngineError, DockerException, requests.RequestException):
+        for container in containers_of(connect(), project, HARNESS):
+            with contextlib.suppress(NotFound):
+                container.wait(timeout=_HARNESS_END_S)
 
 
 def inside(words: Sequence[str], name: str) -> list[str]:
