@@ -20,11 +20,11 @@ pytestmark = pytest.mark.timeout(300)
 
 def left(engine: docker.DockerClient, run_id: str) -> list[str]:
     """What the engine has of the run's project."""
-    label = {"label": f"{ONE_RUN_LABEL}={run_id}"}
+    label: dict[str, str | list[str] | bool] = {"label": f"{ONE_RUN_LABEL}={run_id}"}
     return [
-        *(container.name for container in engine.containers.list(all=True, filters=label)),
-        *(volume.name for volume in engine.volumes.list(filters=label)),
-        *(network.name for network in engine.networks.list(filters=label)),
+        *(str(container.name) for container in engine.containers.list(all=True, filters=label)),
+        *(str(volume.name) for volume in engine.volumes.list(filters=label)),
+        *(str(network.name) for network in engine.networks.list(filters=label)),
     ]
 
 
