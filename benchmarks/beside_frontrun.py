@@ -1,4 +1,4 @@
-"""Our schedule explorer beside frontrun 0.7 (https://pypi.org/project/frontrun/), on the same toy programs.
+"""Our schedule explorer beside frontrun 0.7 (a package of that name), on the same toy programs.
 
     .venv/bin/python -m benchmarks.beside_frontrun [--budget 30] [--times 3] [PROGRAM...]
 

@@ -145,3 +145,17 @@ def test_a_file_that_is_no_use_is_refused(tmp_path: Path, text: str, reason: str
     (tmp_path / "x.diff").write_text(text)
     with pytest.raises(ValueError, match=reason):
         read_diff(tmp_path / "x.diff")
+
+
+def test_a_new_shared_part_that_no_package_has_is_refused(site: Path) -> None:
+    path = "shared/unheard_of/src/airflow_shared/unheard_of/x.py"
+    with pytest.raises(EnvironmentFailed, match="no package of the release has the shared part of"):
+        applied(site, diff_of(path))
+
+
+def test_a_file_that_moves_out_of_what_runs_is_refused(tmp_path: Path) -> None:
+    core = "airflow-core/src/airflow/x.py"
+    text = f"diff --git a/{core} b/docs/x.py\nsimilarity index 100%\nrename from {core}\nrename to docs/x.py\n"
+    (tmp_path / "x.diff").write_text(text)
+    with pytest.raises(ValueError, match="in or out of what Airflow runs"):
+        read_diff(tmp_path / "x.diff")

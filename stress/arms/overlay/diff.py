@@ -67,6 +67,12 @@ def read_diff(path: Path) -> Part:
     files = list(split(text))
     if not files:
         raise ValueError(f"{path} is not a unified diff: it has no file headers (--- and +++)")
+    for file in files:
+        if _NOWHERE not in (file.old, file.new) and bool(installed_paths(file.old)) != bool(installed_paths(file.new)):
+            raise ValueError(
+                f"{path} moves {file.old} to {file.new}, in or out of what Airflow runs: give the diff without renames "
+                "(git diff --no-renames)"
+            )
     if not any(installed_paths(file.new if file.new != _NOWHERE else file.old) for file in files):
         named = ", ".join(dict.fromkeys(file.new for file in files[:3]))
         raise ValueError(f"{path} changes no file that Airflow runs (it changes {named}): name the diff of its source")
@@ -128,11 +134,15 @@ def _pieces(file: FileDiff, target: Path) -> Iterator[str]:
     """The file's change for each place where the release has it."""
     olds = [_NOWHERE] * 2 if file.old == _NOWHERE else installed_paths(file.old)
     news = [_NOWHERE] * 2 if file.new == _NOWHERE else installed_paths(file.new)
+    applied = False
     for old, new in zip(olds, news, strict=False):
         place = new if old == _NOWHERE else old
         # A shared part is only where a package uses it.
         if "/_shared/" not in place or (target / place).parent.is_dir():
+            applied = True
             yield file.rewritten(old, new)
+    if not applied and (installed_paths(file.old) or installed_paths(file.new)):
+        raise GitFailed(f"no package of the release has the shared part of {file.new}")
 
 
 def _link(source: str, target: str) -> str:
