@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from stress import events
+from stress.checkers.view import BlockView
 from stress.components import role_of
 
 STATE_UPDATE = "state_update_vs_version_refresh"
@@ -114,3 +115,21 @@ def cause_of(event: events.DeadlockSeen) -> str:
     """The cause as a bounded label: the known ones by their statements, others by the roles that took part."""
     sides = _Sides(event.sides)
     return next((cause for cause, fits in _KNOWN if fits(sides)), "_vs_".join(sorted(sides.roles)))
+
+
+def unlogged(view: BlockView) -> tuple[str, ...]:
+    """Why the log was not seen whole: the server counted more deadlocks than it showed, of any cause."""
+    counted, shown = _counted(view), sum(1 for _ in view.all(events.DeadlockSeen))
+    if counted <= shown or view.last(events.BlockEnded) is None:
+        return ()
+    return (f"block {view.block}: PostgreSQL counted {counted} deadlocks, its log showed {shown}",)
+
+
+def _counted(view: BlockView) -> int:
+    """Deadlocks by the server's own counter, over its restarts."""
+    before = counter = 0
+    for _, sample in view.all(events.DatabaseSampled):
+        if sample.deadlocks < counter:
+            before += counter
+        counter = sample.deadlocks
+    return before + counter

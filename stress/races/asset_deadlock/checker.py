@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 from stress import events
-from stress.checkers.deadlock_causes import ASSET_QUEUE, cause_of
+from stress.checkers.deadlock_causes import ASSET_QUEUE, cause_of, unlogged
 from stress.checkers.evidence import deadlock_witness
 from stress.checkers.reports import coincidences
 from stress.checkers.view import BlockView
@@ -53,7 +53,7 @@ def check(view: BlockView) -> BlockCheck:
         incidents,
         opportunities,
         view.load_s,
-        view.blind("postgres_log", "execution_api"),
+        (*view.blind("postgres_log", "execution_api", "database"), *unlogged(view)),
     )
 
 

@@ -14,7 +14,7 @@ back from one to the other.
 from __future__ import annotations
 
 from stress import events
-from stress.checkers.deadlock_causes import cause_of
+from stress.checkers.deadlock_causes import cause_of, unlogged
 from stress.checkers.evidence import deadlock_witness
 from stress.checkers.view import BlockView
 from stress.components import role_of
@@ -26,24 +26,9 @@ RACE = "deadlock"
 def check(view: BlockView) -> BlockCheck:
     """Count deadlocks and state updates of one block."""
     hollow = view.took_part("execution_api")
-    blind = list(view.blind("postgres_log", "database", *(("execution_api",) if hollow else ())))
+    blind = (*view.blind("postgres_log", "database", *(("execution_api",) if hollow else ())), *unlogged(view))
     incidents = tuple(_incident(view, event) for _, event in view.all(events.DeadlockSeen))
-    counted = _counted(view)
-    if counted > len(incidents) and view.last(events.BlockEnded) is not None:
-        blind.append(f"block {view.block}: PostgreSQL counted {counted} deadlocks, its log showed {len(incidents)}")
-    return BlockCheck(
-        RACE, view.block, view.arm, incidents, _state_updates(view, hollow=hollow), view.load_s, tuple(blind)
-    )
-
-
-def _counted(view: BlockView) -> int:
-    """Deadlocks by the server's own counter, over its restarts."""
-    before = counter = 0
-    for _, sample in view.all(events.DatabaseSampled):
-        if sample.deadlocks < counter:
-            before += counter
-        counter = sample.deadlocks
-    return before + counter
+    return BlockCheck(RACE, view.block, view.arm, incidents, _state_updates(view, hollow=hollow), view.load_s, blind)
 
 
 def _state_updates(view: BlockView, *, hollow: bool) -> int:

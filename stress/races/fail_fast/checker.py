@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from stress import events
 from stress.checkers.deadlock_causes import FAIL_FAST as DEADLOCK_CAUSE
-from stress.checkers.deadlock_causes import cause_of
+from stress.checkers.deadlock_causes import cause_of, unlogged
 from stress.checkers.evidence import clock, deadlock_witness
 from stress.checkers.reports import coincidences, stored_otherwise, uncounted
 from stress.checkers.view import BlockView
@@ -48,7 +48,7 @@ def check(view: BlockView) -> BlockCheck:
         tuple(incidents),
         coincidences(reports, lambda report: (report.dag, report.run), TOGETHER_S),
         view.load_s,
-        (*view.blind("postgres_log", "execution_api", "database"), *uncounted(view)),
+        (*view.blind("postgres_log", "execution_api", "database"), *unlogged(view), *uncounted(view)),
     )
 
 

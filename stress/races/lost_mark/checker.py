@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from stress import events
-from stress.checkers.deadlock_causes import RUN_MARKING, cause_of
+from stress.checkers.deadlock_causes import RUN_MARKING, cause_of, unlogged
 from stress.checkers.evidence import clock, deadlock_witness
 from stress.checkers.reports import first_reports, stored_otherwise, uncounted
 from stress.checkers.view import BlockView
@@ -58,7 +58,7 @@ def check(view: BlockView) -> BlockCheck:
         tuple(incidents),
         len(first_reports(_successes(view, marks))),
         view.load_s,
-        (*view.blind("load", "postgres_log", "execution_api", "database"), *uncounted(view)),
+        (*view.blind("load", "postgres_log", "execution_api", "database"), *unlogged(view), *uncounted(view)),
     )
 
 
