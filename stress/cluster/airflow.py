@@ -80,7 +80,6 @@ def component_variables(
         *([settings.fixes_directory] if settings.fixes_directory is not None else []),
         *overlay,
         MOUNTED,
-        *settings.pythonpath,
         *([settings.dags_folder] if settings.dags_folder is not None else []),
     ]
     return {

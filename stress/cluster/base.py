@@ -102,8 +102,6 @@ class ClusterSettings:
     """`section.key` to value."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Further variables for every component."""
-    pythonpath: Sequence[Path] = ()
-    """Further directories to import from: behind the fixes and the overlay, before the DAGs' folder."""
     fixes_directory: Path | None = None
     """What mounts the fixes; goes first on PYTHONPATH."""
     dag_files_left_out: Sequence[str] = ()

@@ -82,7 +82,7 @@ def read_diff(path: Path) -> Part:
 def split(text: str) -> Iterator[FileDiff]:
     """The diff's parts, a file each."""
     lines = text.splitlines()
-    starts = [number for number, _ in _starts(lines)]
+    starts = list(_starts(lines))
     for start, end in itertools.pairwise([*starts, len(lines)]):
         part = tuple(lines[start:end])
         old, new = _paths(part)
@@ -154,7 +154,7 @@ def _link(source: str, target: str) -> str:
     return target
 
 
-def _starts(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+def _starts(lines: Sequence[str]) -> Iterator[int]:
     """Where each file's part begins: at git's line, or at `---` in a diff that git did not write. Lines of hunks that
     look like headers are counted as what they are."""
     number = 0
@@ -173,10 +173,10 @@ def _starts(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
             continue
         if line.startswith("diff --git "):
             in_git_part = True
-            yield number, line
+            yield number
         elif line.startswith("--- ") and number + 1 < len(lines) and lines[number + 1].startswith("+++ "):
             if not in_git_part:
-                yield number, line
+                yield number
             in_git_part = False
         number += 1
 
