@@ -17,8 +17,13 @@ from stress.races import registry
 Reading = tuple[float, float]
 Reader = Callable[[BlockView], Reading | None]
 
-STATE_UPDATES = ("success", "deferred", "failed")
-"""Operations of the Execution API that store a task's state."""
+STATE_UPDATES = ("success", "defer", "failed")
+"""Operations of the Execution API that store a task's state, as the hollow workers name them."""
+
+LEAST_ANSWERS = 50
+LEAST_SLOWER = 5
+"""Answers that a quantile needs in each block, and how many of them must be slower than it. With fewer, one or two answers
+are the quantile: in blocks of 16 answers the 95th percentile of two equal arms differs by more than the margin."""
 
 LEAST_FINISHED = 50
 """Finished task instances below which their rate is not a measure. A load without tasks has only those of the scheduled
@@ -163,6 +168,9 @@ def _latency(quantile: float) -> Reader:
 
     def read(view: BlockView) -> Reading | None:
         answers = [event for event in _answers(view) if event.operation in STATE_UPDATES and event.code != 0]
+        number = sum(event.count for event in answers)
+        if number < max(LEAST_ANSWERS, round(LEAST_SLOWER / (1.0 - quantile))):
+            return None
         value = quantile_s(answers, quantile)
         return None if value is None else (_THOUSAND * value, 1.0)
 

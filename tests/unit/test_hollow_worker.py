@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from stress import layout
+from stress.judge.costs import STATE_UPDATES
 
 WORKER = layout.MOUNTED / "hollow_worker.py"
 
@@ -203,3 +204,15 @@ def test_what_a_task_was_resumed_with_is_recorded(
     play(api, tmp_path, planned(1, defer={"classpath": "c", "kwargs": {}, "method": "m"}))
     (record,) = records(tmp_path, state)
     assert (record["next_method"], record["next_event"]) == (method, event)
+
+
+def test_every_state_update_is_one_of_those_whose_durations_are_judged(
+    api: type[FakeExecutionApi], tmp_path: Path
+) -> None:
+    failing, deferring = work(2), work(3)
+    failing["hollow"]["end"] = "failed"
+    deferring["hollow"]["defer"] = {"classpath": "a.Trigger", "kwargs": {}, "method": "execute_complete"}
+    play(api, tmp_path, work(1), failing, deferring)
+    [answers] = (tmp_path / "execution_api").iterdir()
+    operations = {json.loads(line)["op"] for line in answers.read_text().splitlines()}
+    assert operations == {"run", *STATE_UPDATES}
