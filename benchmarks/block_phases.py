@@ -41,8 +41,8 @@ def main(directories: list[Path]) -> None:
             if of_arm[phase]:
                 print(f"{phase:12} {statistics.median(of_arm[phase]):9.1f} {max(of_arm[phase]):10.1f}")
         for race in counts[arm]:
-            told = ", ".join("-" if first is None else f"{first:.1f}" for first in firsts[arm][race])
-            print(f"{race}: incidents {counts[arm][race]}, the first after {told} s")
+            listed = ", ".join("-" if first is None else f"{first:.1f}" for first in firsts[arm][race])
+            print(f"{race}: incidents {counts[arm][race]}, the first after {listed} s")
         print()
 
 

@@ -58,7 +58,7 @@ def _separate_blocks(rng: np.random.Generator, runs: int, rate: float) -> Counts
 
 
 def _gamma(rng: np.random.Generator, runs: int, rate: float) -> Counts:
-    """Each block has a rate of its own, variance over mean about 13."""
+    """Each block has its own rate, variance over mean about 13."""
     return rng.poisson(rng.gamma(rate / 12, 12, (runs, BLOCKS, len(RACES))))
 
 

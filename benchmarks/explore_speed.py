@@ -57,7 +57,7 @@ def main(version: str) -> None:
                 f"{pair}, {workers} at once, {'pruned' if pruning else 'every order'}: {summary['played']} played in "
                 f"{summary['seconds']:.2f} s, {summary['played'] / summary['seconds']:.0f} a second; "
                 f"{summary['tried']} of a kind of their own, {summary['tried'] / summary['seconds']:.0f} a second; "
-                f"{summary['pruned']} beginnings left out as equivalent"
+                f"{summary['pruned']} equivalent prefixes pruned"
             )
     reset(version)
 

@@ -1,4 +1,4 @@
-"""How much faster is the cluster when nobody looks? `.venv/bin/python benchmarks/observer_overhead.py [PAIRS]`
+"""How much faster is the cluster without observers? `.venv/bin/python benchmarks/observer_overhead.py [PAIRS]`
 
 Blocks with all observers and blocks with none (but for the count at the end) take turns on the fixed arm, under a load
 that the cluster can't keep up with, so that what observing takes is missing from its throughput. Prints task instances

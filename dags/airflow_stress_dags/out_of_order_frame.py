@@ -27,7 +27,7 @@ MOST_MISROUTED = 3
 class _Progress:
     """How this process's triggers come along: finished polls since its start, and triggers that are polling now.
 
-    Told by a task of its own, at every tick of the runner's event loop: a loop that stands still tells nothing, and a
+    Reported by a separate task, at every tick of the runner's event loop: a loop that stands still tells nothing, and a
     loop that runs while no poll is answered tells an unchanged number. The two are different illnesses.
     """
 

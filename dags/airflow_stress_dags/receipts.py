@@ -1,6 +1,6 @@
-"""Receipts: what the code under Airflow's control did, told by itself and not by Airflow's logs or tables.
+"""Receipts: what the code under Airflow's control did, by its own report and not by Airflow's logs or tables.
 
-A receipt is one JSON line, appended with a single `write` to a file of its own process in the shared directory that
+A receipt is one JSON line, appended with a single `write` to its process's file in the shared directory that
 the harness mounts (`AIRFLOW_STRESS_SHARED`). A line of less than a page that is written at once to a file opened for
 appending is never torn, and a process that is killed loses none that it had written. Without the variable (the DAGs
 are used outside the harness) nothing is written.

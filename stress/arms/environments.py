@@ -84,7 +84,7 @@ def _make(directory: Path, lock: Lock, progress: Callable[[str], None], held: in
             keep_open=(held,),
         )
     except EnvironmentFailed as error:
-        # Whatever there is can't be used, and a full disk needs the room.
+        # The files so far cannot be used, and a full disk needs the room.
         shutil.rmtree(directory, ignore_errors=True)
         raise EnvironmentFailed(
             f"the environment of Airflow {release} could not be made in {directory} "

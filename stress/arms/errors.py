@@ -10,7 +10,7 @@ class ArmsError(StressError):
 
 
 class UnknownRelease(ArmsError):  # noqa: N818 - it says what happened
-    """The release does not exist, is too old, or nobody could be asked about it. A mistake in the arguments."""
+    """The release does not exist, is too old, or no index could be asked about it. A mistake in the arguments."""
 
 
 class ArmSpecError(ArmsError):

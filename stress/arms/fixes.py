@@ -41,7 +41,7 @@ def components_of(name: str) -> tuple[str, ...]:
 def resolve(selection: str, release: Release) -> tuple[str, ...]:
     """The names that `all`, `none`, `proposed` or `A+B` means, checked against the release.
 
-    Raises ValueError for an unknown name, and for a fix that does not know the release: nobody has verified there that
+    Raises ValueError for an unknown name, and for a fix that does not know the release: it is not verified there that
     it replaces what it means to replace.
     """
     fixes: tuple[Fix, ...] = catalogue.resolve(selection)

@@ -1,6 +1,6 @@
 """Asks the package index that this machine is configured for when a release was published.
 
-Which index that is: what `uv` is told (its environment variables, its configuration files), then what `pip` is told
+Which index that is: the setting of `uv` (its environment variables, its configuration files), then that of `pip`
 (the same), then the index that pip itself was built with, read from the pip of this Python or from the one that the
 standard library carries. No address is written down here: a machine behind a mirror asks its mirror.
 
@@ -79,7 +79,7 @@ def index_url() -> str:
 
 
 def configured_index() -> str | None:
-    """The index that somebody set up on this machine, or None when only the built-in one is left."""
+    """The index that this machine is configured for, or None when only the built-in one is left."""
     for variable in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
         if os.environ.get(variable):
             return _unnamed(os.environ[variable])
@@ -143,7 +143,7 @@ def _from_uv_files() -> str | None:
 
 
 def _pip_default() -> str:
-    """The address built into pip. A subprocess, as pip's internals are not for importing into somebody's program."""
+    """The address built into pip. A subprocess, because pip's internals are not made to be imported."""
     program = (
         "import glob, os, sys, ensurepip\n"
         "bundled = os.path.join(os.path.dirname(ensurepip.__file__), '_bundled', 'pip-*.whl')\n"

@@ -1,7 +1,7 @@
 """`python -m stress.arms.relock [X.Y.Z]...`: write the committed locks again, or one for another known release.
 
 A lock is a pure function of the release and its day, so a second run changes nothing: `git diff` after it shows
-whether somebody edited a lock by hand, or the index took a file back.
+whether a lock was edited by hand, or the index removed a file.
 """
 
 from __future__ import annotations

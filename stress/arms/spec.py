@@ -125,7 +125,7 @@ def check_arms(arms: Sequence[Arm]) -> tuple[str, ...]:
     """What is wrong with the arms together."""
     counts = Counter(arm.name for arm in arms)
     return tuple(
-        f"arm {name!r} is given {count} times: each needs a name of its own"
+        f"arm {name!r} is given {count} times: each arm needs another name"
         for name, count in counts.items()
         if count > 1
     )

@@ -1,8 +1,9 @@
 """Calls `uv`, the one tool that resolves and installs: fast, and strict about hashes.
 
 It gets the environment as it is (proxies, certificate authorities, an index of one's own), but for two things:
-the variables of the Python that *we* run in are taken out, as uv would install into it, and where only pip is told of
-an index, uv is told of it too: a machine on which `pip install` works behind a mirror needs no second setting.
+the variables of the Python that *we* run in are removed, because uv would install into it, and where only pip is
+configured with an index, uv gets it too: a machine on which `pip install` works behind a mirror needs no second
+setting.
 """
 
 from __future__ import annotations

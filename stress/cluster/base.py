@@ -43,7 +43,7 @@ Progress = Callable[[str], None]
 
 
 def silent(line: str) -> None:
-    """A progress callback for nobody."""
+    """A progress callback that does nothing."""
 
 
 class EventKind(StrEnum):
@@ -82,7 +82,7 @@ class Component:
 
 @dataclass(frozen=True)
 class CpuReading:
-    """CPU seconds of one life of a component; `life` tells it from its predecessor, 0 where that can't be told."""
+    """CPU seconds of one life of a component; `life` distinguishes it from its predecessor, 0 where that is unknown."""
 
     life: int
     seconds: float
@@ -208,7 +208,7 @@ class Cluster(ABC):
     @property
     @abstractmethod
     def secrets(self) -> ClusterSecrets:
-        """What is needed to talk to the cluster as one of its own."""
+        """What is needed to talk to the cluster as one of its components."""
 
 
 @dataclass(frozen=True, repr=False)

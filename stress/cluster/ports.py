@@ -18,7 +18,7 @@ _handed_out: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, and that this process did not give out before."""
+    """A port that no process listens on now, and that this process did not return before."""
     for _ in range(_TRIES):
         port = random.randrange(_LOWEST, _ephemeral_start())  # noqa: S311 - nothing secret about a port
         if port not in _handed_out and is_free(port):

@@ -4,7 +4,7 @@ Nothing of that package is imported: its own machinery shares one server per dir
 per run, with settings of our own:
 
 - **The log is the evidence, the data is thrown away**: `postgres_settings.py` has the settings that follow from that.
-- **Nobody else gets in.** 127.0.0.1 only, no socket file, a password made for this run. Its hash is iterated once: it
+- **No access for others.** 127.0.0.1 only, no socket file, a password made for this run. Its hash is iterated once: it
   is no human's password, and thousands of connections would pay for more.
 
 PostgreSQL refuses to run as root. There we run it as the unprivileged user `nobody`: the data directory is given to it,
@@ -89,7 +89,7 @@ class Postgres(DatabaseServer):
             if problem is None:
                 return
             processes.stop_all([self._process], grace_s=2.0, sig=signal.SIGQUIT)
-            # Somebody may have taken the port since we looked; anything else would only fail again.
+            # Another process may have taken the port since the check; any other failure would only repeat.
             if "could not bind" not in problem or attempt == _START_TRIES:
                 raise PostgresError(f"PostgreSQL did not start: {problem}")
 
@@ -156,7 +156,7 @@ class Postgres(DatabaseServer):
         return str(self._binaries / "bin" / name)
 
     def _environment(self) -> Mapping[str, str]:
-        # Log messages in English, whatever the user's language.
+        # Log messages in English, for every language of the user.
         return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
     def _initialise(self) -> None:

@@ -2,7 +2,7 @@
 
 - **The log is the evidence.** JSON, one file that is never rotated. Every lock wait longer than `deadlock_timeout` is
   logged, and `deadlock_timeout` is short, so that the server finds a deadlock, and logs both of its statements, before
-  the load has moved on. Components are told apart by `application_name`.
+  the load has moved on. Components are distinguished by `application_name`.
 - **The data is thrown away**, so durability is off. Commits are faster than on a durable server, so locks are held for
   a shorter time until the commit: the races have less room than in production, not more.
 """

@@ -31,12 +31,12 @@ class DatabaseServer:
         )
 
     def sqlalchemy_url(self, database: str, application_name: str, driver: str = "psycopg2") -> str:
-        """An address for SQLAlchemy. asyncpg has no application name in its address: it is told as a server setting."""
+        """An address for SQLAlchemy. asyncpg's has no application name, which is passed as a server setting."""
         base = f"postgresql+{driver}://{self.user}:{quote(self.password, safe='')}@{self.host}:{self.port}/{database}"
         return base if driver == "asyncpg" else f"{base}?application_name={quote(application_name, safe='')}"
 
     def create_database(self, name: str, template: str | None = None) -> None:
-        """Make a database, as a copy of `template` if given (nobody may be connected to that one)."""
+        """Make a database, as a copy of `template` if given (to which no session may be connected)."""
         statement = sql.SQL("CREATE DATABASE {}").format(_identifier(name))
         if template is not None:
             # FILE_COPY moves whole files instead of every page through the write-ahead log: no durability, no need.
@@ -44,7 +44,7 @@ class DatabaseServer:
         self.execute(statement, f"creating database {name}")
 
     def drop_database(self, name: str) -> None:
-        """Remove a database, whoever is connected to it."""
+        """Remove a database and end the sessions that are connected to it."""
         statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(_identifier(name))
         self.execute(statement, f"dropping database {name}")
 

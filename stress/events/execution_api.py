@@ -50,7 +50,7 @@ class DoubleStart(Event, frozen=True, kw_only=True, tag="double_start"):
 
 
 class SuccessAcknowledged(Event, frozen=True, kw_only=True, tag="success_acknowledged"):
-    """The ids of task instances whose workers reported success and were told (2xx) that it is stored."""
+    """The ids of task instances whose workers reported success and were answered (2xx) that it is stored."""
 
     task_instances: list[str]
 
@@ -59,7 +59,7 @@ class ReportAnswered(Event, frozen=True, kw_only=True, tag="report_answered"):
     """A worker reported a task's end, and was answered. Only for tasks whose DAG asks for it (`recorded`).
 
     `id` is the task instance, `state` what was reported, `sent_at` and `at` when (unix seconds) the request was made
-    and answered; code 0 is no answer at all. A request that is made again is a report of its own. A task that was
+    and answered; code 0 is no answer at all. A repeated request is a separate report. A task that was
     deferred was resumed with `next_method`, and with a trigger's event if `next_event`.
     """
 

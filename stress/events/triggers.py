@@ -53,7 +53,7 @@ class CancelledAnswer(Event, frozen=True, kw_only=True, tag="cancelled_answer"):
 
 
 class ReplyMisrouted(Event, frozen=True, kw_only=True, tag="reply_misrouted"):
-    """A trigger asked for the state of its own task and the answer was about another, by the trigger's own receipt.
+    """A trigger asked for the state of its task and the answer was about another, by the trigger's own receipt.
 
     `expected` is the trigger's own run and task, `got` what the answer had in their place.
     """

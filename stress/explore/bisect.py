@@ -53,10 +53,10 @@ class Bisection:
             self.found[number] = (Outcome(self._reproducers[0].race, reason="; ".join(mistakes)),)
         else:
             self.found[number] = outcomes(arm, self._reproducers, self._times, options.progress)
-        told = "; ".join(f"{outcome.reproducer} {outcome}" for outcome in self.found[number])
+        played = "; ".join(f"{outcome.reproducer} {outcome}" for outcome in self.found[number])
         answer = occurs(self.found[number])
         word = {True: "occurs", False: "does not occur", None: "not exercised"}[answer]
-        print(f"stress: {point.label}: {word} ({told})", file=sys.stderr, flush=True)
+        print(f"stress: {point.label}: {word} ({played})", file=sys.stderr, flush=True)
         return answer
 
 

@@ -1,7 +1,7 @@
 """A PostgreSQL of one's own with a release's tables in it, there within a second.
 
 `airflow db migrate` takes five seconds and `initdb` one. Both are done once a release: the data directory of the server
-is kept in the cache after a clean stop, and each command starts a server of its own on a copy of it. No server outlives
+is kept in the cache after a clean stop, and each command starts its own server on a copy of it. No server outlives
 its command: there is nothing to share, to find again or to clean up, and the copy costs a fifth of a second.
 
     <cache>/labs/<release>-<lock's digest>-<layout>/data         the data directory, with the database `airflow`

@@ -1,6 +1,6 @@
 """`stress repro`: play the reproducers of races, and show how each of them happens.
 
-Exit codes: 1 a race occurred at all, 0 none ever did; 64 bad arguments, all told at once; 3 the machine, or a fix that
+Exit codes: 1 a race occurred at all, 0 none ever did; 64 bad arguments, all named at once; 3 the machine, or a fix that
 did not load, or a release whose code a reproducer does not know (the others are played all the same).
 """
 
@@ -69,7 +69,7 @@ def _check(names: Sequence[str], airflow: str | None, fixes: str, times: str) ->
         ] or group
         wanted.update((reproducer.name, reproducer) for reproducer in having)
         for skipped in [reproducer for reproducer in group if reproducer not in having]:
-            print(f"{skipped.name}: Airflow {version} hasn't it (it is in {', '.join(skipped.releases)})")
+            print(f"{skipped.name}: not in Airflow {version} (it is in {', '.join(skipped.releases)})")
     return list(wanted.values()), arm, number
 
 

@@ -55,7 +55,7 @@ class Runner:
     ) -> Iterator[dict[str, Any]]:
         """Serve a request; yields the lines. Raises RunnerFailed, or another StressError of the machine.
 
-        `workers`: how many schedules a search of the database plays at once, each on a database of its own.
+        `workers`: how many schedules a search of the database plays at once, each on its own database.
         """
         environment = environment_for(self.release, progress=self.progress)
         environment = replace(environment, overlay=directories(self.overlay, environment))
@@ -143,7 +143,7 @@ class Runner:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)  # it has a session of its own, with its workers
+        os.killpg(process.pid, signal.SIGKILL)  # it has its own session, with its workers
     process.wait(timeout=30)
     for stream in (process.stdin, process.stdout):
         if stream is not None:

@@ -176,7 +176,7 @@ class _ExploreReporter:
         rate = summary["tried"] / summary["seconds"] if summary["seconds"] else 0.0
         print(
             f"{where}: {summary['tried']} schedules tried with at most {this.bound} preemptions, {summary['pruned']} "
-            f"beginnings left out as equivalent, {summary['failed']} fail; {summary['seconds']:.1f} s, {rate:.0f} a "
+            f"equivalent prefixes pruned, {summary['failed']} fail; {summary['seconds']:.1f} s, {rate:.0f} a "
             "second"
         )
         surprises = summary.get("nondeterministic", ())

@@ -22,8 +22,8 @@ STATE_UPDATES = ("success", "defer", "failed")
 
 LEAST_ANSWERS = 50
 LEAST_SLOWER = 5
-"""Answers that a quantile needs in each block, and how many of them must be slower than it. With fewer, one or two answers
-are the quantile: in blocks of 16 answers the 95th percentile of two equal arms differs by more than the margin."""
+"""Answers that a quantile needs in each block, and how many of them must be slower than it. With fewer, one or two
+answers are the quantile: in blocks of 16 answers the 95th percentile of equal arms differs by more than the margin."""
 
 LEAST_FINISHED = 50
 """Finished task instances below which their rate is not a measure. A load without tasks has only those of the scheduled

@@ -2,7 +2,7 @@
 
 Airflow writes down the host name of each job and takes a host per component for granted. On one machine all would have
 the same; so `core.hostname_callable` points here, and the `job` table tells `triggerer-1` from `triggerer-2`, as it
-does where each component is a container. The asynchronous driver can't be told its application name in the address,
+does where each component is a container. The asynchronous driver does not take its application name from the address,
 so it gets it as a server setting.
 
 `core.might_contain_dag_callable` points here, too: the dag-processor reads no DAG file of a scenario that takes no part

@@ -2,7 +2,7 @@
 
     harness -- SEQPACKET socket, our standard input --> parent (this program; never opens the database)
                    {"arguments", "environment", "log"}     |
-                   <-- {"pid"} and the child's pidfd       +-- fork --> session, streams and environment of its own;
+                   <-- {"pid"} and the child's pidfd       +-- fork --> its own session, streams, environment;
                    <-- {"exited", "code"}                               then Airflow's own main()
 
 A child equals a started process because nothing that the imports have read can differ:
@@ -150,7 +150,7 @@ def check_fit(before: Mapping[str, str]) -> None:
 
 def _descriptors() -> dict[int, str]:
     found = {}
-    for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 - the directory's own descriptor must be told apart
+    for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 - the directory's own descriptor must be known
         try:
             found[int(entry)] = os.readlink(f"/proc/self/fd/{entry}")  # noqa: PTH115 - as above
         except OSError:
@@ -212,7 +212,7 @@ class Parent:
         return False
 
     def _become(self, request: Mapping[str, Any]) -> None:
-        """In the child: what a new process gets from the kernel and from whoever starts it."""
+        """In the child: what a new process gets from the kernel and from its parent."""
         for handle in self._children:
             os.close(handle)
         self._control.detach()  # descriptor 0, which is replaced below

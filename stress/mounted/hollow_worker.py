@@ -12,7 +12,7 @@ What a task would do, all optional:
 - `recorded`: its reports are recorded with DAG, run, task and what it was resumed with, and it fails if it was
   resumed to fail
 
-Each worker has an identity of its own (host name, user name and process id), as real worker processes have: the
+Each worker has its own identity (host name, user name and process id), as real worker processes have: the
 Execution API then refuses a second worker that starts a running task with 409, and does not take it for the first one
 that repeats its request.
 
@@ -152,7 +152,7 @@ def deferral(defer: dict[str, Any]) -> dict[str, object]:
 
 
 class Worker:
-    """Plays tasks: enter running, work, defer or report the end. Each play has a worker identity of its own."""
+    """Plays tasks: enter running, work, defer or report the end. Each play has its own worker identity."""
 
     def __init__(self, connections: Connections, recorder: Recorder) -> None:
         self.connections = connections

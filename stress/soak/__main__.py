@@ -49,7 +49,7 @@ def main(words: Sequence[str], least_s: float = options.LEAST_S) -> int:
 
 
 def _locked(lock: IO[str], seconds: float) -> bool:
-    """Take the lock within that time. `flock` has no time limit of its own."""
+    """Take the lock within that time. `flock` has no time limit."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -52,7 +52,7 @@ class Docker:
             self._variables["AIRFLOW_VERSION"] = soak.airflow
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """Start a Compose command in a session of its own: the terminal's Ctrl-C reaches only the soak, which decides
+        """Start a Compose command in its own session: the terminal's Ctrl-C reaches only the soak, which decides
         what to pass on. Raises OSError.
         """
         return subprocess.Popen(

@@ -18,7 +18,7 @@ def junit(code: int, problems: Sequence[str], run: Path | None) -> str:
         except (OSError, ET.ParseError):
             problems = [*problems, "the run's JUnit file can't be read"]
     passed = code == 0 and not problems
-    # A race that remains has a failure of its own: the soak adds no second one.
+    # A race that remains is a failure already: the soak adds no second one.
     reported = not problems and any(True for kind in ("failure", "error") for _ in root.iter(kind))
     suite = ET.SubElement(root, "testsuite", name="airflow-stress nightly", tests="1", failures="0", skipped="0")
     suite.set("errors", "0" if passed or reported else "1")

@@ -27,7 +27,7 @@ class Soak:
     signals: list[str] = field(default_factory=list)
     """Received before the end of the run, in order."""
     reasons: list[str] = field(default_factory=list)
-    """Why the soak can't be trusted, whatever its run says."""
+    """Why the soak cannot be trusted, for any verdict of its run."""
     code: int | None = None
     """The soak's exit code, once it is complete."""
     out: Path = Path()

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 
 from stress.cluster.compose.engine import COMPOSE_PROJECT_LABEL, PROJECT_LABEL, SERVICE_LABEL, containers_of
 from stress.cluster.compose.logs import LogFollower
-from stress.cluster.compose.watch import Told, Watch
+from stress.cluster.compose.watch import EngineEvent, Watch
 from tests.timing import wait_for
 
 IMAGE = "postgres:16.10"
@@ -44,9 +44,9 @@ def start(engine: docker.DockerClient, made: list[Container], project: str, scri
     return container
 
 
-def drained(watch: Watch, until: int) -> list[Told]:
+def drained(watch: Watch, until: int) -> list[EngineEvent]:
     """So many things that the engine told."""
-    told: list[Told] = []
+    told: list[EngineEvent] = []
 
     def enough() -> bool:
         told.extend(watch.drain())

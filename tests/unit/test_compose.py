@@ -19,7 +19,7 @@ from stress.cluster.compose.member import Member
 from stress.cluster.compose.orphans import OrphanedProject, _is_orphaned
 from stress.cluster.compose.project import airflow_image
 from stress.cluster.compose.service import Service
-from stress.cluster.compose.watch import Told, _told
+from stress.cluster.compose.watch import EngineEvent, _event
 from stress.components import COMPONENTS, Role
 
 
@@ -68,9 +68,9 @@ def test_the_words_of_the_outside_are_passed_on_but_for_where(words: list[str], 
 )
 def test_an_exit_by_a_signal_is_a_negative_code_as_on_the_local_runtime(code: str | None, expected: int | None) -> None:
     attributes = {} if code is None else {"exitCode": code}
-    event = {"Action": "die", "timeNano": 1_500_000_000, "Actor": {"ID": "c", "Attributes": attributes}}
-    told = _told(event)
-    assert (told.at, told.container, told.exit_code) == (1.5, "c", expected)
+    message = {"Action": "die", "timeNano": 1_500_000_000, "Actor": {"ID": "c", "Attributes": attributes}}
+    read = _event(message)
+    assert (read.at, read.container, read.exit_code) == (1.5, "c", expected)
 
 
 @pytest.mark.parametrize(
@@ -233,10 +233,10 @@ def a_member() -> Member:
 
 def test_the_first_start_of_a_component_is_no_restart_and_the_second_is_one() -> None:
     member = a_member()
-    first = member.take(Told(100.0, "c", "start", None))
-    ended = member.take(Told(107.5, "c", "die", -9))
+    first = member.take(EngineEvent(100.0, "c", "start", None))
+    ended = member.take(EngineEvent(107.5, "c", "die", -9))
     assert member.component() == Component("scheduler-1", Role.SCHEDULER, None, 0, Path("scheduler-1.log"))
-    second = member.take(Told(108.0, "c", "start", None))
+    second = member.take(EngineEvent(108.0, "c", "start", None))
     events = [first, ended, second]
     assert [(e.kind, e.pid, e.exit_code, e.restarts, e.detail) for e in events if e is not None] == [
         (EventKind.STARTED, 4321, None, 0, ""),
@@ -248,10 +248,10 @@ def test_the_first_start_of_a_component_is_no_restart_and_the_second_is_one() ->
 
 def test_only_the_end_after_running_out_of_memory_is_marked_so() -> None:
     member = a_member()
-    member.take(Told(100.0, "c", "start", None))
-    assert member.take(Told(101.0, "c", "oom", None)) is None
+    member.take(EngineEvent(100.0, "c", "start", None))
+    assert member.take(EngineEvent(101.0, "c", "oom", None)) is None
     ends = []
     for at in (102.0, 104.0):
-        ends.append(member.take(Told(at, "c", "die", -9)))
-        member.take(Told(at + 1, "c", "start", None))
+        ends.append(member.take(EngineEvent(at, "c", "die", -9)))
+        member.take(EngineEvent(at + 1, "c", "start", None))
     assert [end.out_of_memory for end in ends if end is not None] == [True, False]

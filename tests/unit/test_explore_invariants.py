@@ -57,7 +57,7 @@ def test_a_lost_update_names_what_differs_from_the_nearest_order() -> None:
     assert lost_update(found, orders) == [
         Failure(
             "lost_update",
-            "not as in any order one after the other: actor 1 was told '500', not '200'; "
+            "not as in any order one after the other: actor 1 got the answer '500', not '200'; "
             "task: state is skipped, not failed",
         )
     ]

@@ -150,7 +150,7 @@ def _resolve(path: Path, revision: str) -> str:
 
 
 def _written(part: Part) -> Path:
-    """The files of a revision in the cache. An index of its own is used: the user's repository notices nothing."""
+    """The files of a revision in the cache. A separate index is used, so the user's repository is not changed."""
     target = cache_directory() / "checkouts" / part.revision
     complete = target / ".complete"
     with exclusive(target.with_name(target.name + ".lock"), f"write {part.revision[:12]}", _CHECKOUT_TIMEOUT_S, quiet):

@@ -31,7 +31,7 @@ def locked_versions(lock: str) -> dict[str, str]:
 def unmet(parts: Sequence[Part], base: Mapping[str, str]) -> list[str]:
     """What the parts require and neither they nor the base have, a sentence each.
 
-    Packages of one checkout are made for each other, whatever version they name, and are not compared.
+    Packages of one checkout are made for each other. They are not compared, even if they name other versions.
     """
     supplied = {package.name: package.version for part in parts for package in part.packages}
     sentences = []

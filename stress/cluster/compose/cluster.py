@@ -1,7 +1,7 @@
 """One block's containers: each component after its service's pattern, with the arm's environment and image.
 
 Restarts are the engine's, by the restart policy in docker-compose.yml, with its own back-off. What it did is known from
-its events, never from looking now and then: a component that ended and came back between two looks is still told.
+its events, not by polling: a component that ended and started again between two polls is still reported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from stress.cluster.compose.member import Member, cpu_seconds, end, memory_bytes
 from stress.cluster.compose.network import Network
 from stress.cluster.compose.project import Project
 from stress.cluster.compose.service import POSTGRES
-from stress.cluster.compose.watch import Told, Watch
+from stress.cluster.compose.watch import EngineEvent, Watch
 from stress.cluster.errors import ComponentFailed, PostgresError
 from stress.cluster.health import api_starting, unhealthy
 from stress.cluster.server import DatabaseServer
@@ -117,7 +117,7 @@ class ComposeCluster(Cluster):
         return self._site.secrets
 
     def start(self) -> None:
-        """All at once: two cores are busy from the first moment to the last, whatever the order."""
+        """Start all at the same time: the order makes no difference, because both cores are busy throughout."""
         self._directory.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._shared, ignore_errors=True)  # of a run that was killed
         for directory in (self._shared, self._shared / "fixes"):
@@ -160,8 +160,8 @@ class ComposeCluster(Cluster):
 
     def poll(self) -> list[ComponentEvent]:
         assert self._watch is not None
-        for told in self._watch.drain():
-            self._take(told)
+        for event in self._watch.drain():
+            self._take(event)
         problems = [self._watch.problem, *(m.log.problem for m in self._members.values() if m.log is not None)]
         for problem in problems:
             if problem is not None:
@@ -272,7 +272,7 @@ class ComposeCluster(Cluster):
             self._members[name] = Member(spec, container, self._directory / f"{name}.log")
 
     def _each(self, doing: str, action: Callable[[Member], None]) -> None:
-        """For all members at the same time; all are tried, then the first failure is told."""
+        """For all members at the same time; all are tried, then the first failure is raised."""
         if not self._members:
             return
         with ThreadPoolExecutor(len(self._members)) as pool:
@@ -293,21 +293,22 @@ class ComposeCluster(Cluster):
     def _roles(self) -> dict[str, Role]:
         return {member.name: member.role for member in self._members.values()}
 
-    def _take(self, told: Told) -> None:
-        if told.container == self._project.postgres.id:
-            self._take_postgres(told)
+    def _take(self, event: EngineEvent) -> None:
+        if event.container == self._project.postgres.id:
+            self._take_postgres(event)
             return
-        member = next((m for m in self._members.values() if m.container.id == told.container), None)
-        event = member.take(told) if member is not None else None
-        if event is not None:
-            self._events.append(event)
+        member = next((m for m in self._members.values() if m.container.id == event.container), None)
+        taken = member.take(event) if member is not None else None
+        if taken is not None:
+            self._events.append(taken)
 
-    def _take_postgres(self, told: Told) -> None:
-        if told.action == "die" and not self._postgres_restarting:
+    def _take_postgres(self, event: EngineEvent) -> None:
+        if event.action == "die" and not self._postgres_restarting:
             raise PostgresError(
-                f"PostgreSQL ended in the middle of a block, with exit code {told.exit_code}: the block can't be judged"
+                f"PostgreSQL ended in the middle of a block, with exit code {event.exit_code}: "
+                "the block cannot be judged"
             )
-        if told.action == "start":
+        if event.action == "start":
             self._postgres_restarting = False
 
     def _wait_healthy(self, deadline: float) -> None:
@@ -315,8 +316,8 @@ class ComposeCluster(Cluster):
         # The database is the block's own: no heartbeat in it is older than the block.
         starting = partial(api_starting, self._directory / f"{Role.API_SERVER}.log", self._settings.api_workers)
         while missing := self.unhealthy(since=0.0) | starting():
-            for told in self._watch.drain():
-                self._take(told)
+            for event in self._watch.drain():
+                self._take(event)
             ended = next((event for event in self._events if event.kind is EventKind.EXITED), None)
             if ended is not None:
                 raise ComponentFailed(

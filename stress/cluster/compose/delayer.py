@@ -4,7 +4,8 @@
 
 An iptables rule sends packets to queue 0 (NFQUEUE); the kernel keeps them and tells us their numbers over netlink, and
 each goes on its way when we say so (linux/netfilter/nfnetlink_queue.h). Only the numbers are copied, never a packet's
-content. The rule's `--queue-bypass` lets packets pass when nobody listens. Standard library only: it starts in 50 ms.
+content. With the rule's `--queue-bypass` packets pass when no process listens. Standard library only: it starts in
+50 ms.
 """
 
 from __future__ import annotations

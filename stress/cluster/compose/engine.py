@@ -182,7 +182,7 @@ def explain(error: APIError, doing: str) -> EngineError:
 
 
 def explain_for(component: str | None, error: APIError, doing: str) -> ClusterError:
-    """The same, told apart: a component that does not run just now can't be paused, killed or slowed."""
+    """The same; `ComponentFailed` if the component does not run now, so that it cannot be paused, killed or slowed."""
     if error.status_code in _NOT_THERE:
         return ComponentFailed(f"{doing}: {component} does not run: {error.explanation or error}")
     return explain(error, doing)

@@ -11,7 +11,7 @@ from docker.models.containers import Container
 
 from stress.cluster.base import Component, ComponentEvent, EventKind
 from stress.cluster.compose.logs import LogFollower
-from stress.cluster.compose.watch import Told
+from stress.cluster.compose.watch import EngineEvent
 from stress.components import ComponentSpec, Role
 
 
@@ -45,38 +45,38 @@ class Member:
         """The component as it is now."""
         return Component(self.name, self.role, self.pid, max(0, self.restarts), self.log_file)
 
-    def take(self, told: Told) -> ComponentEvent | None:
+    def take(self, event: EngineEvent) -> ComponentEvent | None:
         """Take an event of the engine about the container; the component's event, if it is one."""
-        if told.action == "start":
-            return self._started(told)
-        if told.action == "die":
-            return self._ended(told)
-        self.out_of_memory = self.out_of_memory or told.action == "oom"
+        if event.action == "start":
+            return self._started(event)
+        if event.action == "die":
+            return self._ended(event)
+        self.out_of_memory = self.out_of_memory or event.action == "oom"
         return None
 
-    def _started(self, told: Told) -> ComponentEvent:
+    def _started(self, event: EngineEvent) -> ComponentEvent:
         self.restarts += 1
-        self.started_at = told.at
+        self.started_at = event.at
         self.container.reload()
         self.pid = int(self.container.attrs["State"]["Pid"]) or None
         kind = EventKind.RESTARTED if self.restarts else EventKind.STARTED
-        return ComponentEvent(told.at, self.name, self.role, kind, self.pid or 0, restarts=self.restarts)
+        return ComponentEvent(event.at, self.name, self.role, kind, self.pid or 0, restarts=self.restarts)
 
-    def _ended(self, told: Told) -> ComponentEvent:
-        event = ComponentEvent(
-            told.at,
+    def _ended(self, event: EngineEvent) -> ComponentEvent:
+        exited = ComponentEvent(
+            event.at,
             self.name,
             self.role,
             EventKind.EXITED,
             self.pid or 0,
-            exit_code=told.exit_code,
+            exit_code=event.exit_code,
             restarts=self.restarts,
-            detail=f"after {told.at - self.started_at:.1f} s",
+            detail=f"after {event.at - self.started_at:.1f} s",
             out_of_memory=self.out_of_memory,
         )
         self.pid = None
         self.out_of_memory = False
-        return event
+        return exited
 
 
 def end(container: Container) -> None:

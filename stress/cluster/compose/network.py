@@ -2,7 +2,7 @@
 
 The images of Airflow have neither the tools nor the capability to change their network, and need neither: a helper made
 from the harness's own image joins the namespace (as Pumba does, https://github.com/alexei-led/pumba). What it leaves
-there goes with the container at the latest; its rules are in a table of its own, so that those of the engine's name
+there goes with the container at the latest; its rules are in a separate table, so that those of the engine's name
 server stay as they are.
 
 Packets are delayed by netem where the kernel has it. Where it has not (there are such kernels; this project was made on
@@ -99,7 +99,7 @@ class Network:
         self._run(container, "set -e\n" + _LOSE.format(table=_TABLE, address=address))
 
     def delay(self, container: Container, delay_ms: float, jitter_ms: float, loss_percent: float) -> None:
-        """Delay and lose what the container sends to anybody. Raises EngineError."""
+        """Delay and lose everything that the container sends. Raises EngineError."""
         script = _DELAY.format(
             interface=_INTERFACE, queue=_QUEUE, delay_ms=delay_ms, jitter_ms=jitter_ms, loss_percent=loss_percent
         )

@@ -1,9 +1,8 @@
 """What a killed harness left behind on the engine: `stress clean` lists it, then removes it.
 
-A project is left behind when nobody looks after it any more, and somebody did: no harness of its runs, and there are
-containers that a run made (a run removes its own), or its harness was killed, or the project was made for one run
-alone.
-A project whose run ended in order, and that is kept up to read Prometheus and Grafana, is not; nor is one that somebody
+A project is left behind when no harness of its runs is alive, and one of these holds: there are containers that a run
+made (a run removes its own), its harness was killed, or the project was made for one run alone.
+A project whose run ended in order, and that is kept up to read Prometheus and Grafana, is not; nor is one that was
 started by hand without a run. What does not carry the project's label is never touched.
 """
 

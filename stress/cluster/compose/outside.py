@@ -1,6 +1,6 @@
 """`stress run --runtime compose` on a machine: the compose form with the user's options, and its end.
 
-The harness itself runs in the project's `stress` container, beside the cluster; here a project of its own is made for
+The harness itself runs in the project's `stress` container, beside the cluster; here a separate project is made for
 the run, its directory is mounted, and the project is ended afterwards with its volumes, however the run ends. A signal
 goes to the container, which then ends as a local run does.
 """
@@ -55,7 +55,7 @@ def faults(arms: Sequence[Arm], release: str) -> list[str]:
 
 
 def environment(release: str, runs: Path | None = None) -> dict[str, str]:
-    """What docker-compose.yml is told by variables."""
+    """The variables of docker-compose.yml."""
     found = {**os.environ, "AIRFLOW_VERSION": release, instrument.COMMIT_VARIABLE: instrument.commit()}
     if runs is not None:
         found["AIRFLOW_STRESS_RUNS"] = str(runs)
@@ -63,14 +63,14 @@ def environment(release: str, runs: Path | None = None) -> dict[str, str]:
 
 
 def run(run_id: str, words: Sequence[str], directory: Path, release: str) -> int:
-    """Run `stress WORDS` in a project of its own; the run's directory is `directory`. Returns its exit code."""
+    """Run `stress WORDS` in a separate project; the run's directory is `directory`. Returns its exit code."""
     project = f"airflow-stress-{run_id.lower()}"
     directory.parent.mkdir(parents=True, exist_ok=True)
     variables = {**environment(release, directory.parent), "AIRFLOW_STRESS_ONE_RUN": run_id}
     docker = shutil.which("docker") or "docker"
     compose = [docker, "compose", "--project-name", project, "--project-directory", str(project_tree())]
     arguments = [*compose, "run", "--rm", "--build", "--use-aliases", "-T", "stress", *inside(words, directory.name)]
-    guard = RunGuard(run_id)  # tells `stress clean` that somebody looks after this project
+    guard = RunGuard(run_id)  # shows `stress clean` that a process looks after this project
     try:
         return _until_it_ends(arguments, variables)
     finally:

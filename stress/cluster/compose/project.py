@@ -52,7 +52,7 @@ class Project:
         return self.services[spec.name].create(self.client, self.run_id, image, environment, command=spec.command)
 
     def remove_components(self) -> None:
-        """End and remove whatever containers the project has of Airflow's components. Raises EngineError."""
+        """End and remove all containers that the project has of Airflow's components. Raises EngineError."""
         for container in containers_of(self.client, self.name):
             if container.labels.get(SERVICE_LABEL) in COMPONENTS:
                 remove(container)

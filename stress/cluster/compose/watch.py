@@ -20,7 +20,7 @@ _SIGNALLED = 128
 
 
 @dataclass(frozen=True)
-class Told:
+class EngineEvent:
     """One thing that happened. `at` is Unix time; `exit_code` is negative for a signal, and only there for a `die`."""
 
     at: float
@@ -34,9 +34,9 @@ class Watch:
 
     def __init__(self, client: docker.DockerClient, project: str) -> None:
         self.problem: str | None = None
-        self._told: deque[Told] = deque()
+        self._events: deque[EngineEvent] = deque()
         self._closed = False
-        # Whatever happened in this second once more: who asks knows its own containers.
+        # Events of this second are read a second time: the caller knows its own containers.
         self._stream = client.events(
             decode=True,
             since=int(time.time()),
@@ -45,12 +45,12 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="engine events", daemon=True)
         self._thread.start()
 
-    def drain(self) -> list[Told]:
+    def drain(self) -> list[EngineEvent]:
         """What happened since the last call, in order."""
-        told = []
-        while self._told:
-            told.append(self._told.popleft())
-        return told
+        events = []
+        while self._events:
+            events.append(self._events.popleft())
+        return events
 
     def close(self) -> None:
         """No more events. May be called twice."""
@@ -61,8 +61,8 @@ class Watch:
 
     def _run(self) -> None:
         try:
-            for event in self._stream:
-                self._told.append(_told(event))
+            for message in self._stream:
+                self._events.append(_event(message))
             reason = "it ended"
         except (OSError, APIError, requests.RequestException, ValueError) as error:
             reason = str(error)
@@ -70,9 +70,9 @@ class Watch:
             self.problem = f"the engine's events can't be followed any more: {reason}"
 
 
-def _told(event: dict[str, Any]) -> Told:
-    attributes = event["Actor"]["Attributes"]
+def _event(message: dict[str, Any]) -> EngineEvent:
+    attributes = message["Actor"]["Attributes"]
     code = int(attributes["exitCode"]) if "exitCode" in attributes else None
     if code is not None and code > _SIGNALLED:
         code = _SIGNALLED - code
-    return Told(event["timeNano"] / 1e9, event["Actor"]["ID"], event["Action"], code)
+    return EngineEvent(message["timeNano"] / 1e9, message["Actor"]["ID"], message["Action"], code)

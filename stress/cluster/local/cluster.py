@@ -105,7 +105,7 @@ class LocalCluster(Cluster):
         return self._site.secrets
 
     def start(self) -> None:
-        """Everything at once: two cores are busy from the first moment to the last, whatever the order."""
+        """Start all at the same time: the order makes no difference, because both cores are busy throughout."""
         shutil.rmtree(self.seat.home, ignore_errors=True)
         for directory in (self.seat.home, self.shared, self.shared / "fixes", self._directory):
             directory.mkdir(parents=True, exist_ok=True)

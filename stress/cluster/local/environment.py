@@ -14,7 +14,7 @@ from stress.cluster.server import DatabaseServer
 
 
 def base_environment(environment: AirflowEnvironment, home: Path, cluster_secrets: ClusterSecrets) -> dict[str, str]:
-    """What every Airflow process of a run gets, whatever it does."""
+    """What every Airflow process of a run gets."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -3,7 +3,7 @@
 The parent's side, and why a child equals a started process, is `mounted/airflow_stress_preload.py`. Here:
 
 - A parent is started for one environment (an arm's release, fixes and configuration, and the block's settings). An
-  environment that differs from it in any variable but `VARYING` gets a parent of its own, so an arm with fixes never
+  environment that differs from it in any variable but `VARYING` gets its own parent, so an arm with fixes never
   shares one with an arm without.
 - The first scheduler, the first triggerer and the api-server come from one parent, the second of each kind and the
   dag-processor from another: string hashes, and with them the order of sets, differ between peers as they do between

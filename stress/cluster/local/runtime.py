@@ -53,7 +53,7 @@ class LocalRuntime(Runtime):
         cold_start: bool = False,
         settings: ClusterSettings | None = None,
     ) -> None:
-        """`cold_start`: every component is a program of its own. `settings`: of the blocks to come, as far as known;
+        """`cold_start`: every component is a separate program. `settings`: of the blocks to come, as far as known;
         `prepare` then starts the preloaded parents, whose imports overlap with its other work."""
         self._run_id = run_id
         self._postgres_settings = postgres
@@ -88,7 +88,7 @@ class LocalRuntime(Runtime):
         return prepared
 
     def close(self) -> None:
-        """Each step is tried even if the one before it failed; the guard's comes last and ends whatever is left."""
+        """Each step is tried even if the one before it failed; the guard's comes last and ends all that is left."""
         self._started.close()
 
     def _parents(self, guard: RunGuard) -> Parents | None:

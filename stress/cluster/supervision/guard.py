@@ -1,8 +1,7 @@
 """The harness's side of "nothing is left running, however the run ends".
 
-`RunGuard` registers the run, starts the watchdog before anything else, and is told at the end that all is cleaned up.
-If the watchdog itself dies, `check` starts another one and says so: it is the one process whose death nobody else
-would notice.
+`RunGuard` registers the run, starts the watchdog before anything else, and reports to it at the end that all is
+cleaned up. If the watchdog itself dies, `check` starts another one and says so: no other process notices its death.
 
 Not covered: a harness that forks without exec (`multiprocessing`'s fork method) hands the pipe's writing end to its
 child. Start helpers with `processes.spawn`, which also labels them.
@@ -97,7 +96,7 @@ class RunGuard:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            # Whatever directory the user stands in may be unmounted or removed; the run's own is removed by it.
+            # The user's working directory may be unmounted or removed; the run's own is removed by the watchdog.
             cwd="/",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))},
             start_new_session=True,

@@ -1,10 +1,10 @@
 """Starts the processes of a run and ends them, so that nothing is left.
 
-Each one gets a session of its own (a Ctrl-C on the terminal is for the harness, which then ends the rest in order), a
+Each one gets its own session (a Ctrl-C on the terminal is for the harness, which then ends the rest in order), a
 log file for both of its streams, the run's label in its environment and the run's anchor as working directory (see
 `procfs`: by these two the watchdog finds it when the harness is dead).
 
-Waiting is done on pidfds: the kernel tells when a process ends, nobody polls.
+Waiting is done on pidfds: the kernel reports the end of a process, without polling.
 """
 
 from __future__ import annotations
@@ -97,11 +97,11 @@ class Process:
         return self.exit_code()
 
     def tree(self, processes: Mapping[int, procfs.ProcessInfo] | None = None) -> set[int]:
-        """The process, its descendants, and whoever is in its session (a descendant whose parent has died)."""
+        """The process, its descendants, and all others in its session (descendants whose parent has died)."""
         processes = procfs.table() if processes is None else processes
         leader = processes.get(self.pid)
         if leader is not None and leader.started != self.started:
-            return set()  # ours is long gone with its session, and the id has been given to somebody else
+            return set()  # ours is long gone with its session, and another process has the id
         session = {info.pid for info in processes.values() if info.session == self.pid}
         return procfs.descendants({self.pid} | session, processes)
 
@@ -141,7 +141,7 @@ def spawn(command: Command, label: Label, stdin: int = subprocess.DEVNULL) -> Pr
             )
     except OSError as error:
         raise ClusterError(f"{command.name} could not be started ({command.arguments[0]}): {error}") from error
-    info = procfs.read(popen.pid)  # a zombie at worst: nobody but us reaps it
+    info = procfs.read(popen.pid)  # a zombie at worst: only this process reaps it
     return Process(command, popen, os.pidfd_open(popen.pid), info.started if info else 0)
 
 
@@ -181,7 +181,7 @@ def stop_all(
 
 
 def kill_trees(processes: Sequence[Process], known: Mapping[int, procfs.ProcessInfo] | None = None) -> None:
-    """SIGKILL to whatever is left of the processes' trees, until nothing is. `known`: members seen before."""
+    """SIGKILL to all that is left of the processes' trees, until nothing is. `known`: members seen before."""
     seen = dict(known or {})
     deadline = time.monotonic() + _KILLED_TIMEOUT_S
     while True:

@@ -7,7 +7,7 @@ A process **belongs to a run** if one of these holds; each one alone has a hole,
 - its environment carries `AIRFLOW_STRESS_RUN_ID=<run id>`. Survives reparenting and new sessions, but a program that
   changes its title (Airflow through setproctitle, PostgreSQL's backends) may overwrite the kernel's copy of it;
 - its working directory is the run's anchor, an empty directory made for nothing else (PostgreSQL: its data directory,
-  and the program is `postgres`). Inherited, and nobody overwrites it;
+  and the program is `postgres`). Inherited, and never overwritten;
 - it descends from one that belongs.
 
 Process ids are reused. A process is therefore named by its id *and* its start time, and killed through a pidfd that
@@ -169,7 +169,7 @@ def _carries(pid: int, label: bytes, mark: RunMark) -> bool:
         if label in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
             return True
     except OSError:
-        pass  # gone, or somebody else's
+        pass  # gone, or of another user
     try:
         directory = str((_PROC / str(pid) / "cwd").readlink()).removesuffix(" (deleted)")
     except OSError:

@@ -19,7 +19,7 @@ _PAUSE_S = 0.1
 
 
 def end_run(record: RunRecord, timeout_s: float = 12.0) -> tuple[procfs.ProcessInfo, ...]:
-    """Kill what is alive and remove what is left. Returns who survived (nobody, unless the kernel holds them)."""
+    """Kill what is alive and remove what is left. Returns the survivors: none, unless the kernel holds them."""
     survivors = kill_members(record, timeout_s)
     if not survivors:
         forget(record)

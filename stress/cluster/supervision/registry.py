@@ -2,7 +2,7 @@
 
 One JSON file a run in `<cache>/runs`, and one directory a run in the temporary directory, which holds everything that
 the run puts on disk outside of its results. The directory carries a marker with the run's id: what has no marker with
-the right id is never removed, whatever the JSON file says.
+the right id is never removed, even if the JSON file names it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RunRecord:
 
     @property
     def mark(self) -> procfs.RunMark:
-        """How the run's processes are told from others."""
+        """What distinguishes the run's processes from others."""
         return procfs.RunMark(self.run_id, str(self.anchor), (str(self.data_directory),))
 
     @property

@@ -33,7 +33,7 @@ class ControlledLoop(asyncio.SelectorEventLoop):
     _stopping: bool
 
     def __init__(self, kernel: Kernel, executors: Executors) -> None:
-        # poll, not epoll: a loop a schedule needs no descriptor of its own.
+        # poll, not epoll: so a loop for each schedule needs no descriptor.
         super().__init__(selectors.PollSelector())
         self.kernel = kernel
         self.executors = executors
@@ -81,13 +81,13 @@ class ControlledLoop(asyncio.SelectorEventLoop):
         return asyncio.wrap_future(work, loop=self)
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override] # so too
-        """A point of its own if another thread calls it: it may be late."""
+        """A separate point if another thread calls it: it may be late."""
         if self.kernel.current is not self.thread and self.kernel.ended is None:
             self.kernel.point()
         return super().call_soon_threadsafe(callback, *args, context=context)
 
     def abandon(self) -> None:
-        """Close the loop, whatever still waits in it: its coroutines end here, not in the collector's time."""
+        """Close the loop and all that still waits in it: its coroutines end here, not when they are collected."""
         for task in self.tasks:
             if task.done():
                 continue
@@ -157,7 +157,7 @@ class ControlledLoop(asyncio.SelectorEventLoop):
         self.maybe_readable = True
         return super()._add_writer(fd, callback, *args)  # type: ignore[misc]
 
-    # The stock loop is woken by a byte on a socket pair of its own. Here the kernel knows who has work.
+    # The stock loop is woken by a byte on its own socket pair. Here the kernel knows who has work.
     def _make_self_pipe(self) -> None:
         pass
 

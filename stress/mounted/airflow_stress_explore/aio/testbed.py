@@ -67,7 +67,7 @@ class Testbed:
     """One run. Make a new object for each schedule; override what a program needs besides its actors."""
 
     __test__ = False
-    """Not a class of tests, whatever pytest takes it for."""
+    """Not a class of tests, although its name looks so to pytest."""
 
     HUNG = "hung"
     """The invariant of an actor that waits and cannot be woken."""
@@ -173,10 +173,10 @@ class Testbed:
                     if self.loop.in_handle
                     else "nothing is left that could wake it"
                 )
-                self.fail(self.HUNG, f"{name} waits for ever: {where}")
+                self.fail(self.HUNG, f"{name} waits without end: {where}")
             elif task.cancelled():
                 if not self.may_be_cancelled(name):
-                    self.fail("unexpected_cancellation", f"{name} was cancelled, and nobody asked for it")
+                    self.fail("unexpected_cancellation", f"{name} was cancelled without a request for it")
             elif (error := task.exception()) is not None:
                 invariant = self.invariant_of(error)
                 if invariant is not None:
@@ -185,7 +185,7 @@ class Testbed:
                 self.fail("cancellation_lost", f"{name} was cancelled, and went on to its end")
 
     def tear_down(self) -> None:
-        """After the run, whatever state it is in."""
+        """After the run, in any state."""
         self.loop.abandon()
 
     # -- for a program and its witness ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A schedule told step by step: what each actor did, which locks it held, and what it waited for.
+"""A schedule step by step: what each actor did, which locks it held, and what it waited for.
 
 Only a run that is shown has a recorder. It observes, and changes nothing that a schedule could see.
 """
@@ -38,10 +38,10 @@ class Recorder:
             if self.testbed.ended(task):
                 continue
             if task.done():
-                still = "holds the loop's thread, which stands still for ever"
-                self.add(name, self.operation_of(name), still, "a lock that somebody else holds")
+                still = "holds the loop's thread, which is blocked without end"
+                self.add(name, self.operation_of(name), still, "a lock that another actor holds")
             else:
-                self.add(name, self.operation_of(name), "waits for ever", self.awaited(task))
+                self.add(name, self.operation_of(name), "waits without end", self.awaited(task))
 
     def operation_of(self, name: str) -> str:
         """What an actor does."""
@@ -115,7 +115,7 @@ class Recorder:
 
 
 def _what(handle: Any) -> str:
-    return "is told so" if getattr(handle._callback, "__name__", "") == "_cancel_task" else "goes on"
+    return "gets the cancellation" if getattr(handle._callback, "__name__", "") == "_cancel_task" else "goes on"
 
 
 def _outcome(task: asyncio.Task[Any]) -> str:

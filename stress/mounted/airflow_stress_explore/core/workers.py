@@ -1,8 +1,8 @@
-"""What plays the schedules of a search: this process, and others beside it, each with a state of its own.
+"""What plays the schedules of a search: this process, and others beside it, each with its own state.
 
 A schedule keeps one core busy at a time: one actor runs, or the server does. So a search plays as many at once as there
 are cores. The other workers are forks of this process, made as soon as everything is imported and before anything is
-connected; each makes the same starting state in a database of its own.
+connected; each makes the same starting state in its own database.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class LocalWorker(Worker, Protocol):
 
 
 class ForkedWorker:
-    """Plays in a process of its own."""
+    """Plays in another process."""
 
     def __init__(self, make: Callable[[str], LocalWorker], database: str) -> None:
         """Fork a process, and `make` its worker for a database there. Nothing may be connected yet."""

@@ -59,7 +59,7 @@ class Step:
 
 @dataclass
 class DatabaseError:
-    """An error that the server gave an actor, whatever the actor did with it."""
+    """An error that the server gave an actor, even if the actor handled it."""
 
     actor: str
     sqlstate: str
@@ -91,7 +91,7 @@ class Shared:
 
 
 class ActorThread:
-    """An actor's work in a thread of its own."""
+    """An actor's work in its own thread."""
 
     def __init__(self, name: str, operation: str, work: Callable[[], Any], shared: Shared) -> None:
         self.name = name

@@ -82,7 +82,7 @@ class Database:
         self.schema = Schema.of((row[0] for row in self.query(_TABLES)), self.query(_FOREIGN_KEYS), pure, opaque)
 
     def query(self, statement: str, parameters: Sequence[Any] | None = None) -> list[Any]:
-        """Rows of a statement, in a transaction of its own."""
+        """Rows of a statement, in a separate transaction."""
         self._cursor.execute(statement, parameters)
         return list(self._cursor.fetchall()) if self._cursor.description else []
 

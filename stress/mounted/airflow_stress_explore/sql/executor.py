@@ -1,6 +1,6 @@
 """The executor of schedules: actors run one at a time, and stop before every statement and commit.
 
-An actor is a piece of real code in a thread with database sessions of its own. SQLAlchemy's events stop it before each
+An actor is a piece of real code in a thread with its own database sessions. SQLAlchemy's events stop it before each
 statement, commit and rollback; a scheduler decides which actor is resumed. A *step* is what an actor does then: the
 statement (or commit) that it is about to run, then Python up to the next one.
 

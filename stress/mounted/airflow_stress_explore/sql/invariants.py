@@ -1,4 +1,4 @@
-"""What must hold after every schedule, whatever the order.
+"""What must hold after every schedule, in any order.
 
     deadlock     the server never had to end a transaction because of a deadlock, even if a retry hides it
     error        no actor ends with an exception
@@ -99,7 +99,7 @@ def each_row_as_in_some_order(
 
 def _differences(found: Outcome, expected: Outcome) -> list[str]:
     lines = [
-        f"actor {number + 1} was told {got!r}, not {other!r}"
+        f"actor {number + 1} got the answer {got!r}, not {other!r}"
         for number, (got, other) in enumerate(zip(found.responses, expected.responses, strict=True))
         if got != other
     ]

@@ -7,7 +7,7 @@ PostgreSQL 16, durability off, Airflow 3.2.1, five tables; `benchmarks/explore_s
     TRUNCATE and INSERT                     52 ms: it truncates all that point to these, and makes new files
     DELETE and INSERT of written tables    0.2 ms                                                          <- this
 
-The state is kept in tables of a schema of its own. It is restored in one message to the server: foreign keys off
+The state is kept in tables of a separate schema. It is restored in one message to the server: foreign keys off
 (`session_replication_role`), then only the tables that a schedule has written, by the statements that the executor saw,
 with what a DELETE cascades to; then their sequences, so that ids are the same each time. Sequences of no table are
 restored after a statement that was not understood: no other statement draws from them.

@@ -42,7 +42,7 @@ class Actor:
     """What it does, for a reader."""
 
     work: Callable[[], Any]
-    """Called in a thread of its own, once a schedule. Its value is the response, which `lost_update` compares."""
+    """Called in its own thread, once a schedule. Its value is the response, which `lost_update` compares."""
 
     periodic: bool = False
     """Part of a loop: what it leaves undone because another actor holds a row, it does in its next round."""
@@ -99,7 +99,7 @@ class Testbed:
     """Some actors and their database."""
 
     __test__ = False
-    """Not a class of tests, whatever pytest takes it for."""
+    """Not a class of tests, although its name looks so to pytest."""
 
     def __init__(
         self,
