@@ -41,6 +41,7 @@ def test_a_signal_while_a_cluster_starts_leaves_nothing_of_the_project(
         run_id = json.loads((directory / "manifest.json").read_text())["run_id"]
         assert left(engine, run_id) != []
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) != 0
+        assert process.wait(120) == 128 + signal.SIGTERM
     assert left(engine, run_id) == []
-    assert json.loads((directory / "manifest.json").read_text())["ended_at"] is not None
+    manifest = json.loads((directory / "manifest.json").read_text())
+    assert (manifest["state"], manifest["ended_at"] is not None) == ("interrupted", True)

@@ -72,7 +72,7 @@ def run(run_id: str, words: Sequence[str], directory: Path, release: str) -> int
     arguments = [*compose, "run", "--rm", "--build", "--use-aliases", "-T", "stress", *inside(words, directory.name)]
     guard = RunGuard(run_id)  # shows `stress clean` that a process looks after this project
     try:
-        return _until_it_ends(arguments, variables)
+        return _until_it_ends(arguments, variables, project)
     finally:
         guard.close()
         _await_harness(project)
@@ -110,12 +110,15 @@ def inside(words: Sequence[str], name: str) -> list[str]:
     return [*kept, "--out", f"{RUNS}/{name}", "--no-tui"]
 
 
-def _until_it_ends(arguments: Sequence[str], variables: Mapping[str, str]) -> int:
+def _until_it_ends(arguments: Sequence[str], variables: Mapping[str, str], project: str) -> int:
     """Pass signals on instead of dying of them: the container's end is the run's end."""
     process = subprocess.Popen(arguments, env=dict(variables), start_new_session=True)
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        process.send_signal(number)
+        # To the harness itself: at a signal `docker compose run` ends at once with code 130 and removes the container.
+        # While it still builds the image or starts the project, it is the one to end.
+        if not _signal_harness(project, number):
+            process.send_signal(number)
 
     kept = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -123,3 +126,14 @@ def _until_it_ends(arguments: Sequence[str], variables: Mapping[str, str]) -> in
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+def _signal_harness(project: str, number: int) -> bool:
+    """Send a signal to the project's running harness; whether there is one."""
+    sent = False
+    with contextlib.suppress(EngineError, DockerException, requests.RequestException):
+        for container in containers_of(connect(), project, HARNESS):
+            if container.status == "running":
+                container.kill(signal=number)
+                sent = True
+    return sent
