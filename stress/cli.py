@@ -48,7 +48,8 @@ def _add_run(commands: _Commands) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="judge only this race, under its scenario (repeatable; `stress list races`), or all",
+        help="judge only this race, under its scenario (repeatable; `stress list races`), or all "
+        "(default: those of the default scenarios that the arms' releases can have)",
     )
     run.add_argument(
         "--scenario", action="append", default=[], metavar="NAME", help="run only this scenario (repeatable)"
