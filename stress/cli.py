@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from stress import __version__
 from stress.exits import EXIT_FAILED, EXIT_USAGE
+from stress.pr import arguments as pr
 from stress.words import Parser, joined, options_of
 
 
@@ -131,6 +132,7 @@ def _add_explorer(commands: _Commands) -> None:
     )
 
     _add_bisect(commands)
+    pr.add_parser(commands)
 
 
 def _add_judge(commands: _Commands) -> None:
@@ -212,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "repro": _repro,
         "explore": _explore,
         "bisect": _bisect,
+        "pr": pr.run,
         "judge": _judge,
         "analyze": _analyze,
         "report": _report,
