@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from stress import __version__
 from stress.exits import EXIT_FAILED, EXIT_USAGE
+from stress.pr import arguments as pr
 from stress.words import Parser, joined, options_of
 
 
@@ -48,7 +49,8 @@ def _add_run(commands: _Commands) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="judge only this race, under its scenario (repeatable; `stress list races`), or all",
+        help="judge only this race, under its scenario (repeatable; `stress list races`), or all "
+        "(default: those of the default scenarios that the arms' releases can have)",
     )
     run.add_argument(
         "--scenario", action="append", default=[], metavar="NAME", help="run only this scenario (repeatable)"
@@ -130,6 +132,7 @@ def _add_explorer(commands: _Commands) -> None:
     )
 
     _add_bisect(commands)
+    pr.add_parser(commands)
 
 
 def _add_judge(commands: _Commands) -> None:
@@ -211,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "repro": _repro,
         "explore": _explore,
         "bisect": _bisect,
+        "pr": pr.run,
         "judge": _judge,
         "analyze": _analyze,
         "report": _report,

@@ -32,6 +32,8 @@ from stress.faults.base import PlannedFault
 from stress.faults.recovery import CONFIG as RECOVERY_CONFIG
 from stress.faults.schedule import least_load_s, schedule
 from stress.load.settings import LoadSettings
+from stress.output import output_directory
+from stress.races.choice import NoRaceLeft, without_request
 from stress.races.registry import RACES, SCENARIOS, races_of
 from stress.races.scenario import Scenario
 
@@ -91,6 +93,12 @@ class Plan:
     """Whether blocks continue after every race is decided."""
     races: tuple[str, ...] = field(default=())
     faults: tuple[str, ...] = ()
+    chosen: str = ""
+    """How the races were chosen, if none was asked for."""
+
+    left_out: tuple[tuple[str, str], ...] = ()
+    """Races of the default scenarios that are not judged because no arm can have them, each with the reason."""
+
     cold_start: bool = False
     """Whether each component of the local runtime is its own program instead of forked from a preloaded parent."""
 
@@ -146,6 +154,13 @@ def check(options: Options) -> Plan:
         mistakes.append(f"--workers {options.workers!r}: there are {' and '.join(WORKERS)}")
     budget_s = _duration("--budget", options.budget, _LEAST_BUDGET_S, float("inf"), mistakes)
     faults = _faults(options, mistakes)
+    races, chosen, left_out = _races(options, scenarios, faults=bool(faults)), "", {}
+    if arms and not options.races and not options.scenarios:
+        try:
+            choice = without_request([None if a.overlay else a.airflow.version for a in arms], faults=bool(faults))
+            scenarios, races, chosen, left_out = choice.scenarios, choice.races, choice.why, dict(choice.left_out)
+        except NoRaceLeft as error:
+            mistakes.append(str(error))
     seconds = _FAULTS_LOAD_S if faults else LoadSettings().seconds
     if options.load is not None:
         before = len(mistakes)
@@ -164,13 +179,13 @@ def check(options: Options) -> Plan:
     # Outside of the containers the port is not checked: the harness will run inside.
     looks_at_port = len(mistakes) == before and (options.runtime == "local" or in_container())
     machine.extend(machine_faults(port if looks_at_port else None))
-    _overlays_fit(arms, mistakes, machine)
+    overlays_fit(arms, mistakes, machine)
     if options.runtime == "compose":
         mistakes.extend(_without_image(arms))
         machine.extend(_engine_faults(arms, options.airflow))
     # A run that was started outside of its container has the same id inside.
     run_id = os.environ.get("AIRFLOW_STRESS_ONE_RUN") or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    directory = _directory(options.out, run_id, mistakes)
+    directory = output_directory(options.out, Path("runs") / run_id, mistakes)
     if mistakes or machine:
         raise BadOptions(mistakes, machine)
     return Plan(
@@ -186,8 +201,10 @@ def check(options: Options) -> Plan:
         load=load,
         observers=options.observers,
         whole_budget=options.whole_budget,
-        races=_races(options, scenarios, faults=bool(faults)),
+        races=races,
         faults=faults,
+        chosen=chosen,
+        left_out=tuple(left_out.items()),
         cold_start=options.cold_start,
     )
 
@@ -197,7 +214,7 @@ def in_container() -> bool:
     return os.environ.get("AIRFLOW_STRESS_RUNTIME") == "compose"
 
 
-def _overlays_fit(arms: Sequence[Arm], mistakes: list[str], machine: list[str]) -> None:
+def overlays_fit(arms: Sequence[Arm], mistakes: list[str], machine: list[str]) -> None:
     """Compare what wheels and checkouts require with the packages of their base releases."""
     for arm in arms:
         if any(package.requires for part in arm.overlay for package in part.packages):
@@ -336,42 +353,6 @@ def _number(option: str, text: str, least: int, most: int, mistakes: list[str]) 
         mistakes.append(f"{option} {text!r}: write a whole number from {least} to {most}")
         return least
     return int(text)
-
-
-def _directory(out: str | None, run_id: str, mistakes: list[str]) -> Path:
-    path = Path(out if out is not None else Path("runs") / run_id).absolute()
-    option = f"--out {out!r}" if out is not None else f"the directory for the run, {path}"
-    if out == "":
-        mistakes.append("--out '': name a directory")
-        return path
-    try:
-        path = path if out is None else Path(out).expanduser().absolute()
-        mistakes.extend(_unusable(path, option))
-    except (OSError, RuntimeError) as error:  # no such user, a name too long, a directory without permission
-        mistakes.append(f"{option} can't be used: {getattr(error, 'strerror', None) or error}")
-    return path
-
-
-def _unusable(path: Path, option: str) -> list[str]:
-    if path.exists():
-        if not path.is_dir():
-            return [f"{option} is not a directory"]
-        if any(path.iterdir()):
-            return [f"{option} is not empty: name a new directory, a run is never written over another"]
-        if not os.access(path, os.W_OK | os.X_OK):
-            return [f"{option} can't be written to: choose another directory with --out"]
-        return []
-    parent = path.parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK) or _is_virtual(parent):
-        return [f"{option} can't be made, because {parent} can't be written to: choose another with --out"]
-    return []
-
-
-def _is_virtual(path: Path) -> bool:
-    """Whether the path is in a file system of the kernel, which root may "write" to by its permissions alone."""
-    return any(part in (Path("/proc"), Path("/sys")) for part in (path, *path.parents))
 
 
 def _memory() -> list[str]:

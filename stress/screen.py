@@ -98,6 +98,8 @@ class PlainScreen(Screen):
             f"races {', '.join(plan.races)}; seed {plan.seed}; budget {plan.budget_s / 60:g} min; "
             f"metrics on http://{host}:{plan.metrics_port}/metrics"
         )
+        for line in _choice(plan):
+            self._line(line)
 
     def progress(self, line: str) -> None:
         self._line(line)
@@ -154,6 +156,8 @@ class LiveScreen(Screen):
         self._plan = plan
         self._arms = [_describe(arm) for arm in plan.arms]
         self._console.print(f"metrics: http://127.0.0.1:{plan.metrics_port}/metrics   directory: {plan.directory}")
+        for line in _choice(plan):
+            self._console.print(line)
         self._live.start()
 
     def progress(self, line: str) -> None:
@@ -216,6 +220,11 @@ class LiveScreen(Screen):
 def _describe(arm: Arm) -> str:
     fixes = f"{len(arm.fixes)} fix{'' if len(arm.fixes) == 1 else 'es'}"
     return f"{arm.name} ({text.airflow_of(arm.airflow.version, code_of(arm.airflow, arm.overlay))}, {fixes})"
+
+
+def _choice(plan: Plan) -> list[str]:
+    """How the races of a run that was asked for none were chosen, and which were left out."""
+    return [*([plan.chosen] if plan.chosen else []), *(f"not judged: {race}: {why}" for race, why in plan.left_out)]
 
 
 def _state(verdict: RaceVerdict) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from stress.arms.releases import Release
 from stress.layout import make_fixes_importable
 
 make_fixes_importable()
 
-from airflow_stress_fixes import catalogue  # noqa: E402 - importable only from here on
+from airflow_stress_fixes import catalogue, source  # noqa: E402 - importable only from here on
 from airflow_stress_fixes.fix import Fit, Fix  # noqa: E402
 
 
@@ -58,3 +59,12 @@ def fit(name: str, release: str) -> str:
     """`applies`, `not_needed` or `unknown`."""
     found: Fit | None = catalogue.FIXES[name].fits(release)
     return found.value if found is not None else "unknown"
+
+
+def definition(path: Path, name: str) -> str | None:
+    """A digest of the source of a function, class or `Class.method` in a file; None if it is not there."""
+    try:
+        found: str | None = source.fingerprint(path, name)
+    except source.SourceError:
+        return None
+    return found

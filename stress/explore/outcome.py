@@ -1,9 +1,10 @@
-"""Whether a race occurs on some code, by its reproducers: a count for each, without the witness."""
+"""Whether a race occurs on some code, by its reproducers: a count for each, and the steps of the first play."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from stress.errors import StressError
 from stress.explore import options
@@ -21,6 +22,8 @@ class Outcome:
     occurred: int = 0
     plays: int = 0
     reason: str = ""
+    first: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The line of the first play, with its steps (`core/protocol.py`); empty without a play."""
 
     def __str__(self) -> str:
         return self.reason or f"{self.occurred} of {self.plays}"
@@ -59,7 +62,7 @@ def _played(arm: Arm, group: Sequence[Race], times: int, progress: Callable[[str
             continue
         options.check_fixes(runner.fixes, runner.statuses, each.race)
         schedules = [line for line in plays if line["kind"] == "schedule"]
-        found.append(Outcome(each.name, sum(not line["ok"] for line in schedules), len(schedules)))
+        found.append(Outcome(each.name, sum(not line["ok"] for line in schedules), len(schedules), first=schedules[0]))
     return found
 
 

@@ -81,6 +81,9 @@ class Race:
     fixes: tuple[Fix, ...] = ()
     """Ours first, then those that reports propose."""
 
+    also_fixes: tuple[Fix, ...] = ()
+    """Those whose causes only the scenarios of `also` provoke."""
+
     reproduced_by: str = ""
     """A command that shows the race, if neither a reproducer nor a scenario does."""
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from stress.races.race import Race
 from stress.races.registry import RACES
 
+NOT_JUDGED = "not judged: "
+"""Begins a setting of a run that was asked for no race: a race follows, and the value is why it was left out."""
+
 
 @dataclass(frozen=True)
 class BlindSpot:
@@ -76,7 +79,9 @@ BLIND_SPOTS: tuple[BlindSpot, ...] = (
 def of_run(settings: Mapping[str, str], races: Collection[str]) -> tuple[BlindSpot, ...]:
     """What a run with these settings, which judged these races, cannot see. Known races come first."""
     others = (
-        BlindSpot(f"{race.name}: {race.summary}", _why(race)) for race in RACES.values() if race.name not in races
+        BlindSpot(f"{race.name}: {race.summary}", settings.get(f"{NOT_JUDGED}{race.name}") or _why(race))
+        for race in RACES.values()
+        if race.name not in races
     )
     return (*others, *(spot for spot in BLIND_SPOTS if spot.holds(settings)))
 

@@ -8,6 +8,7 @@ from stress import layout
 from stress.cluster.base import ClusterSettings
 from stress.plan import Plan
 from stress.races.registry import DAG_FILES
+from stress.report.blind_spots import NOT_JUDGED
 
 
 def cluster_settings(plan: Plan) -> ClusterSettings:
@@ -51,5 +52,6 @@ def shown(plan: Plan) -> dict[str, str]:
         "api-server workers": str(cluster.api_workers),
         "load per block": f"{plan.load.seconds:g} s",
         **({"faults": ", ".join(plan.faults)} if plan.faults else {}),
+        **{f"{NOT_JUDGED}{race}": why for race, why in plan.left_out},
         **{f"airflow {option}": value for option, value in cluster.config.items()},
     }

@@ -66,6 +66,7 @@ def test_a_schedule_and_a_summary_have_their_fields() -> None:
     assert len(steps) == 120
     assert steps[0] == {
         "actor": "A", "operation": "works", "what": "SELECT 1", "locks": [], "waited_for": None, "outcome": None,
+        "frame": "",
     }  # fmt: skip
     assert schedule == {
         "kind": "schedule", "n": 1, "schedule": "A4B", "ok": False, "responses": {"A": "done"},

@@ -18,8 +18,10 @@ from stress.arms.releases import Release
 from stress.faults.recovery import CONFIG as RECOVERY
 from stress.load.settings import LoadSettings
 from stress.plan import BadOptions, Options, Plan, check
+from stress.races import choice
 from stress.races.registry import SCENARIOS, races_of
-from stress.run.settings import cluster_settings
+from stress.report.blind_spots import NOT_JUDGED, of_run
+from stress.run.settings import cluster_settings, shown
 
 GOOD = Options(seed="7")
 
@@ -53,6 +55,36 @@ def test_without_options_stock_is_compared_with_fixed_in_every_scenario() -> Non
     plan = check(Options())
     assert [arm.name for arm in plan.arms] == ["stock", "fixed"]
     assert plan.races == ("deadlock", "duplicate_callback", "out_of_order_frame")
+
+
+def test_without_a_request_the_plan_has_the_races_that_its_release_can_have() -> None:
+    plan = check(replace(GOOD, airflow="3.3.2"))
+    assert plan.races == ("duplicate_callback",)
+    assert [race for race, _ in plan.left_out] == ["deadlock", "out_of_order_frame"]
+    assert "Airflow 3.3.2" in plan.chosen
+    settings = shown(plan)
+    assert "Airflow 3.3.2" in settings[f"{NOT_JUDGED}deadlock"]
+    why = {spot.what.partition(":")[0]: spot.why for spot in of_run(settings, plan.races)}
+    assert why["deadlock"] == dict(plan.left_out)["deadlock"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        replace(GOOD, airflow="3.3.2", races=("deadlock",)),
+        replace(GOOD, airflow="3.3.2", scenarios=("version_churn",)),
+        replace(GOOD, airflow="3.3.2", races=("all",)),
+    ],
+)
+def test_what_is_asked_for_is_judged_on_every_release(options: Options) -> None:
+    plan = check(options)
+    assert "deadlock" in plan.races
+    assert (plan.chosen, plan.left_out) == ("", ())
+
+
+def test_a_release_without_a_race_that_a_load_provokes_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "can_have", lambda *_: False)
+    assert "stress repro all --airflow 3.2.1" in the_mistake(GOOD)
 
 
 def test_a_scenario_that_is_asked_for_runs_alone() -> None:

@@ -62,7 +62,16 @@ def test_the_plan_is_told_first(plan: Plan, capsys: pytest.CaptureFixture[str]) 
         f"run {plan.run_id}: stock (3.2.1, 0 fixes) against fixed (3.2.1, {ours} fixes)",
         "races deadlock, duplicate_callback, out_of_order_frame; seed 7; budget 10 min; "
         "metrics on http://127.0.0.1:9108/metrics",
+        "without --race: the races of the default scenarios that Airflow 3.2.1 can have, by the registry",
     ]
+
+
+def test_races_that_the_release_can_not_have_are_named_first(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainScreen().begin(check_plan(Options(airflow="3.3.2")))
+    *_, why, deadlock, frames = lines(capsys)
+    assert "Airflow 3.3.2 can have" in why
+    assert deadlock.startswith("not judged: deadlock: no arm can have it, by the registry (Airflow 3.3.2")
+    assert frames.startswith("not judged: out_of_order_frame: ")
 
 
 def test_a_phase_is_told_with_its_block(capsys: pytest.CaptureFixture[str]) -> None:

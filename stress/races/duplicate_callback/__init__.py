@@ -35,4 +35,5 @@ RACE = Race(
         Reproducer("duplicate_callback_executors", removed_by=callback_claim.FIX),
     ),
     fixes=FIXES,
+    also_fixes=(callback_claim.FIX,),
 )

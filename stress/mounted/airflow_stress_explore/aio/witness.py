@@ -12,6 +12,7 @@ from typing import Any
 from airflow_stress_explore.aio.kernel import Event
 from airflow_stress_explore.aio.testbed import ACTOR, OPERATION, Testbed, describe
 from airflow_stress_explore.aio.threads import ControlledLock
+from airflow_stress_explore.core.frames import raising_frame
 from airflow_stress_explore.core.schedule_table import Row
 
 _AWAITED = {"Lock.acquire": "the asyncio lock", "to_thread": "its thread"}
@@ -78,14 +79,15 @@ class Recorder:
         operation = handle._context.get(OPERATION) or "the loop's own"
         actions = self.actions(name)
         task = testbed.tasks.get(name)
-        outcome = _outcome(task) if task is not None and task.done() and name not in self._ended else None
-        if outcome is not None:
+        outcome, frame = None, ""
+        if task is not None and task.done() and name not in self._ended:
+            outcome, frame = _outcome(task), _frame(task)
             self._ended.add(name)
         waits = self.awaited(task) if task is not None and not task.done() else None
         # A handle that only passes a result on is a step of the schedule, and not shown.
         if actions or outcome or isinstance(getattr(handle._callback, "__self__", None), asyncio.Task):
             elsewhere = "" if loop is testbed.loop else " (in a loop of its thread's own)"
-            self.add(name, operation, (", ".join(actions) or _what(handle)) + elsewhere, waits, outcome)
+            self.add(name, operation, (", ".join(actions) or _what(handle)) + elsewhere, waits, outcome, frame)
 
     def awaited(self, task: asyncio.Task[Any]) -> str | None:
         """What a task waits for: the innermost coroutine with a known meaning."""
@@ -101,7 +103,13 @@ class Recorder:
         return names[-1] if names else None
 
     def add(
-        self, actor: str, operation: str, what: str, waited_for: str | None = None, outcome: str | None = None
+        self,
+        actor: str,
+        operation: str,
+        what: str,
+        waited_for: str | None = None,
+        outcome: str | None = None,
+        frame: str = "",
     ) -> None:
         """Note a step."""
         for name, lock in self.locks():
@@ -111,11 +119,16 @@ class Recorder:
                 else:
                     self._holders.setdefault(name, actor)
         held = [name for name, holder in self._holders.items() if holder == actor]
-        self.rows.append(Row(actor, operation, what, held, waited_for, outcome))
+        self.rows.append(Row(actor, operation, what, held, waited_for, outcome, frame))
 
 
 def _what(handle: Any) -> str:
     return "gets the cancellation" if getattr(handle._callback, "__name__", "") == "_cancel_task" else "goes on"
+
+
+def _frame(task: asyncio.Task[Any]) -> str:
+    error = None if task.cancelled() else task.exception()
+    return raising_frame(error.__traceback__) if error is not None else ""
 
 
 def _outcome(task: asyncio.Task[Any]) -> str:

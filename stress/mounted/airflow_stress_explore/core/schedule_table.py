@@ -31,6 +31,8 @@ class Row:
     locks: Sequence[str] = ()
     waited_for: str | None = None
     outcome: str | None = None
+    frame: str = ""
+    """The line of the code under test (`frames.py`); empty where none is known."""
 
     def as_json(self) -> dict[str, Any]:
         """The row as a line of a process's answer has it."""

@@ -49,12 +49,15 @@ class Step:
 
     outcome: str = ""
     waited_for: str | None = None
+    frame: str = ""
+    """Where the code under test is (`core/frames.py`)."""
+
     locks: list[str] = field(default_factory=list)
 
     def as_row(self) -> Row:
         """The step as a reader sees it."""
         what = " ".join(self.what.split())
-        return Row(self.actor, self.operation, what, self.locks, self.waited_for, self.outcome)
+        return Row(self.actor, self.operation, what, self.locks, self.waited_for, self.outcome, self.frame)
 
 
 @dataclass

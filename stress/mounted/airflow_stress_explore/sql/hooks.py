@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from airflow_stress_explore.core.frames import calling_frame
 from airflow_stress_explore.sql.access import Access, AccessSet, access_set
 from airflow_stress_explore.sql.actors import COMMIT, ROLLBACK, ActorThread, DatabaseError, Step, actors_by_thread
 from airflow_stress_explore.sql.driver import backend_of, sqlstate_of
@@ -27,7 +29,8 @@ def listen(engine: Any) -> None:
         if actor is not None:
             access = Access(access_set(statement, actor.shared.schema))
             backend = backend_of(cursor.connection) or actor.backend
-            actor.wait_for_turn(Step(actor.name, actor.operation, statement, access, parameters), backend)
+            step = Step(actor.name, actor.operation, statement, access, parameters, frame=_frame())
+            actor.wait_for_turn(step, backend)
             statement = actor.shared.rewrite(statement, access)
         return statement, parameters
 
@@ -46,7 +49,7 @@ def listen(engine: Any) -> None:
             writes = held.writes if what == COMMIT else frozenset()
             access = Access(AccessSet(frozenset(), held.locks, held.shares, writes), ends=True)
             backend = backend_of(connection.connection.dbapi_connection) or actor.backend
-            actor.wait_for_turn(Step(actor.name, actor.operation, what, access), backend)
+            actor.wait_for_turn(Step(actor.name, actor.operation, what, access, frame=_frame()), backend)
             actor.in_statement = what == COMMIT  # a rollback waits for nothing
 
         return end
@@ -68,6 +71,10 @@ def listen(engine: Any) -> None:
     event.listen(engine, "commit", ending(COMMIT))
     event.listen(engine, "rollback", ending(ROLLBACK))
     event.listen(engine, "handle_error", failed)
+
+
+def _frame() -> str:
+    return calling_frame(sys._getframe(1))
 
 
 def _actor() -> ActorThread | None:

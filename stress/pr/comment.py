@@ -1,0 +1,179 @@
+"""`comment.md`: the answer for a pull request, in the headings that Airflow's decision records ask for.
+
+The live reproduction comes first: before, after, the frame that raises, the commit boundary, both statements. A count
+has its denominator, and no occurrence has its bound.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stress.cluster.postgres import server_version
+from stress.explore.outcome import Outcome
+from stress.explore.table import table
+from stress.pr import witness
+from stress.pr.request import CONTROL, UNDER_TEST, Request
+from stress.pr.verdict import Judged, upper95
+from stress.report import text
+from stress.results import Results, RunFacts
+
+_LIMIT = 60_000
+"""Characters; a comment on GitHub takes 65,536."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """The run under load: what it found, and its manifest's facts."""
+
+    results: Results
+    facts: RunFacts
+
+
+def render(request: Request, judged: Sequence[Judged], load: Load | None) -> str:
+    """The text of `comment.md`."""
+    parts = [
+        f"## Live reproduction: {headline(judged)}",
+        _setup(request, load),
+        *(part for each in judged for part in _race(each)),
+        _cost(load),
+        "### Repeat\n\n" + _code(command(request), "sh"),
+    ]
+    full = "\n\n".join([*parts, *map(_listing, judged)]) + "\n"
+    return full if len(full) <= _LIMIT else ("\n\n".join(parts) + "\n")[:_LIMIT]
+
+
+def headline(judged: Sequence[Judged]) -> str:
+    """`deadlock removed; lost_mark remains`."""
+    return "; ".join(f"{each.race} {each.state}" for each in judged)
+
+
+def command(request: Request) -> str:
+    """The command that repeats the comparison, with its revisions and races as they were resolved."""
+    races = [word for name in request.reasons for word in ("--race", name)]
+    words = ["stress", "pr", "--repo", str(request.repo), "--base", request.base, "--head", request.head, *races]
+    return shlex.join(
+        [
+            *words,
+            "--times",
+            str(request.times),
+            *(["--no-load"] if request.load is None else ["--budget", request.load.budget]),
+        ]
+    )
+
+
+def _setup(request: Request, load: Load | None) -> str:
+    lines = [
+        f"- control (`{CONTROL}`, the merge base): Airflow {request.control.version}",
+        f"- under test (`{UNDER_TEST}`): Airflow {request.under_test.version}",
+        f"- backend: PostgreSQL {server_version().split()[-1]}, READ COMMITTED",
+    ]
+    if request.reproducers:
+        lines.append(
+            "- reproducers: the real functions of each revision, one actor each, in one forced schedule; "
+            f"{request.times:,} plays on each revision"
+        )
+    if load is not None:
+        settings = load.facts.settings
+        lines.append(
+            f"- load: {settings.get('schedulers', '?')} schedulers, {settings.get('triggerers', '?')} triggerers, "
+            f"{settings.get('workers', '?')} workers, {text.counted(len(load.results.blocks), 'block')}, "
+            f"seed {load.results.seed}"
+        )
+    reasons = [f"- {name}: {why}" for name, why in request.reasons.items()]
+    return "\n".join(["### Setup", "", *lines, "", "Races, and why:", "", *reasons])
+
+
+def _race(each: Judged) -> list[str]:
+    parts = [f"### {each.race}: {each.state}", f"{each.reason.rstrip('.')}."]
+    parts.append(_before_and_after(each))
+    shown = _witnessed(each)
+    if shown is None:
+        return parts
+    steps = shown["steps"]
+    failing = witness.raising(steps)
+    lines = [f"- {failure['invariant']}: {_one_line(failure['detail'])}" for failure in shown["failures"]]
+    if failing is not None:
+        at = f"`{failing['frame']}`" if failing["frame"] else f"a step of {failing['operation']}"
+        lines.append(
+            f"- raises at {at}, in {failing['actor']} ({failing['operation']}): {_one_line(failing['outcome'])}"
+        )
+    else:
+        lines.append("- no frame raises: every transaction commits, and the stored state is wrong")
+    lines += [f"- {_one_line(sentence)}" for sentence in witness.boundaries(steps)]
+    parts.append("\n".join(["**The frame that raises, and the commit boundary** (on the control)", "", *lines]))
+    parts.append("**Both statements** (on the control)")
+    for step in witness.statements(steps):
+        at = f" at `{step['frame']}`" if step["frame"] else ""
+        parts.append(f"{step['actor']}: {step['operation']}{at}\n\n{_code(text.elided(step['what']), 'sql')}")
+    return parts
+
+
+def _before_and_after(each: Judged) -> str:
+    rows = [["", "before (merge base)", "after (head)"], ["---", "---:", "---:"]]
+    after = {outcome.reproducer: outcome for outcome in each.under_test}
+    rows += [
+        [f"reproducer `{outcome.reproducer}`", str(outcome), _with_bound(after.get(outcome.reproducer))]
+        for outcome in each.control
+    ]
+    if each.load is not None:
+        counts = [each.load.arms.get(arm) for arm in (CONTROL, UNDER_TEST)]
+        bound = (
+            "" if each.load.rate_ratio_upper95 is None else f"; rate ratio {text.bound(each.load.rate_ratio_upper95)}"
+        )
+        p = text.p_or_none(each.load.p_adjusted)
+        rows.append(
+            [
+                f"under load, of {each.load.unit}",
+                text.out_of(counts[0]),
+                f"{text.out_of(counts[1])} (p {p}{bound} with 95 %)",
+            ]
+        )
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
+
+
+def _with_bound(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return text.NONE
+    if outcome.occurred or not outcome.plays:
+        return str(outcome)
+    return f"{outcome} (below {100 * upper95(outcome.plays):.3g} % of plays with 95 %)"
+
+
+def _cost(load: Load | None) -> str:
+    if load is None:
+        return "### Cost\n\nNot measured: no load was run."
+    rows = [["measure", CONTROL, UNDER_TEST, "verdict", "p"], ["---", "---:", "---:", "---", "---:"]]
+    rows += [
+        [m.measure, text.harm_value(m, CONTROL), text.harm_value(m, UNDER_TEST), m.verdict, text.p_or_none(m.p_value)]
+        for m in load.results.harm
+    ]
+    lines = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    return "\n".join(["### Cost", "", *lines, "", "`~`: no difference is shown."])
+
+
+def _witnessed(each: Judged) -> Mapping[str, Any] | None:
+    """The first play in which a reproducer occurred on the control."""
+    return next((outcome.first for outcome in each.control if outcome.occurred and not outcome.first["ok"]), None)
+
+
+def _listing(each: Judged) -> str:
+    shown = _witnessed(each)
+    if shown is None:
+        return ""
+    title = f"{each.race} on the control, step by step"
+    return f"<details><summary>{title}</summary>\n\n{_code(table(shown), 'text')}\n\n</details>"
+
+
+def _code(content: str, language: str) -> str:
+    return f"```{language}\n{text.printable(content)}\n```"
+
+
+def _one_line(sentence: str) -> str:
+    return " ".join(text.printable(sentence).split())
+
+
+def _cell(value: str) -> str:
+    return _one_line(value).replace("|", "\\|")
