@@ -7,6 +7,7 @@ committed before the function is called, in 3.1 with its changes), and the look 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -25,8 +26,13 @@ _USER = SimpleNamespace(get_id=lambda: "somebody", get_name=lambda: "somebody")
 def ask(route: Callable[..., Any], fixture: Fixture, **arguments: Any) -> Callable[[], Response]:
     """Call a route's function. It reads the DAG anew each time, so that a bag of its own costs it no statement."""
     bag = find("airflow.api_fastapi.common.dagbag", "create_dag_bag")()
+    wants_resolver = "resolver" in inspect.signature(route).parameters
+    make_resolver = find("airflow.models.task_coordinates", "TaskCoordinateResolver") if wants_resolver else None
 
     def work(session: Any) -> Any:
+        if make_resolver is not None:
+            # From 3.4 on the framework makes it for each request, with the request's session.
+            arguments["resolver"] = make_resolver(bag, session)
         return supply(route, dag_id=fixture.dag_id, dag_bag=bag, session=session, user=_USER, **arguments)
 
     return lambda: request(work, code=200)

@@ -48,8 +48,15 @@ def scheduler(fixture: Fixture, number: int = 0) -> Any:
         _log=None,
         _task_queued_timeout=600.0,
         _scheduler_use_job_schedule=True,
+        _dag_tags_in_metrics=False,
     )
     return runner
+
+
+def _lock_running_runs(session: Any) -> list[Any]:
+    """The runs that the loop examines next, locked; without the tags of their DAGs, which only metrics would show."""
+    examine = find("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine")
+    return list(supply(examine, session=session, eagerly_load_dag_tags=False))
 
 
 def idle_executor() -> Any:
@@ -66,14 +73,12 @@ def idle_executor() -> Any:
 def dag_version_refresh(fixture: Fixture, number: int) -> Callable[[], Response]:
     """The loop locks the runs that it will examine (`FOR UPDATE SKIP LOCKED`), and so do we."""
     create_session = find("airflow.utils.session", "create_session")
-    dag_run_class = find("airflow.models.dagrun", "DagRun")
     find(RUNNER, "SchedulerJobRunner._verify_integrity_if_dag_changed")
-    find("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine")
 
     def work() -> Response:
         runner = scheduler(fixture, number)
         with create_session(scoped=False) as session:
-            locked = list(dag_run_class.get_running_dag_runs_to_examine(session=session))
+            locked = _lock_running_runs(session)
             for run in locked:
                 runner._verify_integrity_if_dag_changed(run, session=session)
         return Response(f"{len(locked)} runs")
@@ -97,13 +102,12 @@ def run_scheduling(fixture: Fixture, number: int) -> Callable[[], Response]:
     """The middle of `_do_scheduling`: one transaction, whose commit is where its guard has it."""
     create_session = find("airflow.utils.session", "create_session")
     prohibit_commit = find("airflow.utils.sqlalchemy", "prohibit_commit")
-    dag_run_class = find("airflow.models.dagrun", "DagRun")
     find(RUNNER, "SchedulerJobRunner._schedule_all_dag_runs")
 
     def work() -> Response:
         runner = scheduler(fixture, number)
         with create_session(scoped=False) as session, prohibit_commit(session) as guard:
-            locked = list(dag_run_class.get_running_dag_runs_to_examine(session=session))
+            locked = _lock_running_runs(session)
             supply(runner._schedule_all_dag_runs, guard=guard, dag_runs=locked, session=session)
         return Response(f"{len(locked)} runs")
 
