@@ -1,6 +1,6 @@
 """What people do to runs and task instances: the REST API's route functions, from first statement to commit.
 
-The web framework's part is played by `request`, as for the routes that workers ask. What comes before a route's
+`api_server.request` does the web framework's part, as for the routes that workers ask. What comes before a route's
 function is left out, because it shares no row with anybody: the entry in the audit log (nothing points to it; it is
 committed before the function is called, in 3.1 with its changes), and the look whether the person may do that (reads).
 """
@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_stress_explore.airflow.operation import Fixture, Response, find, operation, supply
-from airflow_stress_explore.airflow.operations.execution_api import request
+from airflow_stress_explore.airflow.operations.api_server import call, request
 
 ROUTES = "airflow.api_fastapi.core_api.routes.public"
 DATAMODELS = "airflow.api_fastapi.core_api.datamodels"
@@ -33,7 +33,7 @@ def ask(route: Callable[..., Any], fixture: Fixture, **arguments: Any) -> Callab
         if make_resolver is not None:
             # From 3.4 on the framework makes it for each request, with the request's session.
             arguments["resolver"] = make_resolver(bag, session)
-        return supply(route, dag_id=fixture.dag_id, dag_bag=bag, session=session, user=_USER, **arguments)
+        return call(route, session, dag_id=fixture.dag_id, dag_bag=bag, user=_USER, **arguments)
 
     return lambda: request(work, code=200)
 
