@@ -125,4 +125,4 @@ def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
     except StopIteration as end:
         return end.value
     coroutine.close()
-    raise UnknownInternals(f"{coroutine.__qualname__} awaits something else than its session")
+    raise UnknownInternals("a route awaits something else than its session")
