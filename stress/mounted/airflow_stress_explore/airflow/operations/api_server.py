@@ -8,8 +8,10 @@ before it calls a route.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 from airflow_stress_explore.airflow.operation import Response, UnknownInternals, find, supply
@@ -77,8 +79,6 @@ def ask_as_worker(
 
 def _admission_to(route: Callable[..., Any]) -> Callable[[Any], None] | None:
     """What refuses requests of archived attempts (410) before the route is called, in a transaction of its own."""
-    from types import SimpleNamespace
-
     try:
         find(_SECURITY, _NOT_ADMITTED)
     except UnknownInternals:  # until 3.3
@@ -87,8 +87,6 @@ def _admission_to(route: Callable[..., Any]) -> Callable[[Any], None] | None:
         return None
     require_live_attempt = find(_SECURITY, "_require_live_attempt")
     find(_SECURITY, "create_session_async")
-    import importlib
-
     importlib.import_module(_SECURITY).create_session_async = _awaitable_session  # type: ignore[attr-defined]
 
     def admit(instance: Any) -> None:
