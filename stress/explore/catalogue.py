@@ -16,7 +16,7 @@ from airflow_stress_explore.airflow import pairs as database_pairs
 from airflow_stress_explore.airflow import reproducers as database_reproducers
 from airflow_stress_explore.airflow.comms import pairs as comms_pairs
 
-LOCKED = ("3.1.8", "3.2.1", "3.3.2")
+LOCKED = ("3.1.8", "3.2.1", "3.3.2", "3.4.0b2")
 
 
 class Engine(enum.Enum):

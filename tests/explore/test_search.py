@@ -65,6 +65,47 @@ def test_on_fixed_no_pair_of_the_database_has_a_schedule_that_fails(
     assert tried == set(pairs)
 
 
+ARCHIVE = {
+    "state_update+clearing": True,
+    "heartbeat+clearing": False,
+    "enter_running+clearing": True,
+    "enter_running+orphan_adoption": False,
+    "trigger_event+clearing": True,
+    "trigger_failure+clearing": True,
+    "executor_events+state_update": False,
+    "orphan_adoption+state_update": False,
+    "run_scheduling+clearing": False,
+    "marking_all+trigger_cleanup": True,
+    "asset_update+asset_update": False,
+}
+"""Pairs that came to something else on 3.4, and whether a schedule of stock fails there."""
+
+
+def _tried_and_failing(out: str) -> tuple[dict[str, int], set[str]]:
+    tried = {pair: int(number) for pair, number in re.findall(r"^(\S+) on [^:]+: (\d+) schedules tried", out, re.M)}
+    return tried, set(re.findall(r"^  fails: (\S+)$", out, re.M))
+
+
+@pytest.mark.parametrize("version", ["3.4.0b2"])
+def test_what_3_4_archives_is_no_failure_by_itself(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore(*ARCHIVE, "--airflow", version, "--preemptions", "1") == 1
+    tried, failing = _tried_and_failing(capsys.readouterr().out)
+    assert failing == {pair for pair, fails in ARCHIVE.items() if fails}
+    # More schedules than the two serial ones: each operation meets the other one in some row.
+    assert {pair for pair in ARCHIVE if tried.get(pair, 0) > 2} == set(ARCHIVE)
+
+    assert explore(*ARCHIVE, "--airflow", version, "--preemptions", "1", "--fixes", "fixed") == 0
+    assert set(_tried_and_failing(capsys.readouterr().out)[0]) == set(ARCHIVE)
+
+
+@pytest.mark.parametrize("version", ["3.4.0b2"])
+def test_the_operations_of_all_pairs_know_3_4(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The serial orders and one schedule each: without a preemption no race shows."""
+    pairs = [pair.name for pair in PAIRS.values() if pair.engine is Engine.SQL]
+    assert explore(*pairs, "--airflow", version, "--preemptions", "0") == 0
+    assert set(_tried_and_failing(capsys.readouterr().out)[0]) == set(pairs)
+
+
 def test_a_deadlock_inside_single_statements_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     """Both statements insert the same two rows, each process in an order of its own."""
     pair = "one_asset_update+one_asset_update"

@@ -25,7 +25,7 @@ PROPOSED_HELPS = {
 }
 """Where a report's own proposal removes what its twin shows."""
 
-PLAYED = re.compile(r"^(\w+) on ([\d.]+), (\w+): (\d+) of (\d+)$", re.MULTILINE)
+PLAYED = re.compile(r"^(\w+) on ([\w.]+), (\w+): (\d+) of (\d+)$", re.MULTILINE)
 
 
 @functools.cache

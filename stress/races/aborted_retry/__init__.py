@@ -12,6 +12,9 @@ RACE = Race(
         "A sweep of triggers was retried in a transaction that PostgreSQL had aborted, so that every retry failed."
     ),
     found_by="a test in tests/airflow",
-    reproducers=(Reproducer("sweep_deadlock", removed_by=sweep_row_claims.FIX),),
+    reproducers=(
+        Reproducer("sweep_deadlock", removed_by=sweep_row_claims.FIX),
+        Reproducer("sweep_deadlock_marking", removed_by=sweep_row_claims.FIX),
+    ),
     fixes=FIXES,
 )

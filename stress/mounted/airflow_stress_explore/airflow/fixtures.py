@@ -252,6 +252,18 @@ def deferred_run(fixture: Fixture) -> None:
 
 
 @ingredient
+def trigger_owner(fixture: Fixture) -> None:
+    """A triggerer that is alive and owns the triggers."""
+    from airflow.models.trigger import Trigger
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    fixture.jobs["owner"] = _job("TriggererJob")
+    with create_session() as session:
+        session.execute(update(Trigger).values(triggerer_id=fixture.jobs["owner"]))
+
+
+@ingredient
 def unused_trigger(fixture: Fixture) -> None:
     """A trigger that nothing refers to."""
     from airflow.models.trigger import Trigger

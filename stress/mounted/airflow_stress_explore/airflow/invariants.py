@@ -2,8 +2,14 @@
 
 duplicate           a missed deadline makes one callback's trigger; a trigger has one live owner
 illegal_transition  a task instance's state only changes as one of the operations may change it
+archived_change     an attempt that was archived keeps its state, and stays archived
 false_success       a caller that got the answer that a state is stored finds it stored, or changed by an operation
                     that may change it
+
+Until 3.3 a clear, a retry or an adoption gives the task instance's row a new id, and the old id is gone. From 3.4 on
+the old row stays, as an archived attempt (`working_set` is NULL), and a new row is its successor. Archiving stores
+`failed` over a state that is not final (`TaskInstance.archive`): that is no transition, but the end of the attempt. A
+final state is kept, so a caller that was answered that it is stored must still find it.
 """
 
 from __future__ import annotations
@@ -14,6 +20,19 @@ from airflow_stress_explore.airflow.operation import Fixture, Operation, Respons
 from airflow_stress_explore.core.failure import Failure
 from airflow_stress_explore.sql.testbed import Execution
 
+ARCHIVED = "archived "
+"""Before the state of an archived attempt, in what `STATES` finds."""
+
+STATES = """
+    SELECT id::text,
+           CASE WHEN to_jsonb(t) -> 'working_set' = 'null' THEN 'archived ' ELSE '' END || coalesce(state, 'none')
+      FROM task_instance t
+"""
+"""The state of each task instance; through JSON, because releases until 3.3 have no such column."""
+
+_FINAL = ("success", "failed")
+"""Final states that a caller claims."""
+
 
 def check(
     played: Execution, fixture: Fixture, operations: Sequence[Operation], changes: Iterable[tuple[str, str, str]]
@@ -22,7 +41,9 @@ def check(
     failures = _duplicates(played, fixture)
     legal = {transition for operation in operations for transition in operation.allowed_transitions}
     for instance, before, after in changes:
-        if not any(b in ("*", before) and a == after for b, a in legal):
+        if before.startswith(ARCHIVED):
+            failures.append(Failure("archived_change", f"task instance {instance[-12:]}: {before} -> {after}"))
+        elif not after.startswith(ARCHIVED) and not any(b in ("*", before) and a == after for b, a in legal):
             failures.append(Failure("illegal_transition", f"task instance {instance[-12:]}: {before} -> {after}"))
     failures += _false_successes(played, legal)
     return failures
@@ -46,11 +67,14 @@ def _duplicates(played: Execution, fixture: Fixture) -> list[Failure]:
 
 
 def _false_successes(played: Execution, legal: Iterable[tuple[str, str]]) -> list[Failure]:
-    stored = {str(row["id"]): row["state"] or "none" for row in played.committed.get("task_instance", [])}
+    rows = {str(row["id"]): row for row in played.committed.get("task_instance", [])}
     found = []
     for actor in played.executor.actors:
         for instance, believed in actor.value.claims if isinstance(actor.value, Response) else ():
-            state = stored.get(instance, believed)
+            row = rows.get(instance)
+            if row is None or (believed not in _FINAL and row.get("working_set", True) is None):
+                continue
+            state = row["state"] or "none"
             if state != believed and not any(b in ("*", believed) and a == state for b, a in legal):
                 found.append(
                     Failure(

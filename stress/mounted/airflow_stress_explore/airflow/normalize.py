@@ -10,13 +10,17 @@ from airflow_stress_explore.sql.normalize import Normalize, Rows, uuids, without
 _VOLATILE = frozenset({"duration", "context_carrier", "span_status"})
 """Columns that are never the same twice: times as numbers, and the ids of traces."""
 
+_DRAWN = frozenset({"trigger_id", "asset_event_id"})
+"""Columns that refer to numbers of a sequence: actors that take turns draw them in another order."""
+
 
 def for_airflow(_database: Database, starting: Mapping[str, Rows]) -> Normalize:
     """The rule for Airflow's tables, with the rows of the starting state.
 
     Times become `T`, ids that the starting state does not have become `new`. Left out are numbers that a sequence gave,
     durations, and the trigger's number in the history of task instances. The last is a copy: no foreign key refers to
-    that trigger, no code reads it, and the trigger may be gone.
+    that trigger, no code reads it, and the trigger may be gone. Columns that refer to a number that a sequence gave
+    (`trigger_id`, and from 3.4 on `asset_event_id` in the queue of asset events) are `set` or null.
     """
     known = uuids(starting)
 
@@ -24,7 +28,7 @@ def for_airflow(_database: Database, starting: Mapping[str, Rows]) -> Normalize:
         texts = []
         for row in rows:
             kept = {
-                name: ("set" if name == "trigger_id" and value is not None else value)
+                name: ("set" if name in _DRAWN and value is not None else value)
                 for name, value in row.items()
                 if name not in _VOLATILE
                 and not (name == "id" and isinstance(value, int))

@@ -29,6 +29,7 @@ class Pair:
 _RUNNING = ("running_run",)
 _HALF_FAILED = ("half_failed_run",)
 _DEFERRED = ("deferred_run", "two_schedulers")
+_OWNED = (*_DEFERRED, "trigger_owner")
 
 _PAIRS = (
     Pair(("state_update", "dag_version_refresh"), ("running_run", "new_version"), "a task ends, its DAG is new"),
@@ -87,10 +88,10 @@ _PAIRS = (
     Pair(("trigger_event", "trigger_cleanup"), _DEFERRED, "a trigger fires during a clean-up"),
     Pair(("trigger_event", "run_scheduling"), _DEFERRED, "a trigger fires while its task's run is examined"),
     Pair(("trigger_event", "trigger_assignment"), (*_DEFERRED, "two_triggerers"), "a trigger fires while it is taken"),
-    Pair(("trigger_event", "trigger_failure"), _DEFERRED, "a trigger fires in one triggerer, and fails in another"),
-    Pair(("trigger_failure", "timeout_sweep"), _DEFERRED, "a trigger fails as its task times out"),
-    Pair(("trigger_failure", "clearing"), _DEFERRED, "a trigger fails while somebody clears its task"),
-    Pair(("trigger_failure", "marking"), _DEFERRED, "a trigger fails while somebody marks its task failed"),
+    Pair(("trigger_event", "trigger_failure"), _OWNED, "a trigger fires in one triggerer, and fails in another"),
+    Pair(("trigger_failure", "timeout_sweep"), _OWNED, "a trigger fails as its task times out"),
+    Pair(("trigger_failure", "clearing"), _OWNED, "a trigger fails while somebody clears its task"),
+    Pair(("trigger_failure", "marking"), _OWNED, "a trigger fails while somebody marks its task failed"),
     Pair(("trigger_end_event", "timeout_sweep"), _DEFERRED, "a trigger ends its task as it times out"),
     Pair(("trigger_end_event", "clearing"), _DEFERRED, "a trigger ends its task while somebody clears it"),
     Pair(("trigger_end_event", "marking"), _DEFERRED, "a trigger ends its task while somebody marks it failed"),

@@ -24,11 +24,16 @@ class Reproducer:
     state: tuple[str, ...]
     script: tuple[Move, ...]
     invariant: str
+    """The invariant that it violates."""
+
     releases: tuple[str, ...]
     """The locked releases that have the race on stock."""
 
     fix: str
     """The fix that removes it alone."""
+
+    also: tuple[str, ...] = ()
+    """Invariants that it violates instead on some of the releases."""
 
     row_steps: bool = False
     """Whether statements also stop between their rows: `at row 1 of: UPDATE` is a stop of the script, then."""
@@ -49,7 +54,11 @@ _OUTLETS_IN_TWO_ORDERS = (
 )
 
 
-def _event_beside(operation: str, name: str, summary: str, invariant: str) -> Reproducer:
+_REPLACES_THE_ATTEMPT = r"^DELETE FROM task_reschedule |task_instance\.id = .*working_set IS true\s+FOR UPDATE"
+"""What clearing is about to do once it has read the task's state: give the row a new id, or from 3.4 on archive it."""
+
+
+def _event_beside(operation: str, name: str, summary: str, invariant: str, also: tuple[str, ...] = ()) -> Reproducer:
     """Another operation on the task runs completely between a trigger event's read and its write."""
     return Reproducer(
         race="stale_trigger_event",
@@ -59,7 +68,8 @@ def _event_beside(operation: str, name: str, summary: str, invariant: str) -> Re
         state=("deferred_run", "two_schedulers"),
         script=(Move("A", r"UPDATE task_instance SET"), Move("B"), Move("A")),
         invariant=invariant,
-        releases=("3.1.8", "3.2.1", "3.3.2"),
+        also=also,
+        releases=("3.1.8", "3.2.1", "3.3.2", "3.4.0b2"),
         fix="trigger_event_claim",
     )
 
@@ -111,7 +121,7 @@ _REPRODUCERS = (
         state=("running_run", "executor_callback"),
         script=(Move("A", r"FROM dag_run WHERE dag_run\.id ="), Move("B"), Move("A")),
         invariant="duplicate",
-        releases=("3.3.2",),
+        releases=("3.3.2", "3.4.0b2"),
         fix="callback_claim",
     ),
     Reproducer(
@@ -131,9 +141,9 @@ _REPRODUCERS = (
         summary="somebody clears a queued task while a worker starts it: it is scheduled again while that one runs",
         operations=("enter_running", "clearing"),
         state=("queued_run",),
-        script=(Move("B", r"^DELETE FROM task_reschedule "), Move("A"), Move("B")),
+        script=(Move("B", _REPLACES_THE_ATTEMPT), Move("A"), Move("B")),
         invariant="lost_update",
-        releases=("3.1.8", "3.2.1", "3.3.2"),
+        releases=("3.1.8", "3.2.1", "3.3.2", "3.4.0b2"),
         fix="clearing_row_locks",
     ),
     Reproducer(
@@ -177,7 +187,7 @@ _REPRODUCERS = (
             Move("B"),
         ),
         invariant="deadlock",
-        releases=("3.3.2",),
+        releases=("3.3.2", "3.4.0b2"),
         fix="run_marking_row_locks",
     ),
     Reproducer(
@@ -188,7 +198,7 @@ _REPRODUCERS = (
         state=("running_run",),
         script=(Move("B", r"FROM task_instance .*FOR UPDATE"), Move("A"), Move("B")),
         invariant="lost_update",
-        releases=("3.1.8", "3.2.1", "3.3.2"),
+        releases=("3.1.8", "3.2.1", "3.3.2", "3.4.0b2"),
         fix="run_marking_row_locks",
     ),
     Reproducer(
@@ -217,8 +227,9 @@ _REPRODUCERS = (
     _event_beside(
         "clearing",
         "clearing",
-        "a trigger fires while somebody clears its task; the triggerer ends of a StaleDataError",
+        "a trigger fires while somebody clears its task: a StaleDataError; in 3.4 the archived attempt is scheduled",
         "error",
+        also=("archived_change",),
     ),
     Reproducer(
         race="asset_deadlock",
@@ -239,7 +250,7 @@ _REPRODUCERS = (
         state=("fail_fast_run",),
         script=(Move("A", r"UPDATE task_instance"), Move("B"), Move("A")),
         invariant="false_success",
-        releases=("3.1.8", "3.3.2"),
+        releases=("3.1.8", "3.3.2", "3.4.0b2"),
         fix="fail_fast_lock_order",
     ),
     Reproducer(
@@ -250,7 +261,7 @@ _REPRODUCERS = (
         state=("fail_fast_run",),
         script=(Move("A", r"UPDATE task_instance"), Move("B", "blocked"), Move("A"), Move("B")),
         invariant="deadlock",
-        releases=("3.1.8", "3.2.1", "3.3.2"),
+        releases=("3.1.8", "3.2.1", "3.3.2", "3.4.0b2"),
         fix="fail_fast_lock_order",
     ),
     Reproducer(
@@ -264,6 +275,22 @@ _REPRODUCERS = (
         releases=("3.1.8", "3.2.1", "3.3.2"),
         fix="sweep_row_claims",
         row_steps=True,
+    ),
+    Reproducer(
+        race="aborted_retry",
+        name="sweep_deadlock_marking",
+        summary="marking locks a task, then all behind it; a clean-up of triggers holds them and waits for the first",
+        operations=("marking_all", "trigger_cleanup"),
+        state=("failed_tasks",),
+        script=(
+            Move("A", r"task_instance\.task_id IN .*FOR UPDATE"),
+            Move("B", "blocked"),
+            Move("A"),
+            Move("B"),
+        ),
+        invariant="deadlock",
+        releases=("3.4.0b2",),
+        fix="sweep_row_claims",
     ),
 )
 

@@ -139,7 +139,8 @@ def repro(request: Request, emit: Emit) -> None:
 
 def _reproduce(reproducer: Reproducer, player: Player, request: Request, emit: Emit) -> None:
     def its_own(played: Execution) -> Sequence[Failure]:
-        return [failure for failure in played.failures if failure.invariant == reproducer.invariant]
+        wanted = (reproducer.invariant, *reproducer.also)
+        return [failure for failure in played.failures if failure.invariant in wanted]
 
     _play_often(reproducer.name, player, request, lambda: ScriptedScheduler(reproducer.script), its_own, emit)
 

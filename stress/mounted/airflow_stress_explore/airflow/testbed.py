@@ -20,8 +20,6 @@ from airflow_stress_explore.sql.testbed import Actor, Execution, Testbed
 _STRANGE = (AttributeError, ImportError, NameError, TypeError, UnknownInternals)
 """Errors of an actor that runs alone: no race, but code that the operation was not written for."""
 
-_STATES = "SELECT id::text, coalesce(state, 'none') FROM task_instance"
-
 
 class PairTestbed(Testbed):
     """A pair on the database of this process. One at a time: `close` it before the next one is made."""
@@ -39,7 +37,7 @@ class PairTestbed(Testbed):
         snapshot.restore_first()
         self.fixture: Fixture = fixtures.build(pair.state, release)
         settings.Session.remove()
-        self._starting_states: dict[str, str] = dict(database.query(_STATES))
+        self._starting_states: dict[str, str] = dict(database.query(invariants.STATES))
         self._changes: list[tuple[str, str, str]] = []
         self._states: dict[str, str] = {}
         actors = [
@@ -73,7 +71,7 @@ class PairTestbed(Testbed):
         """Note changes of task instances' states."""
         if step.what != COMMIT or "task_instance" not in step.access.set.writes:
             return
-        now: dict[str, str] = dict(self.database.query(_STATES))
+        now: dict[str, str] = dict(self.database.query(invariants.STATES))
         for instance, state in now.items():
             before = self._states.get(instance, state)
             if before != state:

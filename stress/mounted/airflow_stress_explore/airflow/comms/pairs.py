@@ -155,7 +155,7 @@ _REPRODUCERS = (
         "orphaned_runner_loop",
         "orphaned_runner",
         "the supervisor ends between the runner's look at its reader and its next request",
-        ("3.3.2",),
+        ("3.3.2", "3.4.0b2"),
         "comms_end",
         CommsPair(
             "orphaned_runner_loop",
@@ -170,7 +170,7 @@ _REPRODUCERS = (
         "orphaned_runner_trigger",
         "orphaned_runner",
         "the supervisor ends, the runner notices, and one of its triggers asks when it is cancelled",
-        ("3.3.2",),
+        ("3.3.2", "3.4.0b2"),
         "comms_end",
         CommsPair(
             "orphaned_runner_trigger",

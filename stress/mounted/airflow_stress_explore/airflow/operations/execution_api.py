@@ -1,7 +1,6 @@
 """What workers ask of the api-server: the route functions, from the first statement to the commit.
 
-The web framework's part is played by `request`: a session as the framework's dependency makes it, committed when the
-function returns, rolled back when it raises; an HTTPException is an answer.
+`api_server.ask_as_worker` does the web framework's part.
 """
 
 from __future__ import annotations
@@ -14,29 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_stress_explore.airflow.fixtures import NOW, WORKER, ingredient, running_run
-from airflow_stress_explore.airflow.operation import Fixture, Response, UnknownInternals, find, operation, supply
+from airflow_stress_explore.airflow.operation import Fixture, Response, UnknownInternals, find, operation
+from airflow_stress_explore.airflow.operations.api_server import ask_as_worker
 
 ROUTES = "airflow.api_fastapi.execution_api.routes.task_instances"
 MODELS = "airflow.api_fastapi.execution_api.datamodels.taskinstance"
-
-
-def request(work: Callable[[Any], Any], claims: tuple[tuple[str, str], ...] = (), code: int = 204) -> Response:
-    """Answer as the api-server does."""
-    from airflow.utils.session import create_session
-    from fastapi import HTTPException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        with create_session(scoped=False) as session:
-            answer = work(session)
-    except HTTPException as refusal:
-        detail = refusal.detail
-        reason = detail.get("reason", "") if isinstance(detail, dict) else str(detail)
-        return Response(f"{refusal.status_code} {reason}".strip())
-    except SQLAlchemyError as error:
-        # What the application's handlers make of it: the worker is told, and tries again.
-        return Response(f"500 {type(error).__name__}")
-    return Response(str(getattr(answer, "status_code", code)), claims)
 
 
 def dag_bag() -> Any:
@@ -58,12 +39,7 @@ def _success(instance: Any, outlets: tuple[str, ...] = ()) -> Callable[[], Respo
 
 def _update(instance: Any, payload: Any, claims: tuple[tuple[str, str], ...]) -> Callable[[], Response]:
     route = find(ROUTES, "ti_update_state")
-    bag = dag_bag()
-
-    def work(session: Any) -> Any:
-        return supply(route, task_instance_id=instance, ti_patch_payload=payload, session=session, dag_bag=bag)
-
-    return lambda: request(work, claims)
+    return ask_as_worker(route, instance, claims, ti_patch_payload=payload, dag_bag=dag_bag())
 
 
 @operation("heartbeat", "a worker says that its task still runs")
@@ -71,12 +47,7 @@ def heartbeat(fixture: Fixture, number: int) -> Callable[[], Response]:
     route = find(ROUTES, "ti_heartbeat")
     hostname, pid = WORKER
     payload = find(MODELS, "TIHeartbeatInfo")(hostname=hostname, pid=pid)
-    instance = fixture.instances[0]
-
-    def work(session: Any) -> Any:
-        return supply(route, task_instance_id=instance, ti_payload=payload, session=session)
-
-    return lambda: request(work)
+    return ask_as_worker(route, fixture.instances[0], ti_payload=payload)
 
 
 @operation("enter_running", "a worker starts a task that is queued", [("queued", "running")])
@@ -87,24 +58,18 @@ def enter_running(fixture: Fixture, number: int) -> Callable[[], Response]:
     # Another worker each: two that start one task are never the same one that asks twice.
     payload = make_payload(state="running", hostname=hostname, unixname="worker", pid=pid + number, start_date=NOW)
     instance = fixture.instances[0]
-    bag = dag_bag()
-    # The middleware's part: who asks, and what it could answer with. A worker's own token needs none of it.
-    token = SimpleNamespace(claims=SimpleNamespace(scope="execution"), id=instance)
-    response = SimpleNamespace(headers={})
-
-    def work(session: Any) -> Any:
-        supply(
-            route,
-            task_instance_id=instance,
-            ti_run_payload=payload,
-            session=session,
-            dag_bag=bag,
-            token=token,
-            response=response,
-            services=None,
-        )
-
-    return lambda: request(work, ((str(instance), "running"),), code=200)
+    return ask_as_worker(
+        route,
+        instance,
+        ((str(instance), "running"),),
+        code=200,
+        ti_run_payload=payload,
+        dag_bag=dag_bag(),
+        # The middleware's part: who asks, and what it could answer with. A worker's own token needs none of it.
+        token=SimpleNamespace(claims=SimpleNamespace(scope="execution"), id=instance),
+        response=SimpleNamespace(headers={}),
+        services=None,
+    )
 
 
 @operation("deferral", "a worker defers its task to a trigger", [("running", "deferred")])

@@ -1,18 +1,19 @@
 """What people do to runs and task instances: the REST API's route functions, from first statement to commit.
 
-The web framework's part is played by `request`, as for the routes that workers ask. What comes before a route's
+`api_server.request` does the web framework's part, as for the routes that workers ask. What comes before a route's
 function is left out, because it shares no row with anybody: the entry in the audit log (nothing points to it; it is
 committed before the function is called, in 3.1 with its changes), and the look whether the person may do that (reads).
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from airflow_stress_explore.airflow.operation import Fixture, Response, find, operation, supply
-from airflow_stress_explore.airflow.operations.execution_api import request
+from airflow_stress_explore.airflow.operations.api_server import call, request
 
 ROUTES = "airflow.api_fastapi.core_api.routes.public"
 DATAMODELS = "airflow.api_fastapi.core_api.datamodels"
@@ -25,9 +26,14 @@ _USER = SimpleNamespace(get_id=lambda: "somebody", get_name=lambda: "somebody")
 def ask(route: Callable[..., Any], fixture: Fixture, **arguments: Any) -> Callable[[], Response]:
     """Call a route's function. It reads the DAG anew each time, so that a bag of its own costs it no statement."""
     bag = find("airflow.api_fastapi.common.dagbag", "create_dag_bag")()
+    wants_resolver = "resolver" in inspect.signature(route).parameters
+    make_resolver = find("airflow.models.task_coordinates", "TaskCoordinateResolver") if wants_resolver else None
 
     def work(session: Any) -> Any:
-        return supply(route, dag_id=fixture.dag_id, dag_bag=bag, session=session, user=_USER, **arguments)
+        if make_resolver is not None:
+            # From 3.4 on the framework makes it for each request, with the request's session.
+            arguments["resolver"] = make_resolver(bag, session)
+        return call(route, session, dag_id=fixture.dag_id, dag_bag=bag, user=_USER, **arguments)
 
     return lambda: request(work, code=200)
 

@@ -48,8 +48,15 @@ def scheduler(fixture: Fixture, number: int = 0) -> Any:
         _log=None,
         _task_queued_timeout=600.0,
         _scheduler_use_job_schedule=True,
+        _dag_tags_in_metrics=False,
     )
     return runner
+
+
+def _lock_running_runs(session: Any) -> list[Any]:
+    """The runs that the loop examines next, locked; without the tags of their DAGs, which only metrics would show."""
+    examine = find("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine")
+    return list(supply(examine, session=session, eagerly_load_dag_tags=False))
 
 
 def idle_executor() -> Any:
@@ -66,14 +73,12 @@ def idle_executor() -> Any:
 def dag_version_refresh(fixture: Fixture, number: int) -> Callable[[], Response]:
     """The loop locks the runs that it will examine (`FOR UPDATE SKIP LOCKED`), and so do we."""
     create_session = find("airflow.utils.session", "create_session")
-    dag_run_class = find("airflow.models.dagrun", "DagRun")
     find(RUNNER, "SchedulerJobRunner._verify_integrity_if_dag_changed")
-    find("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine")
 
     def work() -> Response:
         runner = scheduler(fixture, number)
         with create_session(scoped=False) as session:
-            locked = list(dag_run_class.get_running_dag_runs_to_examine(session=session))
+            locked = _lock_running_runs(session)
             for run in locked:
                 runner._verify_integrity_if_dag_changed(run, session=session)
         return Response(f"{len(locked)} runs")
@@ -97,13 +102,12 @@ def run_scheduling(fixture: Fixture, number: int) -> Callable[[], Response]:
     """The middle of `_do_scheduling`: one transaction, whose commit is where its guard has it."""
     create_session = find("airflow.utils.session", "create_session")
     prohibit_commit = find("airflow.utils.sqlalchemy", "prohibit_commit")
-    dag_run_class = find("airflow.models.dagrun", "DagRun")
     find(RUNNER, "SchedulerJobRunner._schedule_all_dag_runs")
 
     def work() -> Response:
         runner = scheduler(fixture, number)
         with create_session(scoped=False) as session, prohibit_commit(session) as guard:
-            locked = list(dag_run_class.get_running_dag_runs_to_examine(session=session))
+            locked = _lock_running_runs(session)
             supply(runner._schedule_all_dag_runs, guard=guard, dag_runs=locked, session=session)
         return Response(f"{len(locked)} runs")
 
@@ -163,11 +167,11 @@ def executor_events(fixture: Fixture, number: int) -> Callable[[], Response]:
     """The first task's, of its first try."""
     create_session = find("airflow.utils.session", "create_session")
     process = find(RUNNER, "SchedulerJobRunner.process_executor_events")
-    key_class = find("airflow.models.taskinstancekey", "TaskInstanceKey")
+    key = _event_key(fixture)
 
     def work() -> Response:
         runner = scheduler(fixture, 0)
-        runner.executor.event_buffer[key_class(fixture.dag_id, "task_0", fixture.run_id, 1, -1)] = ("success", None)
+        runner.executor.event_buffer[key] = ("success", None)
         with create_session(scoped=False) as session:
             supply(
                 process,
@@ -179,3 +183,10 @@ def executor_events(fixture: Fixture, number: int) -> Callable[[], Response]:
         return Response("done")
 
     return work
+
+
+def _event_key(fixture: Fixture) -> Any:
+    """How an executor names the try that ended: from 3.4 on by the row's id, which another try does not have."""
+    if hasattr(find("airflow.executors.base_executor", "BaseExecutor"), "supports_task_instance_uuid"):
+        return find("airflow.executors.workloads.types", "TaskInstanceUuid")(fixture.instances[0])
+    return find("airflow.models.taskinstancekey", "TaskInstanceKey")(fixture.dag_id, "task_0", fixture.run_id, 1, -1)

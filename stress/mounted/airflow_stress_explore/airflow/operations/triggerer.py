@@ -62,10 +62,12 @@ def trigger_end_event(fixture: Fixture, number: int) -> Callable[[], Response]:
 
 @operation("trigger_failure", "a triggerer hands in that a deferred task's trigger failed", [("deferred", "scheduled")])
 def trigger_failure(fixture: Fixture, number: int) -> Callable[[], Response]:
+    """The triggerer that owns the trigger: from 3.4 on a failure of another one is ignored."""
     trigger = find("airflow.models.trigger", "Trigger")
+    owner = fixture.jobs["owner"]
 
     def work() -> Response:
-        supply(trigger.submit_failure, trigger_id=fixture.triggers[0], exc=["it failed"])
+        supply(trigger.submit_failure, trigger_id=fixture.triggers[0], exc=["it failed"], triggerer_id=owner)
         return Response("done")
 
     return work
