@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from stress import __version__
 from stress.exits import EXIT_FAILED, EXIT_USAGE
+from stress.matrix import arguments as matrix
 from stress.words import Parser, joined, options_of
 
 
@@ -130,6 +131,7 @@ def _add_explorer(commands: _Commands) -> None:
     )
 
     _add_bisect(commands)
+    matrix.add_parsers(commands)
 
 
 def _add_judge(commands: _Commands) -> None:
@@ -211,6 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "repro": _repro,
         "explore": _explore,
         "bisect": _bisect,
+        "matrix": matrix.matrix,
+        "rc": matrix.rc,
         "judge": _judge,
         "analyze": _analyze,
         "report": _report,
