@@ -34,7 +34,10 @@ def empty_index(monkeypatch: pytest.MonkeyPatch) -> None:
 def played(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Say where reproducers occur, are unknown or crash; returns what is played, as `release reproducer`, in order."""
 
-    def say(having: Having, unknown: Having | None = None, crash: Having | None = None) -> list[str]:
+    def say(
+        having: Having, unknown: Having | None = None, crash: Having | None = None, outcome: str = "40P01: deadlock"
+    ) -> list[str]:
+        steps = [{"actor": "A", "operation": "one", "what": "COMMIT", "outcome": outcome}]
         asked: list[str] = []
 
         def ask(self: Runner, request: dict[str, Any], _engine: Engine, **_: Any) -> Iterator[dict[str, Any]]:
@@ -50,7 +53,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Any:
                 ok = version not in having.get(name, ())
                 for number in range(1, (request["times"] if ok else request["enough"]) + 1):
                     failures = [] if ok else [{"invariant": "deadlock", "detail": "40P01"}]
-                    yield {"kind": "schedule", "n": number, "ok": ok, "failures": failures, "steps": []}
+                    yield {"kind": "schedule", "n": number, "ok": ok, "failures": failures, "steps": steps}
                 yield {"kind": "summary", "tried": 1, "failed": 0, "seconds": 0.1}
 
         monkeypatch.setattr(Runner, "ask", ask)
@@ -175,6 +178,18 @@ def test_a_crash_fails_one_reproducer_and_is_played_again_by_the_next_command(
     asked = played({})
     assert matrix(tmp_path, *words, airflow="3.2.1") == 0
     assert asked == ["3.2.1 deadlock"]
+
+
+def test_plays_that_lack_what_sets_the_race_off_say_nothing_of_it(
+    played: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played({"false_failed": {"3.2.1"}}, outcome="1 rows")
+    assert matrix(tmp_path / "a", "--race", "false_failed") == 2
+    out = capsys.readouterr().out
+    assert "false_failed  3 of 3  not exercised" in out
+    assert "no play had 40P01, without which the race cannot occur" in out
+    played({})
+    assert matrix(tmp_path / "b", "--race", "false_failed") == 0
 
 
 def test_all_mistakes_of_a_matrix_are_reported_at_once(
