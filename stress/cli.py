@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from stress import __version__
 from stress.exits import EXIT_FAILED, EXIT_USAGE
+from stress.matrix import arguments as matrix
 from stress.pr import arguments as pr
 from stress.words import Parser, joined, options_of
 
@@ -133,6 +134,7 @@ def _add_explorer(commands: _Commands) -> None:
 
     _add_bisect(commands)
     pr.add_parser(commands)
+    matrix.add_parsers(commands)
 
 
 def _add_judge(commands: _Commands) -> None:
@@ -215,6 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "explore": _explore,
         "bisect": _bisect,
         "pr": pr.run,
+        "matrix": matrix.matrix,
+        "rc": matrix.rc,
         "judge": _judge,
         "analyze": _analyze,
         "report": _report,

@@ -128,8 +128,9 @@ def unknown_names(options: argparse.Namespace) -> list[str]:
         values = given.split(",") if isinstance(given, str) else given
         found += [f"{option}: {value}" for value in values if value not in names and not PLACEHOLDER.fullmatch(value)]
     release = getattr(options, "airflow", None)
-    if release is not None and "/" not in release and not PLACEHOLDER.fullmatch(release):
-        check(release)
+    for each in (release or "").split(","):  # `stress matrix` takes several
+        if each and "/" not in each and not PLACEHOLDER.fullmatch(each):
+            check(each)
     for arm in getattr(options, "arm", []):
         if "/" not in arm and "..." not in arm and not PLACEHOLDER.fullmatch(arm):
             parse_arm(arm, check(DEFAULT_RELEASE), fixes.resolve)

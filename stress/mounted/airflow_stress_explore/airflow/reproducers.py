@@ -38,6 +38,9 @@ class Reproducer:
     row_steps: bool = False
     """Whether statements also stop between their rows: `at row 1 of: UPDATE` is a stop of the script, then."""
 
+    set_off_by: str = ""
+    """Part of the outcome of a step without which the race cannot occur: plays that lack it say nothing of the race."""
+
     @property
     def pair(self) -> Pair:
         """The operations and their starting state."""
@@ -211,6 +214,7 @@ _REPRODUCERS = (
         invariant="false_success",
         releases=("3.3.2",),
         fix="transient_error_answer",
+        set_off_by="40P01",
     ),
     _event_beside(
         "marking",

@@ -153,11 +153,11 @@ def _play_often(
     failures_of: Callable[[Execution], Sequence[Failure]],
     emit: Emit,
 ) -> None:
-    """Play one schedule some times, the first time with its witness."""
+    """Play one schedule some times, the first time with its witness; fewer if it fails often enough before that."""
     testbed = player.testbed
     assert testbed is not None
-    times = number_in(request, "times", 1)
-    failed = 0
+    times, enough = number_in(request, "times", 1), number_in(request, "enough", 0)
+    number = failed = 0
     began_s = time.monotonic()
     for number in range(1, times + 1):
         watch = Witness(testbed.database).look if number == 1 else None
@@ -166,4 +166,6 @@ def _play_often(
         failed += bool(failures)
         rows = played.steps if number == 1 else []
         emit(schedule_line(number, played.schedule, failures, rows, responses=played.responses))
-    emit(summary_line(name, times, failed, began_s))
+        if 0 < enough <= failed:
+            break
+    emit(summary_line(name, number, failed, began_s))

@@ -4,7 +4,7 @@ The process reads one request, a JSON object on a line of stdin, and writes JSON
 
     {"command": "explore", "pairs": ["..."], "preemptions": 2, "pruning": true, "budget_s": 60, "databases": []}
     {"command": "replay", "pairs": ["..."], "schedule": "A4B2A", "times": 20}
-    {"command": "repro", "reproducers": ["..."], "times": 20}
+    {"command": "repro", "reproducers": ["..."], "times": 20, "enough": 3}    enough: failures that end it; 0: never
 
     ready              the process has imported what takes its time
     schedule           one schedule: `n`, `schedule`, `ok`, `failures`, `responses`, `steps`; a search sends those that

@@ -92,7 +92,10 @@ def repro(request: Request, emit: Emit) -> None:
     """Play some reproducers, each some times."""
     for name in names_in(request, "reproducers", REPRODUCERS):
         reproducer = REPRODUCERS[name]
-        _play_often(name, reproducer.pair, lambda it=reproducer: scheduler_of(it), request, emit)  # type: ignore[misc]
+        try:
+            _play_often(name, reproducer.pair, lambda it=reproducer: scheduler_of(it), request, emit)  # type: ignore[misc]
+        except BadSchedule as bad:  # a release whose runner takes other steps; the other reproducers are still played
+            emit(unknown_line(name, str(bad)))
 
 
 def scheduler_of(reproducer: CommsReproducer) -> ReplayByPosition:
@@ -105,13 +108,13 @@ def scheduler_of(reproducer: CommsReproducer) -> ReplayByPosition:
 def _play_often(
     name: str, pair: CommsPair, make_scheduler: Callable[[], ReplayByPosition], request: Request, emit: Emit
 ) -> None:
-    """Play one schedule as often as the request says."""
-    times = number_in(request, "times", 1)
+    """Play one schedule as often as the request says; fewer if it fails often enough before that."""
+    times, enough = number_in(request, "times", 1), number_in(request, "enough", 0)
     maker = _known_maker(pair, emit)
     if maker is None:
         return
     began_s = time.monotonic()
-    failed = 0
+    number = failed = 0
     with runs_prepared():
         for number in range(1, times + 1):
             scheduler = make_scheduler()
@@ -120,7 +123,9 @@ def _play_often(
                 raise BadSchedule("this schedule is of another pair or release: the run ended before it did")
             emit(schedule_line(number, encode_positions(scheduler.choices), failures, rows))
             failed += bool(failures)
-    emit(summary_line(name, times, failed, began_s, pruned=0, exhausted=True, **_what_ran()))
+            if 0 < enough <= failed:
+                break
+    emit(summary_line(name, number, failed, began_s, pruned=0, exhausted=True, **_what_ran()))
 
 
 def _witnessed(testbed: CommsTestbed) -> tuple[list[Failure], list[Row]]:
