@@ -139,14 +139,13 @@ def dashboards(session: nox.Session) -> None:
 @nox.session
 def explore(session: nox.Session) -> None:
     """The races on purpose, stock and fixed, by the commands."""
-    from stress.arms.releases import known_releases
+    from stress.explore.catalogue import LOCKED
 
     # A reproducer's test has its release in its name. The searches have none, and take longest.
-    locked = [release.version for release in known_releases() if release.committed_lock is not None]
-    others = " and ".join(f"not {version}" for version in locked)
+    others = " and ".join(f"not {version}" for version in LOCKED)
     parts = [
         Part("explore-searches", ("tests/explore", "-k", others)),
-        *(Part(f"explore-{version}", ("tests/explore", "-k", version)) for version in reversed(locked)),
+        *(Part(f"explore-{version}", ("tests/explore", "-k", version)) for version in reversed(LOCKED)),
     ]
     with counted(session) as count:
         if session.posargs:

@@ -11,7 +11,7 @@ from airflow_stress_explore.airflow import fixtures
 from airflow_stress_explore.airflow.fixtures import NOW, WORKER
 from airflow_stress_explore.airflow.operation import Fixture
 
-__all__ = ["NOW", "WORKER", "Run", "add_expired_deadlines", "running_run", "task_instance_ids", "write_dag"]
+__all__ = ["NOW", "WORKER", "Run", "add_expired_deadlines", "live", "running_run", "task_instance_ids", "write_dag"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,13 @@ def task_instance_ids(run: Run) -> list[Any]:
     with create_session() as session:
         query = select(TaskInstance.id).where(TaskInstance.dag_id == run.dag_id).order_by(TaskInstance.task_id)
         return list(session.scalars(query))
+
+
+def live() -> str:
+    """A condition of SQL on the rows of task instances that are no archived attempt; 3.4 keeps these beside them."""
+    from airflow.models.taskinstance import TaskInstance
+
+    return "working_set" if hasattr(TaskInstance, "working_set") else "true"
 
 
 def add_expired_deadlines(run: Run, count: int) -> None:

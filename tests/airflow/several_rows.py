@@ -80,9 +80,9 @@ def gate_closed(database: Any) -> Iterator[None]:
 
 def clean_up() -> None:
     """What each triggerer does about once a second."""
-    from airflow.models.trigger import Trigger
+    from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
 
-    Trigger.clean_unused()
+    TriggerRunnerSupervisor.clean_unused(object.__new__(TriggerRunnerSupervisor))
 
 
 def sweep() -> None:

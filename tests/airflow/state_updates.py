@@ -6,6 +6,8 @@ from typing import Any
 
 from dag_data import NOW, WORKER
 
+from airflow_stress_explore.airflow.operations.api_server import call
+
 
 def success(outlet_events: list[dict[str, Any]] | None = None) -> Any:
     """A worker's report of success."""
@@ -44,4 +46,5 @@ def heartbeat(task_instance_id: Any) -> None:
 
     hostname, pid = WORKER
     with create_session(scoped=False) as session:
-        ti_heartbeat(task_instance_id, TIHeartbeatInfo(hostname=hostname, pid=pid), session=session)
+        payload = TIHeartbeatInfo(hostname=hostname, pid=pid)
+        call(ti_heartbeat, session, task_instance_id=task_instance_id, ti_payload=payload)  # since 3.4 a coroutine

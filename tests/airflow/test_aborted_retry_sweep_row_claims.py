@@ -22,9 +22,13 @@ def swept(database: Any) -> list[bool]:
 @pytest.mark.parametrize(("work", "state"), SWEEPS)
 @pytest.mark.parametrize("fix", [None, FIX])
 def test_a_retry_begins_with_an_empty_transaction(
-    database: Any, mounted: Any, work: Callable[[], None], state: str, fix: str | None
+    database: Any, mounted: Any, release: str, work: Callable[[], None], state: str, fix: str | None
 ) -> None:
-    """The server ends the first attempt's statement. On stock none of the others can succeed, and the process ends."""
+    """The server ends the first attempt's statement. On stock none of the others can succeed, and the process ends.
+
+    Since 3.4 the clean-up has a new session for each attempt.
+    """
+    succeeds = fix is not None or (work is clean_up and release.startswith("3.4."))
     rows(database, "raced", state, by_id=BY_KEY, by_place=BY_KEY)
     with mounted(*([fix] if fix else [])) as status:
         assert status == ({fix: "loaded"} if fix else {})
@@ -33,8 +37,8 @@ def test_a_retry_begins_with_an_empty_transaction(
             database.query("SELECT pg_cancel_backend(%s)", process.pid)
             process.wait_until(lambda: not database.blockers(process.pid), "to be told of the error")
         process.wait()
-    assert swept(database) == [fix is not None] * 3
-    if fix is None:
+    assert swept(database) == [succeeds] * 3
+    if not succeeds:
         assert "InFailedSqlTransaction" in str(process.error)
     else:
         assert process.error is None

@@ -10,8 +10,18 @@ import pytest
 from dag_data import NOW, add_expired_deadlines, running_run
 from parties import Party
 
+from airflow_stress_fixes.catalogue import FIXES
+from airflow_stress_fixes.fix import Fit
+
+FIX = "callback_trigger_owner"
 HEALTH_THRESHOLD_S = 3600
 LOCKS_TRIGGERS = r"FROM trigger .*FOR NO KEY UPDATE"
+
+
+@pytest.fixture
+def defect(release: str) -> bool:
+    """Whether this release offers a triggerer what a live one owns; repaired in 3.4 (#72848)."""
+    return FIXES[FIX].fits(release) is Fit.APPLIES
 
 
 def callback_triggers(database: Any, count: int) -> list[int]:
@@ -54,21 +64,22 @@ def owners(database: Any) -> list[int | None]:
     return [row[0] for row in database.query("SELECT triggerer_id FROM trigger ORDER BY id")]
 
 
-def test_live_owner_keeps_its_callback_trigger(database: Any, mounted: Any) -> None:
+def test_live_owner_keeps_its_callback_trigger(database: Any, mounted: Any, defect: bool) -> None:
     callback_triggers(database, 1)
     first, second = triggerer(), triggerer()
 
     assign(first)
     assign(second)
-    assert owners(database) == [second], "stock takes the trigger from its live owner"
+    has_it, other = (second, first) if defect else (first, second)
+    assert owners(database) == [has_it], "stock takes the trigger from its live owner where it has the defect"
 
-    with mounted("callback_trigger_owner") as status:
-        assert status == {"callback_trigger_owner": "loaded"}
-        assign(first)
-        assert owners(database) == [second]
+    with mounted(FIX) as status:
+        assert status == {FIX: "loaded" if defect else "not_needed"}
+        assign(other)
+        assert owners(database) == [has_it]
 
 
-def test_proposed_row_lock_leaves_the_triggerers_cause(database: Any, mounted: Any) -> None:
+def test_proposed_row_lock_leaves_the_triggerers_cause(database: Any, mounted: Any, defect: bool) -> None:
     callback_triggers(database, 1)
     first, second = triggerer(), triggerer()
 
@@ -76,30 +87,31 @@ def test_proposed_row_lock_leaves_the_triggerers_cause(database: Any, mounted: A
         assign(first)
         assign(second)
 
-    assert owners(database) == [second]
+    assert owners(database) == [second if defect else first]
 
 
 def test_dead_owner_loses_its_callback_trigger(database: Any, mounted: Any) -> None:
     callback_triggers(database, 1)
     dead, alive = triggerer(NOW - datetime.timedelta(seconds=2 * HEALTH_THRESHOLD_S)), triggerer()
 
-    with mounted("callback_trigger_owner"):
+    with mounted(FIX):
         assign(dead)
         assign(alive)
 
     assert owners(database) == [alive]
 
 
-def test_running_callbacks_leave_the_limit_to_waiting_ones(database: Any, mounted: Any) -> None:
+def test_running_callbacks_leave_the_limit_to_waiting_ones(database: Any, mounted: Any, defect: bool) -> None:
     """Capacity 4, two callbacks of its own running, two waiting: it must be offered the waiting ones."""
     ids = callback_triggers(database, 4)
     mine = triggerer()
     database.query("UPDATE trigger SET triggerer_id = %s WHERE id = ANY(%s) RETURNING id", mine, ids[:2])
 
     assign(mine, capacity=4)
-    assert owners(database) == [mine, mine, None, None], "stock is offered its own first"
+    offered = [None, None] if defect else [mine, mine]
+    assert owners(database) == [mine, mine, *offered], "stock is offered its own first where it has the defect"
 
-    with mounted("callback_trigger_owner"):
+    with mounted(FIX):
         assign(mine, capacity=4)
         assert owners(database) == [mine] * 4
 
@@ -110,7 +122,7 @@ def test_two_triggerers_at_once_give_one_owner(database: Any, mounted: Any, orde
     callback_triggers(database, 1)
     first_id, second_id = triggerer(), triggerer()
 
-    with mounted("callback_trigger_owner"):
+    with mounted(FIX):
         first = Party("first", lambda: assign(first_id)).stop("after", LOCKS_TRIGGERS).run_to_stop()
         if order == "other has committed":
             first.resume().result()
@@ -124,5 +136,5 @@ def test_signature_stays_what_callers_use(mounted: Any) -> None:
     from airflow.models.trigger import Trigger
 
     stock = inspect.signature(Trigger.get_sorted_triggers)
-    with mounted("callback_trigger_owner"):
+    with mounted(FIX):
         assert inspect.signature(Trigger.get_sorted_triggers) == stock

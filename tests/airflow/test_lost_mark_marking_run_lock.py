@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from dag_data import Run, running_run
 from parties import Party
+from scheduler_parts import runs_to_examine
 from sqlalchemy import select, update
 
 FIX = "marking_run_lock"
@@ -34,12 +35,11 @@ def mark_and_clear(run: Run) -> None:
 
 def examine(run: Run) -> None:
     """As a scheduler: lock the running runs, then write their task instances."""
-    from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
     with create_session(scoped=False) as session:
-        assert [found.id for found in DagRun.get_running_dag_runs_to_examine(session=session)] == [run.id]
+        assert [found.id for found in runs_to_examine(session)] == [run.id]
         session.execute(update(TaskInstance).where(TaskInstance.dag_id == run.dag_id).values(queue="examined"))
 
 
@@ -91,10 +91,30 @@ def test_a_mark_that_is_only_tried_locks_nothing(mounted: Any) -> None:
         scheduler.resume().result()
 
 
-@pytest.mark.parametrize(
-    ("options", "locked"),
-    [({"future": True}, ["a_later", "run"]), ({"past": True}, ["run", "z_earlier"]), ({}, ["run"])],
-)
+def run_between_two_manual_ones(database: Any) -> Run:
+    """A scheduled run, and two that a person triggered between two dates of the schedule."""
+    run = running_run("raced", schedule="@daily")
+    copy = (
+        "INSERT INTO dag_run SELECT (jsonb_populate_record(r, jsonb_build_object('id', r.id + %s, 'run_id', %s::text, "
+    )
+    copy += "'logical_date', %s::text))).* FROM dag_run r WHERE run_id = 'run' RETURNING 1"
+    for number, (name, date) in enumerate((("a_later", "2030-01-03 05:00"), ("z_earlier", "2030-01-01 05:00")), 10):
+        database.query(copy, number, name, date)
+    database.query("UPDATE dag_run SET logical_date = '2030-01-02' WHERE run_id = 'run' RETURNING 1")
+    return run
+
+
+def locked_runs(database: Any) -> list[str]:
+    """The runs whose rows somebody has locked."""
+    held = "WITH free AS (SELECT run_id FROM dag_run FOR UPDATE SKIP LOCKED) SELECT run_id FROM dag_run "
+    held += "WHERE run_id NOT IN (SELECT run_id FROM free) ORDER BY run_id"
+    return [row[0] for row in database.query(held)]
+
+
+OPTIONS = [({"future": True}, ["a_later", "run"]), ({"past": True}, ["run", "z_earlier"]), ({}, ["run"])]
+
+
+@pytest.mark.parametrize(("options", "locked"), OPTIONS)
 def test_manual_runs_that_clearing_will_need_are_locked_in_order(
     database: Any, mounted: Any, options: dict[str, bool], locked: list[str]
 ) -> None:
@@ -104,14 +124,7 @@ def test_manual_runs_that_clearing_will_need_are_locked_in_order(
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
 
-    run = running_run("raced", schedule="@daily")
-    copy = (
-        "INSERT INTO dag_run SELECT (jsonb_populate_record(r, jsonb_build_object('id', r.id + %s, 'run_id', %s::text, "
-    )
-    copy += "'logical_date', %s::text))).* FROM dag_run r WHERE run_id = 'run' RETURNING 1"
-    for number, (name, date) in enumerate((("a_later", "2030-01-03 05:00"), ("z_earlier", "2030-01-01 05:00")), 10):
-        database.query(copy, number, name, date)
-    database.query("UPDATE dag_run SET logical_date = '2030-01-02' WHERE run_id = 'run' RETURNING 1")
+    run = run_between_two_manual_ones(database)
 
     def mark() -> list[str]:
         with create_session(scoped=False) as session:
@@ -120,12 +133,37 @@ def test_manual_runs_that_clearing_will_need_are_locked_in_order(
             task.dag = dag
             state = TaskInstanceState.SUCCESS
             mark_tasks.set_state(tasks=[task], run_id="run", state=state, commit=True, session=session, **options)
-            held = "WITH free AS (SELECT run_id FROM dag_run FOR UPDATE SKIP LOCKED) SELECT run_id FROM dag_run "
-            held += "WHERE run_id NOT IN (SELECT run_id FROM free) ORDER BY run_id"
-            return [row[0] for row in database.query(held)]
+            return locked_runs(database)
 
     with mounted(FIX):
         person = Party("person", mark).start()
         assert person.result() == locked
     statement = next(s for s in person.statements if "FOR NO KEY UPDATE OF dag_run" in s)
     assert "ORDER BY dag_run.dag_id, dag_run.run_id" in " ".join(statement.split())
+
+
+@pytest.mark.parametrize(("options", "locked"), OPTIONS)
+def test_a_request_locks_the_runs_of_its_clearing_before_anything_else(
+    database: Any, mounted: Any, release: str, options: dict[str, bool], locked: list[str]
+) -> None:
+    """Since 3.4 a request that marks locks runs itself; on stock those of the schedule's dates only."""
+    if not release.startswith("3.4."):
+        pytest.skip("before 3.4 requests that mark lock no run")
+    from airflow.api_fastapi.core_api.datamodels.task_instances import PatchTaskInstanceBody
+    from airflow.api_fastapi.core_api.services.public import task_instances
+    from airflow.models.dagbag import DBDagBag
+    from airflow.utils.session import create_session
+
+    run = run_between_two_manual_ones(database)
+    body = PatchTaskInstanceBody(new_state="success", **{f"include_{name}": value for name, value in options.items()})
+
+    def request() -> list[str]:
+        with create_session(scoped=False) as session:
+            dag = DBDagBag().get_latest_version_of_dag(run.dag_id, session=session)
+            task_instances._lock_patch_runs(dag, "run", body, session)
+            return locked_runs(database)
+
+    assert request() == ["run"]
+    with mounted(FIX) as status:
+        assert status == {FIX: "loaded"}
+        assert request() == locked

@@ -21,14 +21,14 @@ def mark_failed(run: Run) -> None:
 
 
 def clear_all(run: Run) -> None:
-    """As the route: read the task instances, then clear them."""
+    """As the route: read the task instances, here by the index of their ids, then clear them."""
     from airflow.models import taskinstance
     from airflow.utils.session import create_session
 
     model = taskinstance.TaskInstance
     with create_session(scoped=False) as session:
         taskinstance.clear_task_instances(
-            list(session.scalars(select(model).where(model.dag_id == run.dag_id))), session
+            list(session.scalars(select(model).where(model.dag_id == run.dag_id).order_by(model.id))), session
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from dag_data import running_run
 from parties import Party
+from scheduler_parts import runs_to_examine
 from test_stale_trigger_event_trigger_event_claim import transaction
 
 FIX = "scheduling_retry_locks"
@@ -27,13 +28,22 @@ def scheduler() -> Any:
 
 def examine() -> int:
     """The middle of ``_do_scheduling``: lock the running runs, examine them, commit. How many were examined."""
-    from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from airflow.utils.sqlalchemy import prohibit_commit
 
+    runner, examined = scheduler(), 0
+    stock = runner._schedule_dag_run
+
+    def count(*args: Any, **kwargs: Any) -> Any:
+        nonlocal examined
+        done = stock(*args, **kwargs)
+        examined += 1
+        return done
+
+    runner._schedule_dag_run = count
     with create_session(scoped=False) as session, prohibit_commit(session) as guard:
-        runs = DagRun.get_running_dag_runs_to_examine(session=session)
-        return len(scheduler()._schedule_all_dag_runs(guard, runs, session))
+        runner._schedule_all_dag_runs(guard, runs_to_examine(session), session)
+    return examined
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fix ``sweep_row_claims``: two sweeps over task instances wait for no row, and can be retried (3.1.0 to 3.3.2).
+"""Fix ``sweep_row_claims``: two sweeps over task instances wait for no row, and can be retried (3.1.0 to 3.4.0b2).
 
 The defect
     ``Trigger.clean_unused`` (each triggerer, about once a second) and ``check_trigger_timeouts`` (each scheduler)
@@ -8,6 +8,8 @@ The defect
     repeats the statement and rolls nothing back. On PostgreSQL a transaction that had an error accepts no statement
     but ``ROLLBACK``: each retry fails with ``InFailedSqlTransaction``, after a wait of seconds, and that error leaves
     the triggerer's or the scheduler's loop, which ends the process. No retry can succeed, after any database error.
+    3.4 retries the clean-up in a new session each time, so that its retry works; the deadlock, and the retry of
+    ``check_trigger_timeouts``, are as before.
 
 The invariant
     A sweep updates only rows that it could lock at once, and it waits for no row lock while it holds one. An attempt
@@ -92,7 +94,7 @@ def _wrap(module: ModuleType, owner: Any, name: str, entity: Any) -> None:
 
     found = inspect.getattr_static(owner, name)
     stock = found.__func__ if isinstance(found, classmethod) else found
-    retries = getattr(module, _RETRIES)
+    retries = getattr(module, _RETRIES, None)  # since 3.4 not of the clean-up: its caller opens a session a try
     signature = inspect.signature(stock)
     if "session" not in signature.parameters:
         raise TypeError(f"{name}{signature} has no session")
@@ -106,12 +108,14 @@ def _wrap(module: ModuleType, owner: Any, name: str, entity: Any) -> None:
             with sweeping(session, entity, with_row_locks):
                 return stock(*call.args, **call.kwargs)
 
-    @functools.wraps(retries)
-    def run_with_db_retries(*args: Any, **kwargs: Any) -> Any:
-        return retries(*args, after=_roll_back, **kwargs)
-
     setattr(owner, name, classmethod(sweep) if isinstance(found, classmethod) else sweep)
-    setattr(module, _RETRIES, run_with_db_retries)
+    if retries is not None:
+
+        @functools.wraps(retries)
+        def run_with_db_retries(*args: Any, **kwargs: Any) -> Any:
+            return retries(*args, after=_roll_back, **kwargs)
+
+        setattr(module, _RETRIES, run_with_db_retries)
 
 
 def apply(module: ModuleType) -> None:
@@ -135,7 +139,7 @@ FIX = Fix(
         Target("airflow.utils.retries", _RETRIES),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
-    releases=spread("3.1.0..3.3.2", Fit.APPLIES),
+    releases=spread("3.1.0..3.4.0b2", Fit.APPLIES),
     apply=apply,
     also={_SCHEDULER: apply_to_scheduler},
 )

@@ -20,6 +20,11 @@ Why the obvious repair is wrong
     DAGs: two tasks with *one* outlet deadlock if two DAGs wait for it. Locking the assets' rows first would do
     for reports, but makes them wait for the DAG processor, which updates those rows in an order of its own.
 
+On 3.4
+    A row of the queue has the report's own event in its key (#70972), so that two reports insert no row in common:
+    the deadlock of assets without partitions is gone. A partitioned DAG still locks the row of each asset until the
+    commit, in the order of the set, so that two reports with the same two outlets deadlock on ``asset``.
+
 How
     ``TaskInstance.register_asset_changes_in_db`` is called once for each asset, in order, with the outlet or the
     aliases' events that concern it: a set of one has no order. References are looked up first, to know which
@@ -53,6 +58,8 @@ _INSERTS = (
     "_queue_dagruns_nonpartitioned_postgres",  # since 3.2
     "_queue_dagruns_nonpartitioned_slow_path",
 )
+_INSERT_BY_EVENT = "_queue_dagruns_nonpartitioned"
+"""Since 3.4: its rows have the report's own event in their key, so that no other report inserts the same one."""
 
 
 class Part(NamedTuple):
@@ -111,7 +118,7 @@ def apply(module: ModuleType) -> None:
     instance: Any = module.TaskInstance
     stock = instance.register_asset_changes_in_db
     inserts = {name: vars(manager)[name].__func__ for name in _INSERTS if name in vars(manager)}
-    if len(inserts) != 2:
+    if len(inserts) != 2 and _INSERT_BY_EVENT not in vars(manager):
         raise TypeError(f"AssetManager has {', '.join(inserts) or 'none'} of {', '.join(_INSERTS)}: two are expected")
 
     @functools.wraps(stock)
@@ -148,6 +155,6 @@ FIX = Fix(
             "_create_ti_state_update_query_and_update_state",
         ),
     ),
-    releases=spread("3.1.0..3.3.2", Fit.APPLIES),
+    releases=spread("3.1.0..3.4.0b2", Fit.APPLIES),
     apply=apply,
 )

@@ -94,7 +94,7 @@ FIX = Fix(
     components=("scheduler",),
     targets=(Target("airflow.jobs.scheduler_job_runner", "SchedulerJobRunner._verify_integrity_if_dag_changed"),),
     # 3.1 updates row by row, as loaded objects; the bulk UPDATE came with 3.2.0 and is still there.
-    releases={**spread("3.1.0..3.1.8", Fit.NOT_NEEDED), **spread("3.2.0..3.3.2", Fit.APPLIES)},
+    releases={**spread("3.1.0..3.1.8", Fit.NOT_NEEDED), **spread("3.2.0..3.4.0b2", Fit.APPLIES)},
     apply=apply,
     proposed=True,
 )

@@ -84,7 +84,7 @@ FIX = Fix(
         # Before 3.2 the state update locked columns of the task instance alone.
         **spread("3.1.0..3.1.8", Fit.NOT_NEEDED),
         **spread("3.2.0..3.2.1", Fit.APPLIES),
-        **spread("3.2.2..3.3.2", Fit.NOT_NEEDED),
+        **spread("3.2.2..3.4.0b2", Fit.NOT_NEEDED),
     },
     apply=apply,
 )

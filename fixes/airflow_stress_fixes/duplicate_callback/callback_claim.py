@@ -1,4 +1,4 @@
-"""Fix ``callback_claim``: one scheduler gives a waiting synchronous callback to its executor (3.3.0 to 3.3.2).
+"""Fix ``callback_claim``: one scheduler gives a waiting synchronous callback to its executor (3.3.0 to 3.4.0b2).
 
 The defect
     A missed deadline's synchronous callback goes to an executor. The scheduler that finds the deadline missed
@@ -18,6 +18,10 @@ Why the obvious repair is wrong
     that leaves the callback in this queue and free for other schedulers at once, with the claim, too. It does not run
     twice only because nothing catches the error between this function and the scheduler's end: its executor's queue
     ends with it, before the next heartbeat of the executor starts what is in it.
+
+On 3.4
+    A worker must exchange a token before it runs the callback, and only the first one can. By the source, the executor
+    of the second one reports a failure, which its scheduler stores whatever the state of the callback is.
 
 How
     ``_enqueue_executor_callbacks`` gets a session that adds the row lock to its SELECT of callbacks. The
@@ -85,6 +89,6 @@ FIX = Fix(
         Target("airflow.models.deadline", "Deadline.handle_miss"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
-    releases={**spread("3.1.0..3.2.2", Fit.NOT_NEEDED), **spread("3.3.0..3.3.2", Fit.APPLIES)},
+    releases={**spread("3.1.0..3.2.2", Fit.NOT_NEEDED), **spread("3.3.0..3.4.0b2", Fit.APPLIES)},
     apply=apply,
 )

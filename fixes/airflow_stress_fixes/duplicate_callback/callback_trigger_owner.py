@@ -91,6 +91,6 @@ FIX = Fix(
         Target("airflow.jobs.triggerer_job_runner", "TriggerRunnerSupervisor.load_triggers"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
-    releases=spread("3.1.0..3.3.2", Fit.APPLIES),
+    releases={**spread("3.1.0..3.3.2", Fit.APPLIES), **spread("3.4.0b2", Fit.NOT_NEEDED)},
     apply=apply,
 )

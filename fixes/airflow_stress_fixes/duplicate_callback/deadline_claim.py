@@ -78,6 +78,6 @@ FIX = Fix(
         Target("airflow.models.trigger", "Trigger.assign_unassigned"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
-    releases={**spread("3.1.0..3.2.2", Fit.APPLIES), **spread("3.3.0..3.3.2", Fit.NOT_NEEDED)},
+    releases={**spread("3.1.0..3.2.2", Fit.APPLIES), **spread("3.3.0..3.4.0b2", Fit.NOT_NEEDED)},
     apply=apply,
 )

@@ -39,7 +39,8 @@ What it leaves
     session that holds other locks; that stays as it is. A success of another report that failed half-way in this
     route's error handler is rolled back whole in ``fail_fast`` DAGs, as 3.3.1 does in all. Which unfinished and
     finished states are ended is Airflow's choice, untouched. 3.2.0 and 3.2.1 need ``state_update_lock_scope``
-    beside it: without, every other report still locks its task before its run.
+    beside it: without, every other report still locks its task before its run. The gate of a loop (3.4) is left to
+    stock: its report locks the run first, and what it has decided under that lock must not be given back.
 
 Its tests: ``stress repro fail_fast`` (``tests/explore/test_twins.py``), ``tests/airflow/test_fail_fast_lock_order.py``.
 """
@@ -101,9 +102,13 @@ def apply(module: ModuleType) -> None:
     # The task was ended by somebody else before the locks were had. In the error handler it is the answer itself.
     no_longer_runs: Any = type("NoLongerRuns", (HTTPException,), {})
     stop, update, route = getattr(module, _STOP), getattr(module, _UPDATE), module.ti_update_state
+    gate = getattr(module, "LOOP_GATE_OPERATOR", None)
 
     @replacing(module, _STOP)
     def stop_remaining_tasks(*, task_instance: Any, session: Any, **arguments: Any) -> None:
+        if gate is not None and task_instance.operator == gate:
+            stop(task_instance=task_instance, session=session, **arguments)
+            return
         own, dag_id, run_id = task_instance.id, task_instance.dag_id, task_instance.run_id
         session.rollback()
         state = lock_run(session, dag_id, run_id, own)
@@ -141,6 +146,6 @@ FIX = Fix(
         Target("airflow.models.taskinstance", "TaskInstance.set_state"),
         Target("airflow.models.dagrun", "DagRun.fetch_task_instances"),
     ),
-    releases=spread("3.1.0..3.3.2", Fit.APPLIES),
+    releases=spread("3.1.0..3.4.0b2", Fit.APPLIES),
     apply=apply,
 )

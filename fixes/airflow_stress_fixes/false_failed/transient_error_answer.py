@@ -1,4 +1,4 @@
-"""Fix ``transient_error_answer``: a success that meets a passing database error is not stored as failed (3.3.1, 3.3.2).
+"""Fix ``transient_error_answer``: a success that meets a passing database error is not stored as failed (since 3.3.1).
 
 The defect
     ``PATCH /execution/task-instances/{id}/state`` builds its update in a ``try`` whose ``except Exception``
@@ -25,6 +25,10 @@ How
     The route looks up the function that builds the update by its global name, and so it can be reached there.
     It is wrapped: on a passing error the request's session gets a ``rollback`` that rolls back and then raises
     the answer. The handler's next step is to call it; raised inside the handler, nothing catches it there.
+
+On 3.4
+    The handler is as before, but for the report of a loop's gate, for which it raises the error again. The request's
+    session then rolls back as the request ends, and the answer is the same.
 
 A statement that always times out
     57014 is also what a statement gets whose ``statement_timeout`` is too short for it, every time. It is answered 503
@@ -106,7 +110,7 @@ FIX = Fix(
     releases={
         # Before 3.3.1 the error handler did not get as far as storing anything.
         **spread("3.1.0..3.3.0", Fit.NOT_NEEDED),
-        **spread("3.3.1..3.3.2", Fit.APPLIES),
+        **spread("3.3.1..3.4.0b2", Fit.APPLIES),
     },
     apply=apply,
 )

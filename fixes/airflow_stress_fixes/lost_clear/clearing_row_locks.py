@@ -1,4 +1,4 @@
-"""Fix ``clearing_row_locks``: clearing works on rows that it has locked and read again (3.1.0 to 3.3.2).
+"""Fix ``clearing_row_locks``: clearing works on rows that it has locked and read again (3.1.0 to 3.4.0b2).
 
 The defect
     ``clear_task_instances`` decides by what the request read before, without a lock: is the run finished, so
@@ -43,11 +43,24 @@ How
     was found). After three tries that somebody else was faster in, the rows are locked before they are read, so that a
     busy run can be cleared, too.
 
+On 3.4
+    Clearing by the route locks the runs and reads them again (``lock_dag_runs``), so that the first of these cases is
+    gone. A task instance that did not run is archived under its own lock, as failed, and gets a successor with an id of
+    its own; two who clear one task take turns at its run. The other cases are there: a success that is reported after
+    the read is overwritten with "restarting", for a worker that has gone, and a task that starts after the read
+    is archived as failed while its worker runs, beside the worker of its successor.
+    ``TaskInstance.archive`` locks one row after the other, in the order of the caller's list, and flushes each. So the
+    rows are locked and compared before the first of these locks, or before the first flush, whichever is first, and
+    from then on they are held until the commit, as most of them are on stock. They are locked in the order of that
+    list, not of their ids: the others that lock several task instances of a run hold the run, except the sweeps, and
+    with these a second order would deadlock where stock has none.
+
 What it leaves: which task instances are to be cleared (``only_failed``, ``only_running``) is chosen before that,
 without a lock. Marking locks task instances before it clears those behind them, and so a run after its task
 instances, with and without this fix (see ``marking_run_lock``). Several cleared task instances whose trigger has timed
 out at that moment: the scheduler's sweep takes them in the order of its scan and can deadlock with the order by id,
-as it can on stock with the flush; ``sweep_row_claims`` removes that, from the sweep's side.
+as it can on stock with the flush (3.4: with the order of the list); ``sweep_row_claims`` removes that, from the sweep's
+side.
 
 Its tests: ``stress repro lost_clear`` (``tests/explore/test_twins.py``),
 ``tests/airflow/test_lost_clear_clearing_row_locks.py`` and ``tests/airflow/test_row_order.py``.
@@ -72,6 +85,9 @@ _TRIES = 3
 _BATCH = 1000
 """Rows that one statement names at most."""
 
+_SUPERSEDED = "superseded_ti_ids"
+"""The argument (since 3.4) that names attempts by id."""
+
 _SEEN = ("state", "try_number", "trigger_id", "external_executor_id", "hostname", "pid")
 """What a task instance's attempt is told by. Not ``updated_at``, which heartbeats change."""
 
@@ -93,17 +109,26 @@ def lock_runs(tis: list[Any], session: Any) -> None:
         session.scalars(with_row_locks(runs, session=session, of=DagRun)).unique().all()
 
 
-def read_again(instance: Any, tis: list[Any], session: Any) -> list[Any]:
-    """The task instances as they are now, in the same order, without those that are gone."""
+def key_names(instance: Any) -> tuple[str, ...]:
+    """The columns that name a task instance whatever its attempt. Since 3.4 an index is one of a region."""
+    index = ("region_id", "region_index") if hasattr(instance, "region_id") else ("map_index",)
+    return ("dag_id", "run_id", "task_id", *index)
+
+
+def key_of(ti: Any) -> tuple[Any, ...]:
+    """What names a task instance whatever its attempt."""
+    return tuple(getattr(ti, name) for name in key_names(type(ti)))
+
+
+def read_again(instance: Any, keys: list[tuple[Any, ...]], session: Any) -> list[Any]:
+    """The task instances of these keys as they are now, in the same order, without those that are gone."""
     from sqlalchemy import select, tuple_
 
-    key = (instance.dag_id, instance.run_id, instance.task_id, instance.map_index)
-    keys = [(ti.dag_id, ti.run_id, ti.task_id, ti.map_index) for ti in tis]
+    columns = [getattr(instance, name) for name in key_names(instance)]
     found: dict[Any, Any] = {}
     for batch in (keys[i : i + _BATCH] for i in range(0, len(keys), _BATCH)):
-        query = select(instance).where(tuple_(*key).in_(batch)).execution_options(populate_existing=True)
-        for ti in session.scalars(query).unique():
-            found[ti.dag_id, ti.run_id, ti.task_id, ti.map_index] = ti
+        query = select(instance).where(tuple_(*columns).in_(batch)).execution_options(populate_existing=True)
+        found.update((key_of(ti), ti) for ti in session.scalars(query).unique())
     return [found[key] for key in dict.fromkeys(keys) if key in found]
 
 
@@ -113,26 +138,34 @@ def seen_of(tis: list[Any]) -> dict[str, tuple[Any, ...]]:
 
 
 def lock(instance: Any, ids: Iterable[str], session: Any) -> dict[str, tuple[Any, ...]]:
-    """Lock rows in the order of their ids; gives what the attempts are told by, as it is now."""
+    """Lock rows in the order in which stock writes them; gives what the attempts are told by, as it is now."""
     from airflow.utils.sqlalchemy import with_row_locks
-    from sqlalchemy import select
+    from sqlalchemy import case, select
 
     now: dict[str, tuple[Any, ...]] = {}
-    ordered = sorted(ids)  # as text, they sort as PostgreSQL sorts them
+    in_turn = hasattr(instance, "archive")  # since 3.4
+    ordered = list(ids) if in_turn else sorted(ids)  # as text, they sort as PostgreSQL sorts them
     for batch in (ordered[i : i + _BATCH] for i in range(0, len(ordered), _BATCH)):
         rows = select(instance.id, *(getattr(instance, name) for name in _SEEN))
-        rows = rows.where(instance.id.in_(batch)).order_by(instance.id)
+        place = case(*((instance.id == id_, number) for number, id_ in enumerate(batch)))
+        rows = rows.where(instance.id.in_(batch)).order_by(place if in_turn else instance.id)
         rows = with_row_locks(rows, session=session, of=instance, key_share=False)
         now.update((str(row[0]), tuple(row[1:])) for row in session.execute(rows))
     return now
 
 
 @contextmanager
-def checked_at_first_flush(instance: Any, tis: list[Any], session: Any) -> Iterator[None]:
-    """In the block, lock the rows just before the session first writes anything, if they are as they were read."""
+def checked_at_first_write(instance: Any, tis: list[Any], session: Any) -> Iterator[None]:
+    """In the block, lock the rows just before the session first writes or locks any, if they are as they were read."""
     from sqlalchemy import event
 
     seen: dict[str, tuple[Any, ...]] = seen_of(tis)
+
+    def check_before_lock(execution: Any) -> None:
+        locks = execution.is_select and execution.statement._for_update_arg is not None
+        mapper = execution.bind_mapper
+        if locks and mapper is not None and mapper.class_ is instance:
+            check()
 
     def check(*_: Any) -> None:
         if seen:
@@ -142,10 +175,12 @@ def checked_at_first_flush(instance: Any, tis: list[Any], session: Any) -> Itera
                 raise ChangedMeanwhileError
 
     event.listen(session, "before_flush", check)
+    event.listen(session, "do_orm_execute", check_before_lock)
     try:
         yield
     finally:
         event.remove(session, "before_flush", check)
+        event.remove(session, "do_orm_execute", check_before_lock)
 
 
 def apply(module: ModuleType) -> None:
@@ -160,14 +195,19 @@ def apply(module: ModuleType) -> None:
         # What the caller has changed and not written would be lost when its objects are read again.
         session.flush()
         lock_runs(tis, session)
+        keys = [key_of(ti) for ti in tis]
+        # Attempts that 3.4 archives without a successor: these, too, may have other ids when they are read again.
+        superseded = {key_of(ti) for ti in tis if ti.id in kwargs.get(_SUPERSEDED, ())}
         for tries_left in range(_TRIES, -1, -1):
-            tis[:] = read_again(instance, tis, session)
+            tis[:] = read_again(instance, keys, session)
+            if superseded:
+                kwargs[_SUPERSEDED] = {ti.id for ti in tis if key_of(ti) in superseded}
             try:
                 with session.begin_nested():
                     if not tries_left:
                         lock(instance, [str(ti.id) for ti in tis], session)
-                        tis[:] = read_again(instance, tis, session)
-                    with checked_at_first_flush(instance, tis, session):
+                        tis[:] = read_again(instance, keys, session)
+                    with checked_at_first_write(instance, tis, session):
                         return stock(tis, session, *args, **kwargs)
             except ChangedMeanwhileError:
                 if not tries_left:
@@ -188,6 +228,6 @@ FIX = Fix(
         Target("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
-    releases=spread("3.1.0..3.3.2", Fit.APPLIES),
+    releases=spread("3.1.0..3.4.0b2", Fit.APPLIES),
     apply=apply,
 )

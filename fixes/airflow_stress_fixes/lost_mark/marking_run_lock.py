@@ -1,4 +1,4 @@
-"""Fix ``marking_run_lock``: marking locks the run before its task instances, as the scheduler does (3.1.0 to 3.3.2).
+"""Fix ``marking_run_lock``: marking locks the run before its task instances, as the scheduler does (3.1.0 to 3.4.0b2).
 
 The defect
     Marking a task locks its task instance, stores the state, and clears the failed tasks behind it in the same
@@ -26,6 +26,13 @@ How
     instances it marks, which are those of the schedule's dates: the clearing behind it takes all runs from this
     logical date on, or up to it, also those that a person triggered, and would lock these out of order.
 
+On 3.4
+    The requests that mark task instances lock their runs first (``lock_dag_runs``), so that the above is gone. With
+    ``future`` or ``past`` these are the runs of the schedule's dates only. The clearing behind locks the others, those
+    that a person triggered, when the first are held already: with a request that clears both, in the order of
+    (dag_id, run_id), that is a deadlock. So the runs that such a request is going to lock are those that the clearing
+    takes, too.
+
 What it leaves: with ``future`` or ``past`` it locks runs in which nothing will turn out to be cleared. On
 3.2.0 and 3.2.1 a state update locks the task instance before the run, and so is in a cycle with this one, as with the
 scheduler: ``state_update_lock_scope`` belongs to it. Somebody who marks a whole run has changed task instances before
@@ -37,6 +44,7 @@ Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``),
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -45,13 +53,30 @@ from airflow_stress_fixes.known_sources import spread
 
 _MODULE = "airflow.api.common.mark_tasks"
 _FUNCTION = "set_state"
+_REQUESTS = "airflow.api_fastapi.core_api.services.public.task_instances"
+_LOCK = "_lock_patch_runs"
+_RUN_IDS = "get_run_ids"
+
+
+def touched_runs(run_ids: Iterable[str], dag_id: str, run_id: str, future: bool, past: bool, session: Any) -> Any:
+    """The condition on runs whose task instances are marked, or cleared behind that."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import and_, false, or_, select
+
+    touched: Any = DagRun.run_id.in_(list(run_ids))
+    if future or past:
+        date = session.scalar(select(DagRun.logical_date).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+        if date is not None:
+            touched = or_(touched, DagRun.logical_date >= date if future else false())
+            touched = or_(touched, DagRun.logical_date <= date if past else false())
+    return and_(DagRun.dag_id == dag_id, touched)
 
 
 def apply(module: ModuleType) -> None:
     """Wrap the function that stores a mark."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.sqlalchemy import with_row_locks
-    from sqlalchemy import false, or_, select
+    from sqlalchemy import select
 
     stock = getattr(module, _FUNCTION)
 
@@ -64,18 +89,26 @@ def apply(module: ModuleType) -> None:
             dag = (first[0] if isinstance(first, tuple) else first).dag
             future, past = bool(options.get("future")), bool(options.get("past"))
             ids = module.get_run_ids(dag, run_id, future, past, session=session)
-            touched: Any = DagRun.run_id.in_(ids)
-            if future or past:
-                date = session.scalar(
-                    select(DagRun.logical_date).where(DagRun.dag_id == dag.dag_id, DagRun.run_id == run_id)
-                )
-                if date is not None:
-                    touched = or_(touched, DagRun.logical_date >= date if future else false())
-                    touched = or_(touched, DagRun.logical_date <= date if past else false())
-            runs = select(DagRun.id).where(DagRun.dag_id == dag.dag_id, touched)
+            runs = select(DagRun.id).where(touched_runs(ids, dag.dag_id, run_id, future, past, session))
             runs = runs.order_by(DagRun.dag_id, DagRun.run_id)
             session.execute(with_row_locks(runs, session=session, of=DagRun)).all()
         return stock(tasks=tasks, run_id=run_id, commit=commit, session=session, **options)
+
+
+def apply_to_requests(module: ModuleType) -> None:
+    """Since 3.4: widen what requests lock before anything else. They look the function up by name, for nothing else."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    if not hasattr(module, _LOCK):
+        return
+    stock = getattr(module, _RUN_IDS)
+
+    @replacing(module, _RUN_IDS)
+    def get_run_ids(dag: Any, run_id: str, future: bool, past: bool, *, session: Any) -> list[str]:
+        ids = stock(dag, run_id, future, past, session=session)
+        runs = select(DagRun.run_id).where(touched_runs(ids, dag.dag_id, run_id, future, past, session))
+        return list(session.scalars(runs))
 
 
 FIX = Fix(
@@ -84,7 +117,9 @@ FIX = Fix(
     components=("api-server",),
     targets=(
         Target(_MODULE, _FUNCTION),
-        Target(_MODULE, "get_run_ids"),
+        Target(_MODULE, _RUN_IDS),
+        Target(_REQUESTS, _LOCK),
+        Target(_REQUESTS, "BulkTaskInstanceService._handle_regional_bulk"),
         # What is done in the same transaction, before and after: 3.1, since 3.2.
         Target("airflow.api_fastapi.core_api.routes.public.task_instances", "patch_task_instance"),
         Target("airflow.serialization.serialized_objects", "SerializedDAG.set_task_instance_state"),
@@ -93,6 +128,7 @@ FIX = Fix(
         Target("airflow.models.dagrun", "DagRun.get_running_dag_runs_to_examine"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
-    releases=spread("3.1.0..3.3.2", Fit.APPLIES),
+    releases=spread("3.1.0..3.4.0b2", Fit.APPLIES),
     apply=apply,
+    also={_REQUESTS: apply_to_requests},
 )

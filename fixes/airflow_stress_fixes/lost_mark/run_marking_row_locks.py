@@ -1,4 +1,4 @@
-"""Fix ``run_marking_row_locks``: marking a run works on rows that it has locked and read again (3.1.0 to 3.3.2).
+"""Fix ``run_marking_row_locks``: marking a run works on rows that it has locked and read again (3.1.0 to 3.4.0b2).
 
 The defect
     ``set_dag_run_state_to_failed`` and ``..._to_success`` read the run's task instances without a lock, and store a
@@ -127,6 +127,6 @@ FIX = Fix(
         Target("airflow.models.taskinstance", "TaskInstance.set_state"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
-    releases=spread("3.1.0..3.3.2", Fit.APPLIES),
+    releases=spread("3.1.0..3.4.0b2", Fit.APPLIES),
     apply=apply,
 )

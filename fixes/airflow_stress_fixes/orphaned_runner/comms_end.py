@@ -1,4 +1,4 @@
-"""Fix ``comms_end``: who asks a supervisor that is gone is told so at once (no thread; releases 3.2.2 to 3.3.2).
+"""Fix ``comms_end``: who asks a supervisor that is gone is told so at once (no thread; releases 3.2.2 to 3.4.0b2).
 
 The defect
     One task reads the trigger runner's stream and gives each reply to the one who waits for it; when it ends, all who
@@ -77,7 +77,7 @@ FIX = Fix(
         Target(_RUNNER, "TriggerRunner.init_comms"),
         Target(_RUNNER, "TriggerRunner.sync_state_to_supervisor"),
     ),
-    releases={**spread("3.1.0..3.2.1", Fit.NOT_NEEDED), **spread("3.2.2..3.3.2", Fit.APPLIES)},
+    releases={**spread("3.1.0..3.2.1", Fit.NOT_NEEDED), **spread("3.2.2..3.4.0b2", Fit.APPLIES)},
     apply=apply,
     databases=(),
 )

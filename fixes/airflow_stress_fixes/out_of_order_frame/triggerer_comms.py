@@ -166,7 +166,7 @@ FIX = Fix(
         Target(_COMMS, "_RequestFrame"),
         Target(_COMMS, "CommsDecoder._from_frame"),
     ),
-    releases={**spread("3.1.0..3.2.1", Fit.APPLIES), **spread("3.2.2..3.3.2", Fit.NOT_NEEDED)},
+    releases={**spread("3.1.0..3.2.1", Fit.APPLIES), **spread("3.2.2..3.4.0b2", Fit.NOT_NEEDED)},
     apply=apply,
     excludes=("proposed_thread_lock",),
     databases=(),

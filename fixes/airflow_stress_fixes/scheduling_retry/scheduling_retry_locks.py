@@ -1,4 +1,4 @@
-"""Fix ``scheduling_retry_locks``: a scheduler's retry takes the locks of its runs again (no thread; 3.1.0 to 3.3.2).
+"""Fix ``scheduling_retry_locks``: a scheduler's retry takes the locks of its runs again (no thread; 3.1.0 to 3.4.0b2).
 
 The defect
     A scheduler selects the runs that it will examine with ``FOR UPDATE SKIP LOCKED``, so that no other scheduler has
@@ -97,6 +97,6 @@ FIX = Fix(
         Target("airflow.utils.retries", "retry_db_transaction"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
-    releases=spread("3.1.0..3.3.2", Fit.APPLIES),
+    releases=spread("3.1.0..3.4.0b2", Fit.APPLIES),
     apply=apply,
 )

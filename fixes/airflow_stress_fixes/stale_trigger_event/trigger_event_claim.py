@@ -1,4 +1,4 @@
-"""Fix ``trigger_event_claim``: an event only reaches a task that still waits for it (no thread; 3.1.0 to 3.3.2).
+"""Fix ``trigger_event_claim``: an event only reaches a task that still waits for it (no thread; 3.1.0 to 3.4.0b2).
 
 The defect
     ``Trigger.submit_event`` and ``Trigger.submit_failure`` select the task instances that are deferred on the
@@ -7,7 +7,8 @@ The defect
     again. A task whose timeout a scheduler has just stored gets the event, too: the row is left with the method
     of the failure and the arguments of the event. A task that somebody cleared has another id by then, and the
     write that finds no row raises ``StaleDataError``: nothing above it catches that, so the triggerer ends with
-    all its triggers.
+    all its triggers. (3.4 keeps the row of an archived attempt, so that the write finds it and changes an attempt that
+    has ended.)
 
 The invariant
     What an event or a failure of a trigger changes is a task instance that is, under its row lock, still deferred
@@ -177,7 +178,7 @@ FIX = Fix(
         Target(_RUNNER, "TriggerRunnerSupervisor.update_triggers"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),
-    releases=spread("3.1.0..3.3.2", Fit.APPLIES),
+    releases=spread("3.1.0..3.4.0b2", Fit.APPLIES),
     apply=apply,
     also={_RUNNER: apply_to_supervisor},
 )
