@@ -117,6 +117,7 @@ def _add_explorer(commands: _Commands) -> None:
             help="fixes to mount: stock (none; default), proposed, fixed (all), or NAME,...",
         )
     repro.add_argument("--times", default="1", metavar="N", help="number of runs of each reproducer (default: 1)")
+    repro.add_argument("--html", default=None, metavar="FILE", help="also write how it happens as a page, for an issue")
     explore.add_argument("--preemptions", default="2", metavar="K", help="most preemptions in a schedule (default: 2)")
     explore.add_argument(
         "--replay", default=None, metavar="SCHEDULE", help="play only this schedule, and print its witness"
@@ -308,7 +309,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
 def _repro(options: argparse.Namespace) -> int:
     from stress.explore.repro import repro
 
-    return repro(options.races, options.airflow, options.fixes, options.times)
+    return repro(options.races, options.airflow, options.fixes, options.times, options.html)
 
 
 def _bisect(options: argparse.Namespace) -> int:
