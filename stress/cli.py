@@ -110,7 +110,7 @@ def _add_explorer(commands: _Commands) -> None:
             "--airflow",
             default=None,
             metavar="CODE",
-            help="release, or code laid over one: VERSION|PATH[@REV][+PATH...]|diff:FILE "
+            help="release, or code laid over one: VERSION|PATH[@REV][+PATH...]|[VERSION,]diff:FILE "
             "(default: 3.2.1, or for repro one with the race)",
         )
         command.add_argument(
@@ -120,6 +120,7 @@ def _add_explorer(commands: _Commands) -> None:
             help="fixes to mount: stock (none; default), proposed, fixed (all), or NAME,...",
         )
     repro.add_argument("--times", default="1", metavar="N", help="number of runs of each reproducer (default: 1)")
+    repro.add_argument("--html", default=None, metavar="FILE", help="also write how it happens as a page, for an issue")
     explore.add_argument("--preemptions", default="2", metavar="K", help="most preemptions in a schedule (default: 2)")
     explore.add_argument(
         "--replay", default=None, metavar="SCHEDULE", help="play only this schedule, and print its witness"
@@ -135,6 +136,7 @@ def _add_explorer(commands: _Commands) -> None:
     _add_bisect(commands)
     pr.add_parser(commands)
     matrix.add_parsers(commands)
+    _add_fixes(commands)
 
 
 def _add_judge(commands: _Commands) -> None:
@@ -187,6 +189,23 @@ def _add_bisect(commands: _Commands) -> None:
     bisect.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
+def _add_fixes(commands: _Commands) -> None:
+    fixes = commands.add_parser(
+        "fixes",
+        help="list the fixes, or print one as a diff against a release's source",
+        description="Lists the fixes and what each does on a release, or prints one as a unified diff against that "
+        "release's source, with the paths of Airflow's repository.",
+        epilog="examples: stress fixes list --airflow 3.2.1; "
+        "stress fixes diff deadline_claim --airflow 3.2.1 > deadline_claim.diff",
+    )
+    fixes.add_argument("action", metavar="ACTION", choices=("list", "diff"), help="list or diff")
+    fixes.add_argument("name", metavar="NAME", nargs="?", default=None, help="the fix to print as a diff")
+    fixes.add_argument(
+        "--airflow", default=None, metavar="VERSION", help="release (list: default all with a committed lock)"
+    )
+    fixes.add_argument("--json", action="store_true", help="list: print a JSON array instead of a table")
+
+
 def command_parser(root: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
     """The parser of one command, or the root parser if there is no such command."""
     for action in root._actions:  # argparse has no public list of them
@@ -219,6 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "pr": pr.run,
         "matrix": matrix.matrix,
         "rc": matrix.rc,
+        "fixes": _fixes,
         "judge": _judge,
         "analyze": _analyze,
         "report": _report,
@@ -297,7 +317,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
 def _repro(options: argparse.Namespace) -> int:
     from stress.explore.repro import repro
 
-    return repro(options.races, options.airflow, options.fixes, options.times)
+    return repro(options.races, options.airflow, options.fixes, options.times, options.html)
 
 
 def _bisect(options: argparse.Namespace) -> int:
@@ -321,6 +341,12 @@ def _explore(options: argparse.Namespace) -> int:
             options.no_pruning,
         )
     )
+
+
+def _fixes(options: argparse.Namespace) -> int:
+    from stress.fixes_command import fixes
+
+    return fixes(options.action, options.name, options.airflow, as_json=options.json)
 
 
 def _judge(options: argparse.Namespace) -> int:

@@ -124,16 +124,23 @@ def _scenarios() -> _Listing:
     return _Listing([["scenario", "races", "what it does"], *rows])
 
 
-def _fixes() -> _Listing:
+def list_fixes(versions: Sequence[str] = (), *, as_json: bool = False) -> int:
+    """Print the fixes, with what each does on some releases (default: those with a committed lock)."""
+    listing = _fixes(versions)
+    print(listing.json() if as_json else _table(listing.rows))
+    return 0
+
+
+def _fixes(versions: Sequence[str] = ()) -> _Listing:
     from stress.arms import fixes
     from stress.arms.releases import known_releases
 
-    locked = [release.version for release in known_releases() if release.committed_lock is not None]
+    named = versions or [release.version for release in known_releases() if release.committed_lock is not None]
     rows = [
-        [f.name, f.race, f.issue, *(fixes.fit(f.name, v) for v in locked), ", ".join(f.components), f.summary]
+        [f.name, f.race, f.issue, *(fixes.fit(f.name, v) for v in named), ", ".join(f.components), f.summary]
         for f in fixes.facts()
     ]
-    return _Listing([["fix", "race", "issue", *locked, "components", "what it does"], *rows])
+    return _Listing([["fix", "race", "issue", *named, "components", "what it does"], *rows])
 
 
 def _releases() -> _Listing:

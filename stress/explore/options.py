@@ -21,6 +21,7 @@ from stress.errors import StressError
 from stress.exits import EXIT_USAGE
 
 _ARMS = {"stock": "none", "fixed": "all", "proposed": "proposed"}
+_DIFF = re.compile(r"(?:(?P<version>[^,/]+),)?diff:(?P<file>.+)")
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -56,17 +57,15 @@ class Arm:
 
 
 def arm(airflow: str, fixes: str, mistakes: list[str]) -> Arm | None:
-    """The arm of `--airflow VERSION|PATH[@REV][+PATH...]|diff:FILE` with these fixes.
+    """The arm of `--airflow VERSION|PATH[@REV][+PATH...]|[VERSION,]diff:FILE` with these fixes.
 
     If there is none: None, and a sentence is added to `mistakes`.
     """
     overlay: tuple[Part, ...]
     try:
-        if airflow.startswith("diff:"):
-            release, overlay = (
-                check_release(DEFAULT_RELEASE),
-                (read_diff(Path(airflow.removeprefix("diff:")).absolute()),),
-            )
+        if diff := _DIFF.fullmatch(airflow):
+            release = check_release(diff["version"] or DEFAULT_RELEASE)
+            overlay = (read_diff(Path(diff["file"]).absolute()),)
         else:
             found, overlay = read_airflow(airflow)
             release = found or check_release(DEFAULT_RELEASE)

@@ -6,15 +6,18 @@ did not load, or a release whose code a reproducer does not know (the others are
 
 from __future__ import annotations
 
+import datetime
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stress.arms.releases import DEFAULT_RELEASE
 from stress.errors import StressError
 from stress.exits import EXIT_FAILED
-from stress.explore import options
+from stress.explore import options, page
 from stress.explore.catalogue import LOCKED, RACES, Engine, Race, race_names, races_named
 from stress.explore.options import Arm, Mistakes
 from stress.explore.runner import Runner
@@ -26,19 +29,22 @@ EACH_S = 5.0
 """How long one play may take, at most."""
 
 
-def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str) -> int:
-    """Play the reproducers of some races. The exit code."""
+def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str, html: str | None = None) -> int:
+    """Play the reproducers of some races; `html`: a file for the page of how they happen. The exit code."""
     try:
-        reproducers, arm, number = _check(names, airflow, fixes, times)
+        reproducers, arm, number = _check(names, airflow, fixes, times, html)
     except Mistakes as mistakes:
         return mistakes.tell()
     reporter = _ReproReporter(arm, number)
+    command = shlex.join(["stress", "repro", *names, "--airflow", airflow or arm.version, "--fixes", fixes])
     try:
         for engine in Engine:
             chosen = [reproducer for reproducer in reproducers if reproducer.engine is engine]
             if chosen:
                 reporter.play(chosen, engine)
-    except StressError as error:
+        if html is not None and reporter.sections:
+            _write_page(Path(html), reporter, f"{command} --times {number}")
+    except (StressError, OSError) as error:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
     if len(reproducers) > 1:
@@ -48,8 +54,19 @@ def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str) -> 
     return EXIT_FAILED if reporter.unknown else int(reporter.occurred)
 
 
-def _check(names: Sequence[str], airflow: str | None, fixes: str, times: str) -> tuple[list[Race], Arm, int]:
+def _write_page(path: Path, reporter: _ReproReporter, command: str) -> None:
+    arm = reporter.arm
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    path.write_text(page.render(reporter.sections, arm.version, arm.label, command, today), encoding="utf-8")
+    options.progress(f"wrote {path}")
+
+
+def _check(
+    names: Sequence[str], airflow: str | None, fixes: str, times: str, html: str | None
+) -> tuple[list[Race], Arm, int]:
     mistakes: list[str] = []
+    if html is not None and (not Path(html).absolute().parent.is_dir() or Path(html).is_dir()):
+        mistakes.append(f"--html {html} must be a file in a directory that exists")
     groups = []
     for name in names:
         group = tuple(RACES.values()) if name == ALL else races_named(name)
@@ -87,6 +104,7 @@ class _ReproReporter:
     times: int
     occurred: bool = False
     results: list[str] = field(default_factory=list)
+    sections: list[page.Section] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
     def play(self, reproducers: Sequence[Race], engine: Engine) -> None:
@@ -112,6 +130,7 @@ class _ReproReporter:
         self.occurred |= occurred > 0
         result = f"{reproducer.name} on {version}, {self.arm.label}: {occurred} of {len(plays)}"
         self.results.append(result)
+        self.sections.append(page.section(reproducer.name, reproducer.summary, result, plays))
         print(result, flush=True)
 
 

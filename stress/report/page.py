@@ -164,7 +164,7 @@ def render(results: Results, facts: RunFacts) -> str:
         blind_spots=blind_spots.of_run(facts.settings, results.races),
         order=" ".join(block.arm for block in sorted(results.blocks, key=lambda block: block.index)[:MAX_BLOCKS]),
         glyphs=_GLYPHS,
-        css=_resource("page.css"),
+        css=resource("page.css"),
     )
 
 
@@ -251,11 +251,11 @@ def _cell(value: str) -> Cell:
     shown = value if cut <= 0 else f"{value[:MAX_CELL]} … ({cut:,} more characters)"
     if _STATEMENT.match(shown):
         short = text.elided(shown)
-        return Cell(_highlighted(short), "sql", _highlighted(shown) if short != shown else None)
+        return Cell(highlighted(short), "sql", highlighted(shown) if short != shown else None)
     return Cell(escape(shown), "long" if len(shown) > _LONG_CELL else "plain")
 
 
-def _highlighted(statement: str) -> Markup:
+def highlighted(statement: str) -> Markup:
     """SQL with its keywords bold and its locking clauses marked; all of it escaped, piece by piece."""
     pieces: list[Markup] = []
     end = 0
@@ -290,7 +290,8 @@ def _arm_facts(results: Results) -> tuple[ArmFacts, ...]:
     return tuple(found)
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """The text of a file beside this module."""
     return files("stress.report").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -319,7 +320,7 @@ def _template() -> Template:
         "without_state": text.without_state,
         "sentence": text.sentence,
     }
-    return environment.from_string(_resource("page.html.jinja"))
+    return environment.from_string(resource("page.html.jinja"))
 
 
 def _finalize(value: object) -> object:

@@ -65,13 +65,13 @@ def apply(module: ModuleType) -> None:
     """Wrap ``SchedulerJobRunner._verify_integrity_if_dag_changed``."""
     scheduler: Any = module
     stock = scheduler.SchedulerJobRunner._verify_integrity_if_dag_changed
-    table = scheduler.TI.__table__
-    if not is_version_refresh(scheduler.update(scheduler.TI).values(dag_version_id=None), table):
+    refresh = scheduler.update(scheduler.TI).values(dag_version_id=None)
+    if not is_version_refresh(refresh, scheduler.TI.__table__):
         raise TypeError("this SQLAlchemy hides what an UPDATE sets, so the bulk update can't be recognised")
 
     @functools.wraps(stock)
     def verify_integrity_if_dag_changed(self: Any, dag_run: Any, session: Any) -> Any:
-        stock_execute = session.execute
+        stock_execute, table = session.execute, scheduler.TI.__table__
 
         def execute(statement: Any, *args: Any, **kwargs: Any) -> Any:
             if is_version_refresh(statement, table):

@@ -51,11 +51,11 @@ def apply(module: ModuleType) -> None:
 
     deadline: Any = module.Deadline
     stock = deadline.handle_miss
-    # 3.1 marks a handled deadline by the state of its callback, 3.2 by a flag of its own.
-    unhandled = ~deadline.missed if hasattr(deadline, "missed") else deadline.callback_state.is_(None)
 
     @functools.wraps(stock)
     def handle_miss(self: Any, session: Any) -> None:
+        # 3.1 marks a handled deadline by the state of its callback, 3.2 by a flag of its own.
+        unhandled = ~deadline.missed if hasattr(deadline, "missed") else deadline.callback_state.is_(None)
         claim = select(deadline.id).where(deadline.id == self.id, unhandled)
         claimed = session.scalar(with_row_locks(claim, session=session, of=deadline, skip_locked=True))
         if claimed is None:

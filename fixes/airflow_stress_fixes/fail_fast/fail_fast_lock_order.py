@@ -99,8 +99,6 @@ def apply(module: ModuleType) -> None:
     """Wrap the function that ends the other tasks, and the one that builds the update."""
     from fastapi import HTTPException
 
-    # The task was ended by somebody else before the locks were had. In the error handler it is the answer itself.
-    no_longer_runs: Any = type("NoLongerRuns", (HTTPException,), {})
     stop, update, route = getattr(module, _STOP), getattr(module, _UPDATE), module.ti_update_state
     gate = getattr(module, "LOOP_GATE_OPERATOR", None)
 
@@ -114,7 +112,10 @@ def apply(module: ModuleType) -> None:
         state = lock_run(session, dag_id, run_id, own)
         if state != "running":
             detail = {"reason": "invalid_state", "message": "The task no longer runs", "previous_state": state}
-            raise no_longer_runs(409, detail)
+            ended = HTTPException(409, detail)
+            # Another request ended the task before these locks were granted. The error handler answers with this.
+            vars(ended)["no_longer_runs"] = True
+            raise ended
         session.commit = session.flush
         try:
             stop(task_instance=task_instance, session=session, **arguments)
@@ -125,7 +126,9 @@ def apply(module: ModuleType) -> None:
     def create_update(*, session: Any, **arguments: Any) -> Any:
         try:
             return update(session=session, **arguments)
-        except no_longer_runs:
+        except HTTPException as error:
+            if "no_longer_runs" not in vars(error):
+                raise
             instance = arguments.get("task_instance_id") or arguments["ti_id_str"]
             payload, bag = arguments["ti_patch_payload"], arguments["dag_bag"]
             answer_in_handler(session, lambda: route(instance, payload, session=session, dag_bag=bag))
