@@ -4,7 +4,7 @@
     unit       pytest tests/unit: no Airflow, no server
     cluster    pytest tests/cluster: the embedded PostgreSQL, the local cluster, the watchdog, observers on real logs
     dashboards pytest tests/dashboards: rules by promtool, queries on a real Prometheus (Debian's package prometheus)
-    explore    pytest tests/explore: the twins of the races on each locked release, and searches; an embedded PostgreSQL
+    explore    pytest tests/explore: the races' reproducers on each locked release, and searches; an embedded PostgreSQL
     airflow    pytest tests/airflow inside each locked release's environment, against a real PostgreSQL
     compose    pytest tests/compose: the cluster as containers, on a real engine (`make test-compose` brings one)
     wheel      pytest tests/wheel: the wheel in an environment of its own, and a run with it until it is decided

@@ -24,7 +24,7 @@ def _mount() -> None:
         from airflow_stress_fixes import mount
 
         mount.install_from_environment()
-    # Reported, not raised: the process under test must start, on stock code, whatever is wrong with a fix.
+    # Reported, not raised: the process under test must start, on stock code, for any defect of a fix.
     except BaseException as error:
         _report_failure(error)
 
@@ -69,7 +69,7 @@ def _run_shadowed() -> None:
     if spec is None or spec.loader is None:
         return
     module = module_from_spec(spec)
-    # Whoever imports `sitecustomize` later means the one of this machine, not ours.
+    # A later import of `sitecustomize` means the one of this machine, not ours.
     sys.modules["sitecustomize"] = module
     spec.loader.exec_module(module)
 

@@ -101,7 +101,7 @@ def _add_run(commands: _Commands) -> None:
 def _add_explorer(commands: _Commands) -> None:
     repro = commands.add_parser("repro", help="make a known race happen every time, and print how it happens")
     repro.add_argument(
-        "races", metavar="RACE", nargs="+", help="a race or one of its reproducers (`stress list twins`), or all"
+        "races", metavar="RACE", nargs="+", help="a race or one of its reproducers (`stress list reproducers`), or all"
     )
     explore = commands.add_parser("explore", help="try every schedule of a pair of operations, to find unknown races")
     explore.add_argument("pairs", metavar="PAIR", nargs="+", help="a pair of operations (`stress list pairs`), or all")
@@ -165,8 +165,8 @@ def _add_stored_runs(commands: _Commands) -> None:
 
 
 def _add_machine(commands: _Commands) -> None:
-    listing = commands.add_parser("list", help="list scenarios, fixes, releases, races, faults, pairs or twins")
-    listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases, races, faults, pairs or twins")
+    listing = commands.add_parser("list", help="list scenarios, fixes, releases, races, faults, pairs or reproducers")
+    listing.add_argument("what", metavar="WHAT", help="scenarios, fixes, releases, races, faults, pairs or reproducers")
     listing.add_argument("--json", action="store_true", help="print a JSON array instead of a table")
 
     commands.add_parser("doctor", help="check this machine's prerequisites")

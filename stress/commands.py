@@ -108,7 +108,7 @@ class _Listing:
 
 
 def list_things(what: str, *, as_json: bool = False) -> int:
-    """`scenarios`, `fixes`, `releases`, `races`, `faults`, `pairs` or `twins`, as a table or as a JSON array."""
+    """`scenarios`, `fixes`, `releases`, `races`, `faults`, `pairs` or `reproducers`, as a table or as a JSON array."""
     if what not in LISTS:
         print(f"stress: {what!r} is not a list: choose from {', '.join(LISTS)}", file=sys.stderr)
         return EXIT_USAGE
@@ -181,11 +181,11 @@ def _pairs() -> _Listing:
     return _Listing([["pair", "of", "what races"], *rows])
 
 
-def _twins() -> _Listing:
+def _reproducers() -> _Listing:
     from stress.explore.catalogue import LOCKED, RACES
 
     rows = [[t.name, t.race, *("yes" if v in t.releases else "" for v in LOCKED), t.summary] for t in RACES.values()]
-    return _Listing([["twin", "race", *LOCKED, "what it does"], *rows])
+    return _Listing([["reproducer", "race", *LOCKED, "what it does"], *rows])
 
 
 LISTS: Mapping[str, Callable[[], _Listing]] = MappingProxyType(
@@ -196,7 +196,7 @@ LISTS: Mapping[str, Callable[[], _Listing]] = MappingProxyType(
         "races": _races,
         "faults": _faults,
         "pairs": _pairs,
-        "twins": _twins,
+        "reproducers": _reproducers,
     }
 )
 

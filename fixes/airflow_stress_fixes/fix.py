@@ -117,7 +117,7 @@ class Fix:
         return self.targets[0].module
 
     def fits(self, release: str) -> Fit | None:
-        """What the fix does on a release; None for a release that nobody has looked at."""
+        """What the fix does on a release; None for a release that was not examined."""
         return self.releases.get(release)
 
     def judge(self, fingerprints: Mapping[Target, str | None]) -> Verdict:

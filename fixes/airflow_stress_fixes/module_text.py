@@ -47,7 +47,7 @@ class Names:
     running: set[str] = field(default_factory=set)
     annotated: set[str] = field(default_factory=set)
     imports: set[Import] = field(default_factory=set)
-    """Imports that it needs besides those of its own module."""
+    """Imports that it needs besides those of its module."""
 
     def add(self, other: Names) -> None:
         """Take another piece's names, too."""

@@ -11,12 +11,12 @@
                                         not needed -> report "not_needed"
                                         unknown    -> stderr, report "refused"
 
-Whatever goes wrong, stock code stays and the process lives: a fix that didn't load is for the harness to
+After any error, stock code stays and the process lives: a fix that didn't load is for the harness to
 notice, by the report, and never a reason for a scheduler to die.
 
 The report: with ``AIRFLOW_STRESS_FIX_REPORT_DIR`` set, each process appends JSON lines to
 ``<dir>/<component>-<pid>.jsonl``; ``component`` is ``AIRFLOW_STRESS_COMPONENT``. A child made by ``fork``
-has its parent's patches and reports nothing of its own.
+has its parent's patches and reports nothing.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def _list(releases: frozenset[str]) -> str:
 
 
 def _shout(message: str) -> None:
-    """Tell whoever reads this process's stderr."""
+    """Write a line to this process's stderr."""
     sys.stderr.write("".join(f"airflow-stress fixes: {line}\n" for line in message.splitlines()))
     sys.stderr.flush()
 

@@ -1,7 +1,7 @@
 """`stress rc` under load: one `stress run` whose arms are the two releases, without any fix.
 
 A run answers what no reproducer asks: does the race occur on a whole cluster, and how often? Its verdict on a race is
-about the previous release as the control and this release as the arm under test. A deadlock that a race of its own
+about the previous release as the control and this release as the arm under test. A deadlock that another race
 counts (assets, marks of runs, fail_fast) is left out of the counts of `deadlock`: it has its own row.
 """
 

@@ -296,7 +296,9 @@ def test_what_there_is_is_listed(what: str, named: list[str], capsys: pytest.Cap
 
 def test_what_there_is_not_can_t_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "wishes"]) == 64
-    expected = "stress: 'wishes' is not a list: choose from scenarios, fixes, releases, races, faults, pairs, twins\n"
+    expected = (
+        "stress: 'wishes' is not a list: choose from scenarios, fixes, releases, races, faults, pairs, reproducers\n"
+    )
     assert capsys.readouterr().err == expected
 
 

@@ -327,7 +327,7 @@ def test_an_actor_that_is_cancelled_from_inside_is_unexpected() -> None:
         task.cancel()
         await asyncio.sleep(0)
 
-    assert run_of(cancels_itself) == [{Failure("unexpected_cancellation", "A was cancelled, and nobody asked for it")}]
+    assert run_of(cancels_itself) == [{Failure("unexpected_cancellation", "A was cancelled without a request for it")}]
 
 
 @pytest.mark.parametrize(("operation", "first"), [("", {"A", "B"}), ("the same", {"A"})])

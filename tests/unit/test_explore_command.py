@@ -75,16 +75,18 @@ def test_a_race_that_never_occurred_ends_with_code_0(told: Any, capsys: pytest.C
     assert "state_update_lock_scope" in requests[0]["fixes"]
 
 
-def test_a_race_of_two_causes_is_played_by_both_twins_in_one_process(
+def test_a_race_of_two_causes_is_played_by_both_reproducers_in_one_process(
     told: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    twins = [twin.name for twin in races_named("duplicate_callback") if "3.2.1" in twin.releases]
+    reproducers = [
+        reproducer.name for reproducer in races_named("duplicate_callback") if "3.2.1" in reproducer.releases
+    ]
     requests = told(schedule(1), SUMMARY, schedule(1, "duplicate"), SUMMARY)
     assert main(["repro", "duplicate_callback"]) == 1
-    assert [request["reproducers"] for request in requests] == [twins]
+    assert [request["reproducers"] for request in requests] == [reproducers]
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        f"{twins[0]} on 3.2.1, stock: 0 of 1",
-        f"{twins[1]} on 3.2.1, stock: 1 of 1",
+        f"{reproducers[0]} on 3.2.1, stock: 0 of 1",
+        f"{reproducers[1]} on 3.2.1, stock: 1 of 1",
     ]
 
 
@@ -98,7 +100,7 @@ def test_a_cause_that_the_release_has_not_is_said(told: Any, capsys: pytest.Capt
 PLAY = (schedule(1), SUMMARY)
 
 
-def test_all_are_the_twins_that_the_release_has(told: Any) -> None:
+def test_all_are_the_reproducers_that_the_release_has(told: Any) -> None:
     here = {race.name for race in RACES.values() if "3.2.1" in race.releases}
     requests = told(*PLAY * len(here))
     assert main(["repro", "all", "--airflow", "3.2.1"]) == 0
@@ -107,7 +109,9 @@ def test_all_are_the_twins_that_the_release_has(told: Any) -> None:
     assert [request["engine"] for request in requests] == [Engine.SQL, Engine.AIO]
 
 
-def test_a_twin_that_the_release_does_not_know_leaves_the_others(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reproducer_that_the_release_does_not_know_leaves_the_others(
+    told: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     told({"kind": "unknown_operation", "operation": "deadline_check", "why": "it is gone"}, schedule(1), SUMMARY)
     assert main(["repro", "duplicate_callback"]) == 3
     captured = capsys.readouterr()
@@ -254,7 +258,7 @@ def test_an_interrupt_is_no_traceback(
     assert capsys.readouterr().err == "stress: interrupted\n"
 
 
-@pytest.mark.parametrize("what", ["pairs", "twins"])
+@pytest.mark.parametrize("what", ["pairs", "reproducers"])
 def test_lists(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", what]) == 0
     out = capsys.readouterr().out

@@ -81,7 +81,7 @@ def call(programs: Path, elsewhere: Path) -> Run:
 
 @pytest.mark.parametrize("program", ["stress", "airflow-stress"])
 def test_both_commands_find_fixes_releases_and_reproducers(call: Run, program: str) -> None:
-    for what, known in (("fixes", "deadline_claim"), ("releases", DEFAULT_RELEASE), ("twins", "deadlock")):
+    for what, known in (("fixes", "deadline_claim"), ("releases", DEFAULT_RELEASE), ("reproducers", "deadlock")):
         done = call(program, "list", what)
         assert done.returncode == 0, done.stderr
         assert known in done.stdout

@@ -3,7 +3,7 @@
 The defect
     ``Trigger.clean_unused`` (each triggerer, about once a second) and ``check_trigger_timeouts`` (each scheduler)
     update task instances of any run in one statement. It waits for rows that others hold, while it holds those before
-    them, in the order of its scan, which is nobody else's order: with any transaction that writes two of these rows
+    them, in the order of its scan, which no other transaction has: with any transaction that writes two of these rows
     in another order it deadlocks. For such errors both statements are wrapped in ``run_with_db_retries``, which
     repeats the statement and rolls nothing back. On PostgreSQL a transaction that had an error accepts no statement
     but ``ROLLBACK``: each retry fails with ``InFailedSqlTransaction``, after a wait of seconds, and that error leaves

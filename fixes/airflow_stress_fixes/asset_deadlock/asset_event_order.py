@@ -16,9 +16,9 @@ The invariant
 
 Why the obvious repair is wrong
     Sorting the set of assets is not enough: an asset that one task names, another one refers to by name or by
-    URI, or reaches by an alias, and each kind has a loop of its own. Neither is sorting the assets without the
+    URI, or reaches by an alias, and each kind has its own loop. Neither is sorting the assets without the
     DAGs: two tasks with *one* outlet deadlock if two DAGs wait for it. Locking the assets' rows first would do
-    for reports, but makes them wait for the DAG processor, which updates those rows in an order of its own.
+    for reports, but makes them wait for the DAG processor, which updates those rows in another order.
 
 On 3.4
     A row of the queue has the report's own event in its key (#70972), so that two reports insert no row in common:
@@ -37,7 +37,7 @@ What it leaves
     of one's own that overrides the inserting functions. Partitioned DAGs lock the asset's row first, and are in this
     order by it. A trigger that watches several assets goes through them in its own order.
 
-Its tests: ``stress repro asset_deadlock`` (``tests/explore/test_twins.py``) and
+Its tests: ``stress repro asset_deadlock`` (``tests/explore/test_reproducers.py``) and
 ``tests/airflow/test_asset_deadlock_asset_event_order.py``.
 """
 

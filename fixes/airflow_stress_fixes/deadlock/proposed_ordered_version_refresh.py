@@ -10,7 +10,7 @@ What the report proposes (#66734; pull request #66762)
 What it really does
     It breaks the cycle, by ``SKIP LOCKED`` and not by the order: the scheduler no longer waits for a task
     instance. The rows that it skipped stay on the old version. The run then counts as refreshed, because
-    *some* task instance has the new version, so nobody comes back for them.
+    *some* task instance has the new version, so no later refresh updates them.
 
 How
     For the time of one ``_verify_integrity_if_dag_changed`` the session's ``execute`` replaces that one

@@ -9,7 +9,7 @@ The defect
 
 The invariant
     The state update locks no row of ``dag_run``. Then it waits for nothing that the holder of a dag run
-    could hold while waiting for it, and this pair can't form a cycle, whatever else it does to the task
+    could hold while waiting for it, and this pair can't form a cycle, for any other change of the task
     instance.
 
 Why the obvious repair is wrong

@@ -9,7 +9,7 @@ The defect
 
 The invariant
     A scheduler queues a callback only in a transaction that holds the row's lock and has seen it pending under
-    that lock. The lock lasts until the commit that publishes it as queued. Nobody waits (``SKIP LOCKED``), and
+    that lock. The lock lasts until the commit that publishes it as queued. No process waits (``SKIP LOCKED``), and
     a callback whose scheduler rolls back is free again.
 
 Why the obvious repair is wrong
@@ -21,7 +21,7 @@ Why the obvious repair is wrong
 
 On 3.4
     A worker must exchange a token before it runs the callback, and only the first one can. By the source, the executor
-    of the second one reports a failure, which its scheduler stores whatever the state of the callback is.
+    of the second one reports a failure, which its scheduler stores in any state of the callback.
 
 How
     ``_enqueue_executor_callbacks`` gets a session that adds the row lock to its SELECT of callbacks. The
@@ -29,9 +29,9 @@ How
     was taken between the snapshot and the lock is looked at again by the server, and left out.
 
 What it leaves: a scheduler that dies between its commit and its executor's start of the callback loses it. In 3.2
-a callback that waits is not given to anybody: its data don't have the run that they are looked up by.
+a callback that waits is not given to an executor: its data don't have the run that they are looked up by.
 
-Its tests: ``stress repro duplicate_callback_executors`` (``tests/explore/test_twins.py``),
+Its tests: ``stress repro duplicate_callback_executors`` (``tests/explore/test_reproducers.py``),
 ``tests/airflow/test_duplicate_callback_callback_claim.py``.
 """
 
@@ -85,7 +85,7 @@ FIX = Fix(
     targets=(
         Target(_MODULE, "SchedulerJobRunner._enqueue_executor_callbacks"),
         Target(_MODULE, "SchedulerJobRunner._run_scheduler_loop"),
-        # What makes the callbacks of 3.2 wait for ever, and so not run twice.
+        # Why the callbacks of 3.2 wait without end, and so do not run twice.
         Target("airflow.models.deadline", "Deadline.handle_miss"),
         Target("airflow.utils.sqlalchemy", "with_row_locks"),
     ),

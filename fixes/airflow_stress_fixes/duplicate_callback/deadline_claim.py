@@ -8,12 +8,12 @@ The defect
 The invariant
     ``handle_miss`` acts only in a transaction that holds the deadline's row lock and has seen, under that
     lock, that the row's latest committed version is unhandled. The lock lasts until the commit that
-    publishes the row as handled, so of any number of schedulers at most one commits the handling. Nobody
+    publishes the row as handled, so of any number of schedulers at most one commits the handling. No process
     waits (``SKIP LOCKED``), so several deadlines in one transaction can't deadlock; a row whose handler
     rolls back is free again, so no miss is lost.
 
 Why it holds at READ COMMITTED
-    The claim is a statement of its own, with a newer snapshot than the loop's SELECT: a handling committed
+    The claim is a separate statement, with a newer snapshot than the loop's SELECT: a handling committed
     in between is seen. One committed during the claim makes PostgreSQL check the condition again on the new
     version. The claim selects a column, not the entity, so the identity map, which still holds the loop's
     stale object, can't answer it. The object of a lost claim is expired, so that nothing later in the
@@ -54,7 +54,7 @@ def apply(module: ModuleType) -> None:
 
     @functools.wraps(stock)
     def handle_miss(self: Any, session: Any) -> None:
-        # 3.1 marks a handled deadline by the state of its callback, 3.2 by a flag of its own.
+        # 3.1 marks a handled deadline by the state of its callback, 3.2 by a separate flag.
         unhandled = ~deadline.missed if hasattr(deadline, "missed") else deadline.callback_state.is_(None)
         claim = select(deadline.id).where(deadline.id == self.id, unhandled)
         claimed = session.scalar(with_row_locks(claim, session=session, of=deadline, skip_locked=True))

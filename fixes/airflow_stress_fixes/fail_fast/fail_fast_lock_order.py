@@ -7,7 +7,7 @@ The defect
     a success that another worker reported meanwhile, and that was answered 204, is overwritten with failed;
     two failures of one run each hold their own row and wait for the other's: a deadlock; and since the first
     task that is ended commits, the rest happens with no lock at all: even the own row, which was checked in the
-    beginning, is written at the end whatever it has become. On 3.2.0 and 3.2.1, where each report locks the
+    beginning, is written at the end, in any state that it has by then. On 3.2.0 and 3.2.1, where each report locks the
     dag run, too, the first is a deadlock as well.
 
 The invariant
@@ -20,7 +20,7 @@ The invariant
 
 Why the obvious repair is wrong
     Reading the others with ``FOR UPDATE`` stops the overwriting, and makes the deadlock certain: the own row is
-    held already. ``SKIP LOCKED`` avoids that, and lets every task go on that somebody happened to touch: two
+    held already. ``SKIP LOCKED`` avoids that, and every task goes on that another transaction has locked then: two
     tasks that fail together would both let the third one go. One transaction for each task has no deadlock, but
     two failures can then end each other, and a crash leaves a run half ended.
 
@@ -35,14 +35,15 @@ How
     can't be replaced: the web framework holds it.
 
 What it leaves
-    A scheduler that handles a failure of its own (a worker that died, say) ends the others by the same code, in a
+    A scheduler that handles a failure itself (a worker that died, say) ends the others by the same code, in a
     session that holds other locks; that stays as it is. A success of another report that failed half-way in this
     route's error handler is rolled back whole in ``fail_fast`` DAGs, as 3.3.1 does in all. Which unfinished and
     finished states are ended is Airflow's choice, untouched. 3.2.0 and 3.2.1 need ``state_update_lock_scope``
     beside it: without, every other report still locks its task before its run. The gate of a loop (3.4) is left to
     stock: its report locks the run first, and what it has decided under that lock must not be given back.
 
-Its tests: ``stress repro fail_fast`` (``tests/explore/test_twins.py``), ``tests/airflow/test_fail_fast_lock_order.py``.
+Its tests: ``stress repro fail_fast`` (``tests/explore/test_reproducers.py``) and
+``tests/airflow/test_fail_fast_lock_order.py``.
 """
 
 from __future__ import annotations

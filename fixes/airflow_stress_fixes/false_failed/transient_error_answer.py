@@ -2,17 +2,17 @@
 
 The defect
     ``PATCH /execution/task-instances/{id}/state`` builds its update in a ``try`` whose ``except Exception``
-    sets the task to failed: whatever went wrong, a worker's success included. Up to 3.3.0 a database error
+    sets the task to failed: after any error, also when a worker reported success. Up to 3.3.0 a database error
     left the session aborted, so that writing FAILED failed, too, and the worker got a 500 and tried again.
     Since 3.3.1 the handler rolls back first: FAILED is really stored, and the worker is answered 204. A
     deadlock, a lock or statement timeout, a serialization failure or a lost connection thus turns a finished
     task into a failed one. It needs nothing broken: two api-server processes that register the same two
-    outlets deadlock by themselves, since a set of assets has an order of its own in each process. And the
-    rollback gives back the row's lock: what somebody else stores meanwhile is overwritten unseen.
+    outlets deadlock by themselves, since a set of assets has another order in each process. And the
+    rollback releases the row's lock: what others store meanwhile is overwritten unseen.
 
 The invariant
     An update that met a passing error (SQLSTATE 40P01, 40001, 55P03, 57014, or a connection that is gone)
-    writes nothing: its transaction is rolled back, and the worker is told to try again (503 with
+    writes nothing: its transaction is rolled back, and the worker is asked to try again (503 with
     ``Retry-After``), as its client does with every 5xx. All other errors go the way they went.
 
 Why the obvious repair is wrong
@@ -40,7 +40,7 @@ A statement that always times out
 
 What it leaves: nothing is done about the deadlocks themselves, and an error at the commit was never stored wrongly.
 
-Its test: ``stress repro false_failed`` (``tests/explore/test_twins.py``).
+Its test: ``stress repro false_failed`` (``tests/explore/test_reproducers.py``).
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
 The defect
     ``clear_task_instances`` decides by what the request read before, without a lock: is the run finished, so
-    that it has to be queued again? Does a worker have the task, or does nobody? What others commit between
+    that it has to be queued again? Does a worker have the task, or none? What others commit between
     that read and the flush is not seen:
 
     - A scheduler ends the run. Clearing read "running" and leaves the run's state alone: a cleared task in a
-      run that is over. No scheduler looks at it again, and whoever cleared it was answered 200.
+      run that is over. No scheduler looks at it again, and the request to clear it was answered 200.
     - A worker succeeds, or defers. Clearing read "running" and stores "restarting", for a worker that has gone.
     - A worker starts the task. Clearing read "queued" and stores "none": the task is given to a second
       worker while the first one runs.
-    - Somebody else clears the same task. Its row has another id by then, and the request ends with a 500.
+    - Another request clears the same task. Its row has another id by then, and the request ends with a 500.
 
 The invariant
     Clearing holds the locks of the runs and has read these under the locks before it decides anything; what it stores
@@ -37,10 +37,10 @@ How
     ``clear_task_instances`` is wrapped. It flushes what its caller has changed, locks the runs and reads runs and task
     instances again, puts the fresh task instances into the caller's list (one that was cleared meanwhile has another
     id; one that is gone is left out), and lets stock code clear them in a savepoint. Before the first flush in it,
-    the rows are locked and compared with what was read: state, try, trigger, and who has them. If anybody has changed
+    the rows are locked and compared with what was read: state, try, trigger, and who has them. If another has changed
     one, the savepoint is rolled back (which gives the rows' locks back, too), and all of it is done anew. A commit of
     upstream's would have the comparison in the UPDATE (``WHERE id = :id AND state = :seen``, and read again if no row
-    was found). After three tries that somebody else was faster in, the rows are locked before they are read, so that a
+    was found). After three tries in which another was faster, the rows are locked before they are read, so that a
     busy run can be cleared, too.
 
 On 3.4
@@ -62,7 +62,7 @@ out at that moment: the scheduler's sweep takes them in the order of its scan an
 as it can on stock with the flush (3.4: with the order of the list); ``sweep_row_claims`` removes that, from the sweep's
 side.
 
-Its tests: ``stress repro lost_clear`` (``tests/explore/test_twins.py``),
+Its tests: ``stress repro lost_clear`` (``tests/explore/test_reproducers.py``),
 ``tests/airflow/test_lost_clear_clearing_row_locks.py`` and ``tests/airflow/test_row_order.py``.
 """
 
@@ -89,7 +89,7 @@ _SUPERSEDED = "superseded_ti_ids"
 """The argument (since 3.4) that names attempts by id."""
 
 _SEEN = ("state", "try_number", "trigger_id", "external_executor_id", "hostname", "pid")
-"""What a task instance's attempt is told by. Not ``updated_at``, which heartbeats change."""
+"""What identifies a task instance's attempt. Not ``updated_at``, which heartbeats change."""
 
 
 class ChangedMeanwhileError(Exception):
@@ -110,13 +110,13 @@ def lock_runs(tis: list[Any], session: Any) -> None:
 
 
 def key_names(instance: Any) -> tuple[str, ...]:
-    """The columns that name a task instance whatever its attempt. Since 3.4 an index is one of a region."""
+    """The columns that name a task instance of any attempt. Since 3.4 an index is one of a region."""
     index = ("region_id", "region_index") if hasattr(instance, "region_id") else ("map_index",)
     return ("dag_id", "run_id", "task_id", *index)
 
 
 def key_of(ti: Any) -> tuple[Any, ...]:
-    """What names a task instance whatever its attempt."""
+    """What names a task instance of any attempt."""
     return tuple(getattr(ti, name) for name in key_names(type(ti)))
 
 
@@ -133,12 +133,12 @@ def read_again(instance: Any, keys: list[tuple[Any, ...]], session: Any) -> list
 
 
 def seen_of(tis: list[Any]) -> dict[str, tuple[Any, ...]]:
-    """By id, what the attempts are told by."""
+    """By id, what identifies the attempts."""
     return {str(ti.id): tuple(getattr(ti, name) for name in _SEEN) for ti in tis}
 
 
 def lock(instance: Any, ids: Iterable[str], session: Any) -> dict[str, tuple[Any, ...]]:
-    """Lock rows in the order in which stock writes them; gives what the attempts are told by, as it is now."""
+    """Lock rows in the order in which stock writes them; returns what identifies the attempts, as it is now."""
     from airflow.utils.sqlalchemy import with_row_locks
     from sqlalchemy import case, select
 

@@ -2,13 +2,13 @@
 
 The defect
     Marking a task locks its task instance, stores the state, and clears the failed tasks behind it in the same
-    transaction. It takes no heed of the run, which a scheduler may be examining.
+    transaction. It does not lock the run, which a scheduler may be examining.
 
     - 3.1: the scheduler has read the task instances, and stores "scheduled" (or "success", of a task that does
       nothing) without a look at the state that is there: the mark is gone, though it was answered 200.
     - From 3.2 on that look is there, but clearing always writes the run: so marking holds a task instance and
       asks for the run, while the scheduler holds the run and asks for its task instances. PostgreSQL ends that
-      with ``deadlock detected``, and whoever marked the task is answered 500. With ``clearing_row_locks``, which
+      with ``deadlock detected``, and the request to mark the task is answered 500. With ``clearing_row_locks``, which
       locks the run always, it would be the same in 3.1.
 
 The invariant
@@ -35,10 +35,10 @@ On 3.4
 
 What it leaves: with ``future`` or ``past`` it locks runs in which nothing will turn out to be cleared. On
 3.2.0 and 3.2.1 a state update locks the task instance before the run, and so is in a cycle with this one, as with the
-scheduler: ``state_update_lock_scope`` belongs to it. Somebody who marks a whole run has changed task instances before
+scheduler: ``state_update_lock_scope`` belongs to it. A request to mark a whole run has changed task instances before
 (``_set_dag_run_terminal_state``).
 
-Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``),
+Its tests: ``stress repro lost_mark`` (``tests/explore/test_reproducers.py``),
 ``tests/airflow/test_lost_mark_marking_run_lock.py``.
 """
 
@@ -82,7 +82,7 @@ def apply(module: ModuleType) -> None:
 
     @replacing(module, _FUNCTION)
     def set_state(*, tasks: Any, run_id: Any = None, commit: bool = False, session: Any = None, **options: Any) -> Any:
-        if session is None:  # a transaction of its own, in which nothing is cleared
+        if session is None:  # a separate transaction, in which nothing is cleared
             return stock(tasks=tasks, run_id=run_id, commit=commit, **options)
         if commit and tasks and run_id:
             first = next(iter(tasks))

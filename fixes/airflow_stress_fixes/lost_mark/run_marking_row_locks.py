@@ -5,7 +5,7 @@ The defect
     state for each that looked unfinished: a success that a worker reported meanwhile, and that was answered 204, is
     overwritten, and so is what a trigger's event, a start or a clearing has stored. They write the task instances
     before the run, and the scheduler the run before its task instances: with it they deadlock. Up to 3.3.0,
-    ``..._to_failed`` stores each task instance that it skips in a transaction of its own, before the rest.
+    ``..._to_failed`` stores each task instance that it skips in a separate transaction, before the rest.
 
 The invariant
     Marking a run holds the locks of the run and then of the task instances that it will write, has read both under
@@ -14,7 +14,7 @@ The invariant
 Why the obvious repair is wrong
     Locking the task instances around Airflow's function makes it wait for itself up to 3.3.0: the transactions of
     its own ask for the rows that the request holds. Locking the run alone keeps the scheduler out, but no worker,
-    which locks its task instance only. Locking all task instances of the run, in whatever order, deadlocks with
+    which locks its task instance only. Locking all task instances of the run, in any order, deadlocks with
     ``Trigger.clean_unused``: each triggerer updates the *finished* task instances that still name a trigger about
     once a second, in one statement, and takes them in the order of its scan.
 
@@ -34,7 +34,7 @@ What it leaves
     with this order, as it can with the order of stock's own flush. ``sweep_row_claims`` removes that, from the
     sweep's side.
 
-Its tests: ``stress repro lost_mark`` (``tests/explore/test_twins.py``),
+Its tests: ``stress repro lost_mark`` (``tests/explore/test_reproducers.py``),
 ``tests/airflow/test_lost_mark_run_marking_row_locks.py`` and ``tests/airflow/test_row_order.py``.
 """
 

@@ -1,11 +1,11 @@
-"""Fix ``comms_end``: who asks a supervisor that is gone is told so at once (no thread; releases 3.2.2 to 3.4.0b2).
+"""Fix ``comms_end``: a request to a supervisor that is gone fails at once (no thread; releases 3.2.2 to 3.4.0b2).
 
 The defect
     One task reads the trigger runner's stream and gives each reply to the one who waits for it; when it ends, all who
-    wait are cancelled. But ``asend`` does not ask whether it has ended: it registers a future that nobody will ever
+    wait are cancelled. But ``asend`` does not ask whether it has ended: it registers a future that nothing will ever
     resolve, and the request goes into a closed socket, or a buffer. The runner's own loop looks at the reader once in
     a round, and asks the supervisor after it has gone through its triggers, giving way at each: a supervisor that dies
-    meanwhile leaves a runner that waits for ever, with all its triggers polling, beside the one that takes them over.
+    meanwhile leaves a runner that waits without end, its triggers polling, beside the one that takes them over.
     A runner that does notice hangs, too, if one of its triggers asks when it is cancelled (BigQuery's asks for its
     task's state): ``asyncio.run`` waits for the trigger, and the trigger for its reply.
 
@@ -20,7 +20,7 @@ Why the obvious repair is wrong
 
 How
     ``asend`` looks at the reader first, on the loop that owns it. Nothing is awaited between that look and the
-    registration, and the reader fails whom it finds in the very step in which it ends, so nobody falls in between. A
+    registration, and the reader fails whom it finds in the very step in which it ends, so no caller falls in between. A
     call from another loop or thread is submitted to the owner's by stock code, and looks there. What is raised is a
     ``ConnectionError``: to the runner's loop it is what its own look raises, an ``Exception`` that ends it.
 
@@ -68,7 +68,7 @@ def apply(module: ModuleType) -> None:
 
 FIX = Fix(
     place=9,
-    summary="a request to a supervisor that is gone fails at once and never waits for ever",
+    summary="a request to a supervisor that is gone fails at once and never waits",
     components=("triggerer",),
     targets=(
         Target(_RUNNER, "TriggerCommsDecoder"),

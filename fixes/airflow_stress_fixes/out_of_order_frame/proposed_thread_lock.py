@@ -44,7 +44,7 @@ def locked(stock: Any) -> type[Any]:
             self._proposed_lock = threading.Lock()
 
         def send(self, msg: Any) -> Any:
-            # The stock method of 3.1, which the proposal leaves alone. 3.2.1 holds a thread lock of its own
+            # The stock method of 3.1, which the proposal leaves alone. 3.2.1 holds its own thread lock
             # here.
             return async_to_sync(self.asend)(msg)
 

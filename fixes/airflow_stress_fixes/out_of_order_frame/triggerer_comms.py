@@ -9,12 +9,12 @@ The defect
 
 The invariant
     One task, on the loop that made the stream, reads it, and hands each frame to the waiter registered under
-    the frame's id. Hence (1) a caller gets the reply to its own request or an error, whoever else was
+    the frame's id. Hence (1) a caller gets the reply to its own request or an error, even if others were
     cancelled and when; (2) a request's bytes enter the stream whole and from one thread; (3) once reading
-    has ended, every waiter and every later caller fails at once and none waits for ever.
+    has ended, every waiter and every later caller fails at once and none waits without end.
 
 Why the obvious repair is wrong
-    A lock, of whatever kind, orders the callers; it can't give back a frame that a cancelled caller left
+    A lock, of any kind, orders the callers; it can't give back a frame that a cancelled caller left
     behind. A *thread* lock held across an ``await`` also stops the loop itself: the second coroutine blocks
     the only thread on which the first could finish (see ``proposed_thread_lock``). Shielding the read from
     cancellation only moves the problem: the trigger then can't be cancelled while the supervisor is slow.
@@ -86,7 +86,7 @@ def routed(stock: Any) -> type[Any]:
                 asyncio.get_running_loop()
             except RuntimeError:
                 # Under sync_to_async this runs asend on the owner's loop and passes a cancellation on to it;
-                # in any other thread it runs in a loop of its own, from which asend submits to the owner.
+                # in any other thread it runs in another loop, from which asend submits to the owner.
                 return async_to_sync(self.asend)(msg)
             raise RuntimeError(_ON_LOOP_THREAD)
 
@@ -127,7 +127,7 @@ def routed(stock: Any) -> type[Any]:
                     length = int.from_bytes(await self._async_reader.readexactly(4), byteorder="big")
                     frame = self.resp_decoder.decode(await self._async_reader.readexactly(length))
                     waiter = self._waiters.pop(frame.id, None)
-                    # No waiter, or one just cancelled: the reply belongs to nobody, and is dropped here.
+                    # No waiter, or one just cancelled: the reply has no owner, and is dropped here.
                     if waiter is not None and not waiter.done():
                         waiter.set_result(frame)
             # Not only Exception: a cancelled reader (the loop is closing) must not leave a waiter behind

@@ -24,7 +24,7 @@ How
     still run anew, in the order of (dag_id, run_id), with ``FOR NO KEY UPDATE SKIP LOCKED``, which is the lock that the
     scheduler takes at first. A run that another scheduler has taken meanwhile is that scheduler's.
 
-What it leaves: what an attempt has done outside the database (metrics, listeners told of a run's end) it does again,
+What it leaves: what an attempt has done outside the database (metrics, listeners called at a run's end) it does again,
 as on stock. The other functions with ``retry_db_transaction`` take their locks inside it.
 
 Its tests: ``tests/airflow/test_scheduling_retry_locks.py``.

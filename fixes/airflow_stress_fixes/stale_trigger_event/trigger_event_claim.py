@@ -2,17 +2,17 @@
 
 The defect
     ``Trigger.submit_event`` and ``Trigger.submit_failure`` select the task instances that are deferred on the
-    trigger, without a lock, and write to them what they make of that read. Whatever is stored in between is lost
-    (a *lost update*; the write names the row by its id alone). A task that somebody marked failed is scheduled
+    trigger, without a lock, and write to them what they make of that read. All that is stored in between is lost
+    (a *lost update*; the write names the row by its id alone). A task that a user marked failed is scheduled
     again. A task whose timeout a scheduler has just stored gets the event, too: the row is left with the method
-    of the failure and the arguments of the event. A task that somebody cleared has another id by then, and the
+    of the failure and the arguments of the event. A task that a user cleared has another id by then, and the
     write that finds no row raises ``StaleDataError``: nothing above it catches that, so the triggerer ends with
     all its triggers. (3.4 keeps the row of an archived attempt, so that the write finds it and changes an attempt that
     has ended.)
 
 The invariant
     What an event or a failure of a trigger changes is a task instance that is, under its row lock, still deferred
-    on that very trigger. Whoever came first has it; an event that comes second is for nobody, as one that comes
+    on that very trigger. The first one has it; an event that comes second is dropped, as one that comes
     after the task was taken has always been.
 
 Why the obvious repair is wrong
@@ -28,19 +28,19 @@ How
     The two methods' first query gets ``ORDER BY id FOR NO KEY UPDATE OF task_instance``. PostgreSQL checks the
     condition again on what the other transaction has left (READ COMMITTED). It is the lock that their own UPDATE
     takes just afterwards, and the order in which the flush writes; an event that ends its task goes the same way. All
-    else stays stock code, and so do the trigger's assets and callback: they are told of the event whatever became of
+    else stays stock code, and so do the trigger's assets and callback: they get the event for any outcome of
     the tasks.
 
     In the supervisor's loop (``handle_events``, ``handle_failed_triggers``) the query has ``NOWAIT``. An event whose
     rows are locked goes back to the front of the queue, in order, and is handed in again in the next round, about a
     second later. The supervisor does not start a trigger again while its event is in that queue. So no event is
-    lost and no round waits for a lock on a task instance, whatever is held and for how long.
+    lost and no round waits for a lock on a task instance, for any lock held and for any time.
 
 What it leaves: an event waits as long as its rows are locked in each of the moments in which it is tried. A
 ``TaskFailedEvent`` with retries left gives the row another id (3.3.2), which needs a stronger lock than this one, as it
 does on stock. The other writers' own reads without a lock (clearing's) stay theirs.
 
-Its tests: ``stress repro stale_trigger_event`` (``tests/explore/test_twins.py``), and
+Its tests: ``stress repro stale_trigger_event`` (``tests/explore/test_reproducers.py``), and
 ``tests/airflow/test_stale_trigger_event_trigger_event_claim.py``.
 """
 

@@ -190,7 +190,7 @@ def add_expired_deadline(dag_run: int, callback: str) -> None:
 
 @ingredient
 def callback_trigger(fixture: Fixture) -> None:
-    """A trigger that runs a missed deadline's callback, which nobody has taken yet."""
+    """A trigger that runs a missed deadline's callback, which no triggerer has taken yet."""
     from airflow.models.deadline import Deadline
     from airflow.models.trigger import Trigger
     from airflow.utils.session import create_session
@@ -291,7 +291,7 @@ def two_schedulers(fixture: Fixture) -> None:
 
 @ingredient
 def dead_scheduler(fixture: Fixture) -> None:
-    """All task instances were queued by a scheduler that is dead, though nobody has noted that yet."""
+    """All task instances were queued by a scheduler that is dead, which is not noted yet."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import update
@@ -331,7 +331,7 @@ def _job(kind: str, last_heartbeat: datetime.datetime | None = None, **columns: 
 
     with create_session() as session:
         job = Job(job_type=kind)
-        # In ten minutes: nobody who races here dies of old age.
+        # In ten minutes: no actor times out by itself.
         job.latest_heartbeat = last_heartbeat or NOW + datetime.timedelta(minutes=10)
         for name, value in columns.items():
             setattr(job, name, value)

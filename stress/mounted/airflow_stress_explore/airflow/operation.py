@@ -28,7 +28,7 @@ class Fixture:
     """Ids of jobs (schedulers, triggerers), by a name."""
 
     facts: dict[str, Any] = field(default_factory=dict)
-    """Whatever else an ingredient made."""
+    """All else that an ingredient made."""
 
 
 @dataclass(frozen=True)

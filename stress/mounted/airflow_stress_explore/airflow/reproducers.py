@@ -130,7 +130,7 @@ _REPRODUCERS = (
     Reproducer(
         race="lost_clear",
         name="lost_clear_ended_run",
-        summary="somebody clears a task while its run ends: it never runs, and its run is stored as a success",
+        summary="a user clears a task while its run ends: it never runs, and its run is stored as a success",
         operations=("run_scheduling", "clearing"),
         state=("finished_run",),
         script=(Move("A", r"^UPDATE dag_run "), Move("B", "blocked"), Move("A"), Move("B")),
@@ -141,7 +141,7 @@ _REPRODUCERS = (
     Reproducer(
         race="lost_clear",
         name="lost_clear_started_task",
-        summary="somebody clears a queued task while a worker starts it: it is scheduled again while that one runs",
+        summary="a user clears a queued task while a worker starts it: it is scheduled again while that one runs",
         operations=("enter_running", "clearing"),
         state=("queued_run",),
         script=(Move("B", _REPLACES_THE_ATTEMPT), Move("A"), Move("B")),
@@ -152,7 +152,7 @@ _REPRODUCERS = (
     Reproducer(
         race="lost_mark",
         name="lost_mark_overwrite",
-        summary="somebody marks a task failed while its run is examined: the scheduler's stale decision overwrites it",
+        summary="a user marks a task failed while its run is examined: the scheduler's stale decision overwrites it",
         operations=("run_scheduling", "marking"),
         state=("fresh_run",),
         script=(Move("A", r"^UPDATE task_instance "), Move("B"), Move("A"), Move("B")),
@@ -163,7 +163,7 @@ _REPRODUCERS = (
     Reproducer(
         race="lost_mark",
         name="lost_mark_deadlock",
-        summary="somebody marks a task that a failed one is behind while its run is scheduled: a deadlock",
+        summary="a user marks a task that a failed one is behind while its run is scheduled: a deadlock",
         operations=("run_scheduling", "marking"),
         state=("half_failed_run",),
         script=(
@@ -180,7 +180,7 @@ _REPRODUCERS = (
     Reproducer(
         race="lost_mark",
         name="lost_mark_run_deadlock",
-        summary="somebody marks a run while it is scheduled: one has the run, the other its task instances",
+        summary="a user marks a run while it is scheduled: one has the run, the other its task instances",
         operations=("run_scheduling", "run_marking"),
         state=("fresh_run",),
         script=(
@@ -196,7 +196,7 @@ _REPRODUCERS = (
     Reproducer(
         race="lost_mark",
         name="lost_mark_run_success",
-        summary="a worker reports success while somebody marks the run failed: failed is stored over it, unseen",
+        summary="a worker reports success while a user marks the run failed: failed is stored over it, unseen",
         operations=("state_update", "run_marking"),
         state=("running_run",),
         script=(Move("B", r"FROM task_instance .*FOR UPDATE"), Move("A"), Move("B")),
@@ -219,7 +219,7 @@ _REPRODUCERS = (
     _event_beside(
         "marking",
         "marking",
-        "a trigger fires while somebody marks its task failed; the task is scheduled again",
+        "a trigger fires while a user marks its task failed; the task is scheduled again",
         "illegal_transition",
     ),
     _event_beside(
@@ -231,14 +231,14 @@ _REPRODUCERS = (
     _event_beside(
         "clearing",
         "clearing",
-        "a trigger fires while somebody clears its task: a StaleDataError; in 3.4 the archived attempt is scheduled",
+        "a trigger fires while a user clears its task: a StaleDataError; in 3.4 the archived attempt is scheduled",
         "error",
         also=("archived_change",),
     ),
     Reproducer(
         race="asset_deadlock",
         name="asset_deadlock",
-        summary="two reports of success with the same two outlets, each process in an order of its own",
+        summary="two reports of success with the same two outlets, each process in its own order",
         operations=("asset_update", "asset_update"),
         state=("two_runs", "asset_consumers"),
         script=_OUTLETS_IN_TWO_ORDERS,

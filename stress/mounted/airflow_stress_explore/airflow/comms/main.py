@@ -13,7 +13,7 @@ from airflow_stress_explore.core.protocol import serve
 def main() -> int:
     """Serve one request."""
     with tempfile.TemporaryDirectory(prefix="airflow-stress-comms-") as home:
-        # Comms need no database and no configuration; with a home of its own Airflow makes none elsewhere.
+        # Comms need no database and no configuration; with a separate home Airflow makes none elsewhere.
         for name, value in {
             "AIRFLOW_HOME": home,
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

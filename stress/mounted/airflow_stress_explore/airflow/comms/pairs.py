@@ -37,7 +37,7 @@ class CommsPair:
     split_answers: bool = False
     """The supervisor's answers come in two pieces, as big ones do."""
     supervisor_ends: SupervisorEnds = SupervisorEnds.NEVER
-    """A request may fail after the supervisor's end, but not wait for ever."""
+    """A request may fail after the supervisor's end, but not wait without end."""
     probe: bool = True
     """Whether the runner asks when all callers are done."""
 
@@ -145,7 +145,7 @@ _REPRODUCERS = (
     CommsReproducer(
         "out_of_order_frame_thread",
         "out_of_order_frame",
-        "a plain thread asks, with an event loop of its own, while a coroutine does",
+        "a plain thread asks, with its own event loop, while a coroutine does",
         ("3.1.8", "3.2.1"),
         "triggerer_comms",
         CommsPair("out_of_order_frame_thread", "", (Caller("T", "to_thread(send)"), Caller("A", "asend"))),

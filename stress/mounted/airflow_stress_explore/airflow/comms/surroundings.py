@@ -70,7 +70,7 @@ def runs_prepared() -> Iterator[None]:
     importlib.import_module("asgiref.sync")
     _saved_stdin = _save_stdin()
     stock = runner.TypeAdapter, comms.TypeAdapter, runner.conf
-    # Each decoder builds two validators of its own, which takes longer than a hundred schedules. They hold no state.
+    # Each decoder builds two validators, which takes longer than a hundred schedules. They hold no state.
     memo = functools.cache(stock[0])
     runner.TypeAdapter = comms.TypeAdapter = memo
     # Each runner reads the same four settings.

@@ -71,7 +71,7 @@ class CommsRecorder(Recorder):
             self._owners[request.id] = actor
             key = request.body.get("key")
             parts.append(f"writes frame {request.id} ({request.body['type']}{f' {key}' if key else ''})")
-        parts += [f"takes frame {frame}, of {self._owners.get(frame, 'nobody')}" for frame in self._frames]
+        parts += [f"takes frame {frame}, of {self._owners.get(frame, 'no request')}" for frame in self._frames]
         self._frames.clear()
         return parts
 

@@ -35,7 +35,7 @@ def request(work: Callable[[Any], Any], claims: tuple[tuple[str, str], ...] = ()
         reason = detail.get("reason", "") if isinstance(detail, dict) else str(detail)
         return Response(f"{refusal.status_code} {reason}".strip())
     except SQLAlchemyError as error:
-        # What the application's handlers make of it: the worker is told, and tries again.
+        # What the application's handlers make of it: an answer after which the worker tries again.
         return Response(f"500 {type(error).__name__}")
     return Response(str(getattr(answer, "status_code", code)), claims)
 
@@ -63,7 +63,7 @@ def ask_as_worker(
     admit = _admission_to(route)
 
     def work(session: Any) -> Any:
-        # The version that the worker names. Each actor's thread has a context of its own.
+        # The version that the worker names. Each actor's thread has its own context.
         bundle.api_version_var.set(bundle.versions[0].value)
         if admit is not None:
             admit(instance)
@@ -78,7 +78,7 @@ def ask_as_worker(
 
 
 def _admission_to(route: Callable[..., Any]) -> Callable[[Any], None] | None:
-    """What refuses requests of archived attempts (410) before the route is called, in a transaction of its own."""
+    """What refuses requests of archived attempts (410) before the route is called, in a separate transaction."""
     try:
         find(_SECURITY, _NOT_ADMITTED)
     except UnknownInternals:  # until 3.3

@@ -98,7 +98,7 @@ def failure(fixture: Fixture, number: int) -> Callable[[], Response]:
 
 @operation("asset_update", "a worker reports success of a task with two outlets, x and y", [("running", "success")])
 def asset_update(fixture: Fixture, number: int) -> Callable[[], Response]:
-    """Each actor is an api-server process of its own, and so has its own order of a set of assets."""
+    """Each actor is a separate api-server process, and so has its own order of a set of assets."""
     update = _success(fixture.instances[number % len(fixture.instances)], ("x", "y"))
     seed = _seed_for(first="x" if number % 2 == 0 else "y")
 

@@ -1,7 +1,7 @@
 """What people do to runs and task instances: the REST API's route functions, from first statement to commit.
 
 `api_server.request` does the web framework's part, as for the routes that workers ask. What comes before a route's
-function is left out, because it shares no row with anybody: the entry in the audit log (nothing points to it; it is
+function is left out, because it shares no row with others: the entry in the audit log (nothing points to it; it is
 committed before the function is called, in 3.1 with its changes), and the look whether the person may do that (reads).
 """
 
@@ -19,12 +19,12 @@ ROUTES = "airflow.api_fastapi.core_api.routes.public"
 DATAMODELS = "airflow.api_fastapi.core_api.datamodels"
 TASK = "task_0"
 
-_USER = SimpleNamespace(get_id=lambda: "somebody", get_name=lambda: "somebody")
+_USER = SimpleNamespace(get_id=lambda: "a user", get_name=lambda: "a user")
 """Who asks; the routes look only for a note's author."""
 
 
 def ask(route: Callable[..., Any], fixture: Fixture, **arguments: Any) -> Callable[[], Response]:
-    """Call a route's function. It reads the DAG anew each time, so that a bag of its own costs it no statement."""
+    """Call a route's function. It reads the DAG anew each time, so that a separate bag costs it no statement."""
     bag = find("airflow.api_fastapi.common.dagbag", "create_dag_bag")()
     wants_resolver = "resolver" in inspect.signature(route).parameters
     make_resolver = find("airflow.models.task_coordinates", "TaskCoordinateResolver") if wants_resolver else None
@@ -38,15 +38,15 @@ def ask(route: Callable[..., Any], fixture: Fixture, **arguments: Any) -> Callab
     return lambda: request(work, code=200)
 
 
-@operation("clearing", "somebody clears the first task", [("running", "restarting"), ("*", "none")])
+@operation("clearing", "a user clears the first task", [("running", "restarting"), ("*", "none")])
 def clearing(fixture: Fixture, number: int) -> Callable[[], Response]:
-    """As the page of a task instance does it: this task alone, whatever its state, and its run goes on."""
+    """As the page of a task instance does it: this task alone, in any state, and its run goes on."""
     make_body = find(f"{DATAMODELS}.task_instances", "ClearTaskInstancesBody")
     body = supply(make_body, dry_run=False, only_failed=False, dag_run_id=fixture.run_id, task_ids=[TASK])
     return ask(find(f"{ROUTES}.task_instances", "post_clear_task_instances"), fixture, body=body)
 
 
-@operation("marking", "somebody marks the first task failed", [("*", "failed"), ("*", "skipped")])
+@operation("marking", "a user marks the first task failed", [("*", "failed"), ("*", "skipped")])
 def marking(fixture: Fixture, number: int) -> Callable[[], Response]:
     body = supply(find(f"{DATAMODELS}.task_instances", "PatchTaskInstanceBody"), new_state="failed")
     route = find(f"{ROUTES}.task_instances", "patch_task_instance")
@@ -55,7 +55,7 @@ def marking(fixture: Fixture, number: int) -> Callable[[], Response]:
     return ask(route, fixture, dag_run_id=fixture.run_id, task_id=TASK, body=body, **arguments)
 
 
-@operation("run_marking", "somebody marks the run failed", [("*", "failed"), ("*", "skipped")])
+@operation("run_marking", "a user marks the run failed", [("*", "failed"), ("*", "skipped")])
 def run_marking(fixture: Fixture, number: int) -> Callable[[], Response]:
     body = supply(find(f"{DATAMODELS}.dag_run", "DAGRunPatchBody"), state="failed")
     route = find(f"{ROUTES}.dag_run", "patch_dag_run")

@@ -13,7 +13,7 @@ RUNNER = "airflow.jobs.scheduler_job_runner"
 
 
 def scheduler(fixture: Fixture, number: int = 0) -> Any:
-    """A scheduler without its process: an executor that is given nothing and keeps nothing, no heartbeat of its own."""
+    """A scheduler without its process: an executor that is given nothing and keeps nothing, and no heartbeat."""
     runner: Any = object.__new__(find(RUNNER, "SchedulerJobRunner"))
     executor = idle_executor()
     dag_run_class = find("airflow.models.dagrun", "DagRun")

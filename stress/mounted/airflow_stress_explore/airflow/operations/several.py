@@ -31,14 +31,14 @@ FAILING = "check"
 """A task that still runs, in a DAG with `fail_fast`; it is the first one by its key."""
 
 
-@operation("clearing_all", "somebody clears all tasks of a run", [("running", "restarting"), ("*", "none")])
+@operation("clearing_all", "a user clears all tasks of a run", [("running", "restarting"), ("*", "none")])
 def clearing_all(fixture: Fixture, number: int) -> Callable[[], Response]:
     make_body = find(f"{DATAMODELS}.task_instances", "ClearTaskInstancesBody")
     body = supply(make_body, dry_run=False, only_failed=False, dag_run_id=fixture.run_id, task_ids=list(TASKS))
     return ask(find(f"{ROUTES}.task_instances", "post_clear_task_instances"), fixture, body=body)
 
 
-@operation("marking_all", "somebody marks the first task and all behind it successful", [("*", "success")])
+@operation("marking_all", "a user marks the first task and all behind it successful", [("*", "success")])
 def marking_all(fixture: Fixture, number: int) -> Callable[[], Response]:
     make_body = find(f"{DATAMODELS}.task_instances", "PatchTaskInstanceBody")
     body = supply(make_body, new_state="success", include_downstream=True)

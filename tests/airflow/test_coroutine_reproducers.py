@@ -1,4 +1,4 @@
-"""The comms' races on demand: each twin strikes on stock every time, and never with its fix (#64620)."""
+"""The comms' races on demand: each reproducer strikes on stock every time, and never with its fix (#64620)."""
 
 from __future__ import annotations
 
@@ -73,18 +73,18 @@ def explored(name: str, preemptions: int = 2) -> tuple[ChoiceSearch, list[Found]
 COMMS = [race for race in catalogue.RACES.values() if race.engine is catalogue.Engine.AIO]
 
 
-@pytest.mark.parametrize("twin", COMMS, ids=lambda twin: twin.name)
-def test_twin_strikes_every_time_on_stock_and_never_when_fixed(
-    mounted: Any, release: str, twin: catalogue.Race
+@pytest.mark.parametrize("reproducer", COMMS, ids=lambda reproducer: reproducer.name)
+def test_reproducer_strikes_every_time_on_stock_and_never_when_fixed(
+    mounted: Any, release: str, reproducer: catalogue.Race
 ) -> None:
-    assert FIXES[twin.fix].race == twin.race
-    defect = FIXES[twin.fix].fits(release) is Fit.APPLIES
-    assert (release in twin.releases) == (defect and release in catalogue.LOCKED)
-    times = [bool(broken) for broken in struck(twin.name)]
+    assert FIXES[reproducer.fix].race == reproducer.race
+    defect = FIXES[reproducer.fix].fits(release) is Fit.APPLIES
+    assert (release in reproducer.releases) == (defect and release in catalogue.LOCKED)
+    times = [bool(broken) for broken in struck(reproducer.name)]
     assert times == [defect] * TIMES
-    with mounted(twin.fix) as status:
-        assert status == {twin.fix: "loaded" if defect else "not_needed"}
-        assert struck(twin.name) == [set()] * TIMES
+    with mounted(reproducer.fix) as status:
+        assert status == {reproducer.fix: "loaded" if defect else "not_needed"}
+        assert struck(reproducer.name) == [set()] * TIMES
 
 
 def test_each_reproducers_and_pairs_operations_are_there(release: str) -> None:
@@ -93,7 +93,7 @@ def test_each_reproducers_and_pairs_operations_are_there(release: str) -> None:
     assert set(lacking.values()) == {None}, release
 
 
-def test_twins_break_what_they_are_named_after(defect: bool) -> None:
+def test_reproducers_break_what_they_are_named_after(defect: bool) -> None:
     if not defect:
         pytest.skip("repaired in this release")
     assert struck("out_of_order_frame_cancellation") == [{"out_of_order_frame"}] * TIMES

@@ -1,6 +1,6 @@
 """Every race on purpose, on every locked release: stock has it each time, fixed never, `proposed` as it deserves.
 
-The command as a user types it, one for all twins on each arm, with a PostgreSQL and a release's process of its own.
+The command as a user types it, one for all reproducers on each arm, with its own PostgreSQL and process of a release.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ PROPOSED_HELPS = {
     ("duplicate_callback_schedulers", "3.1.8"),
     ("duplicate_callback_schedulers", "3.2.1"),
 }
-"""Where a report's own proposal removes what its twin shows."""
+"""Where a report's own proposal removes what its reproducer shows."""
 
 PLAYED = re.compile(r"^(\w+) on ([\w.]+), (\w+): (\d+) of (\d+)$", re.MULTILINE)
 
 
 @functools.cache
 def occurrences(version: str, fixes: str) -> dict[str, int]:
-    """How often each twin of the database occurred on an arm, played by one command."""
+    """How often each reproducer of the database occurred on an arm, played by one command."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         names = [race.name for race in DATABASE]
@@ -39,7 +39,7 @@ def occurrences(version: str, fixes: str) -> dict[str, int]:
     for name, release, arm, occurred, times in PLAYED.findall(out.getvalue()):
         assert (release, arm, times) == (version, fixes, str(TIMES))
         found[name] = int(occurred)
-    # A twin whose operations this release hasn't is told, and is not in its list of releases.
+    # A reproducer whose operations are not in this release is named, and is not in its list of releases.
     missing = {race.name for race in DATABASE if version in race.releases} - found.keys()
     assert not missing
     assert code == (3 if len(found) < len(DATABASE) else int(any(found.values())))
@@ -69,7 +69,7 @@ def test_what_the_reports_propose(race: Race, version: str) -> None:
 
 @functools.cache
 def with_own_fix(version: str, fix: str) -> dict[str, int]:
-    """How often the twins that a fix removes occurred with it and no other, played by one command."""
+    """How often the reproducers that a fix removes occurred with it and no other, played by one command."""
     names = [race.name for race in RACES.values() if race.fix == fix and version in race.releases]
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
@@ -89,7 +89,7 @@ def test_its_own_fix_alone_removes_it(race: Race, version: str) -> None:
 
 
 def test_a_false_failure_is_removed_without_the_deadlock_that_sets_it_off(capsys: pytest.CaptureFixture[str]) -> None:
-    """With all fixes the deadlock that the twin needs is gone, too, and would hide a fix that does nothing."""
+    """With all fixes the deadlock that the reproducer needs is gone, too, and would hide a fix that does nothing."""
     words = ["repro", "false_failed", "--airflow", "3.3.2", "--times", str(TIMES), "--fixes", "transient_error_answer"]
     assert main(words) == 0
     out = capsys.readouterr().out
