@@ -11,8 +11,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from stress.cli import parser
 from stress.layout import ROOT
+from stress.parsers import parser
 
 PAGE = ROOT / "docs" / "reference" / "commands.md"
 _REGION = re.compile(r"(<!-- options: (\w+) -->\n).*?(<!-- options: end -->)", re.DOTALL)

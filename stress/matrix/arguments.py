@@ -50,7 +50,7 @@ def _add_matrix(commands: Commands) -> None:
         epilog="example: stress matrix --airflow 3.2.1,3.3.2,3.4.0b2 --race deadlock --out runs/matrix",
     )
     matrix.add_argument("--airflow", required=True, metavar="A,B,C", help="the releases")
-    _add_cells(matrix)
+    _add_cells(matrix.add_argument_group("cells and output"))
 
 
 def _add_rc(commands: Commands) -> None:
@@ -66,14 +66,17 @@ def _add_rc(commands: Commands) -> None:
     rc.add_argument(
         "--against", default=None, metavar="VERSION", help="an earlier release (default: the last final one before it)"
     )
-    rc.add_argument("--load", action="store_true", default=True, help="run both releases under load, too (default)")
-    rc.add_argument("--no-load", action="store_false", dest="load", help="play the reproducers only")
-    rc.add_argument("--budget", default="20m", help="longest duration of the run under load (default: 20m)")
-    rc.add_argument("--metrics-port", default=None, metavar="PORT", help="port for Prometheus metrics (default: 9108)")
-    _add_cells(rc)
+    load = rc.add_argument_group("load")
+    load.add_argument("--load", action="store_true", default=True, help="run both releases under load, too (default)")
+    load.add_argument("--no-load", action="store_false", dest="load", help="play the reproducers only")
+    load.add_argument("--budget", default="20m", help="longest duration of the run under load (default: 20m)")
+    load.add_argument(
+        "--metrics-port", default=None, metavar="PORT", help="port for Prometheus metrics (default: 9108)"
+    )
+    _add_cells(rc.add_argument_group("cells and output"))
 
 
-def _add_cells(command: argparse.ArgumentParser) -> None:
+def _add_cells(command: argparse._ArgumentGroup) -> None:
     command.add_argument(
         "--race",
         action="append",

@@ -18,34 +18,38 @@ def add_parser(commands: Any) -> None:
         "second. Writes DIR/comment.md, ready for the pull request.",
         epilog="example: stress pr --repo ~/src/airflow --base main --head my-branch --race deadlock",
     )
-    command.add_argument("--repo", default="", metavar="PATH", help="a checkout of Airflow (required)")
-    command.add_argument("--head", default="", metavar="REV", help="the revision under test (required)")
-    command.add_argument(
+    code = command.add_argument_group("code")
+    races = command.add_argument_group("races")
+    load = command.add_argument_group("load")
+    output = command.add_argument_group("output")
+    code.add_argument("--repo", default="", metavar="PATH", help="a checkout of Airflow (required)")
+    code.add_argument("--head", default="", metavar="REV", help="the revision under test (required)")
+    code.add_argument(
         "--base",
         default=None,
         metavar="REV",
         help="what the head is to be merged into; the control is their merge base (default: main, or origin/main)",
     )
-    command.add_argument(
+    races.add_argument(
         "--race",
         action="append",
         default=[],
         metavar="NAME",
         help="a race or one of its reproducers (repeatable; default: those whose code the diff changes)",
     )
-    command.add_argument(
+    races.add_argument(
         "--times",
         default=DEFAULT_TIMES,
         metavar="N",
         help=f"number of plays of each reproducer on each arm (default: {DEFAULT_TIMES})",
     )
-    command.add_argument("--no-load", action="store_true", help="decide by reproducers alone, without a cluster")
-    command.add_argument("--budget", default="9.5m", help="longest duration of the load, such as 10m (default: 9.5m)")
-    command.add_argument(
+    load.add_argument("--no-load", action="store_true", help="decide by reproducers alone, without a cluster")
+    load.add_argument("--budget", default="9.5m", help="longest duration of the load, such as 10m (default: 9.5m)")
+    load.add_argument(
         "--metrics-port", default="9108", metavar="PORT", help="port for Prometheus metrics (default: 9108)"
     )
-    command.add_argument("--out", default=None, metavar="DIR", help="directory of the results (default: prs/<head>)")
-    command.add_argument("--json", action="store_true", help="print JSON instead of the comment")
+    output.add_argument("--out", default=None, metavar="DIR", help="directory of the results (default: prs/<head>)")
+    output.add_argument("--json", action="store_true", help="print JSON instead of the comment")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,13 +15,13 @@ from stress import exits
 from stress.arms import fixes
 from stress.arms.releases import DEFAULT_RELEASE, check
 from stress.arms.spec import parse_arm
-from stress.cli import parser
 from stress.commands import LISTS
 from stress.explore import catalogue
 from stress.faults import FAULTS
 from stress.judge.costs import MEASURES
 from stress.judge.harm import Measure
 from stress.layout import ROOT
+from stress.parsers import GROUPS, parser
 from stress.races.registry import SCENARIOS
 from stress.results import RaceState
 from tests.markdown_pages import anchors, code, links, pages, prose, text_of
@@ -275,6 +275,19 @@ def test_comments_and_strings_are_written_in_plain_words(folder: str) -> None:
         and (words := UNCLEAR.findall(re.sub("`+[^`]*`+", "", token.string)))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("command", commands())
+def test_help_has_an_example_of_the_command(command: str) -> None:
+    epilog = " ".join((commands()[command].epilog or "").split())
+    assert re.match("examples?: ", epilog)
+    assert re.search(rf"\bstress {command}\b", epilog)
+
+
+def test_help_names_every_command_once_in_a_group() -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(commands())
+    listed = re.findall(r"^  (\w+) {2,}\w", parser().format_help(), re.MULTILINE)
+    assert sorted(listed) == sorted(commands())
 
 
 @pytest.mark.parametrize("command", commands())
