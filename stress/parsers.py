@@ -76,10 +76,21 @@ def _add_run(commands: _Commands) -> None:
         epilog="examples: stress run; stress run --race lost_mark --airflow 3.3.2 --budget 15m; "
         "stress run --arm stock --arm mine=diff:my.diff,fixes:none",
     )
-    question = run.add_argument_group("races and arms")
-    load = run.add_argument_group("load and faults")
-    cluster = run.add_argument_group("cluster")
+    _add_question(run)
+    _add_load(run)
     end = run.add_argument_group("duration and output")
+    end.add_argument("--budget", default=None, help="longest duration of the run, such as 10m (default: 9.5m)")
+    end.add_argument("--out", default=None, metavar="DIR", help="the run's directory (default: runs/<id>)")
+    end.add_argument("--metrics-port", default=None, metavar="PORT", help="port for Prometheus metrics (default: 9108)")
+    end.add_argument(
+        "--whole-budget", action="store_true", help="continue after every race is decided, until the budget ends (soak)"
+    )
+    end.add_argument("--no-tui", action="store_true", help="print plain lines instead of the live view")
+    run.add_argument("--no-observers", action="store_true", help=argparse.SUPPRESS)
+
+
+def _add_question(run: argparse.ArgumentParser) -> None:
+    question = run.add_argument_group("races and arms")
     question.add_argument(
         "--race",
         action="append",
@@ -100,13 +111,17 @@ def _add_run(commands: _Commands) -> None:
         "[,config:section.key=value]...; PATH is a wheel or a checkout of Airflow; the first is the "
         "control, the last is under test (default: stock, fixed)",
     )
+    question.add_argument("--airflow", default=None, metavar="VERSION", help="Airflow release of arms that name none")
+
+
+def _add_load(run: argparse.ArgumentParser) -> None:
+    load = run.add_argument_group("load and faults")
+    cluster = run.add_argument_group("cluster")
     cluster.add_argument(
         "--runtime",
         default=os.environ.get("AIRFLOW_STRESS_RUNTIME", "local"),
         help="local (processes; the default) or compose (containers; the default in the `stress` container)",
     )
-    question.add_argument("--airflow", default=None, metavar="VERSION", help="Airflow release of arms that name none")
-    end.add_argument("--budget", default=None, help="longest duration of the run, such as 10m (default: 9.5m)")
     load.add_argument("--load", default=None, metavar="TIME", help="duration of the load in each block, such as 30s")
     load.add_argument(
         "--faults",
@@ -117,20 +132,13 @@ def _add_run(commands: _Commands) -> None:
     load.add_argument(
         "--seed", default=None, metavar="N", help="repeat an earlier run's random choices (default: random; printed)"
     )
-    end.add_argument("--out", default=None, metavar="DIR", help="the run's directory (default: runs/<id>)")
     cluster.add_argument("--workers", default="hollow", help="hollow (default) or real: tasks run by LocalExecutor")
-    end.add_argument("--metrics-port", default=None, metavar="PORT", help="port for Prometheus metrics (default: 9108)")
-    end.add_argument(
-        "--whole-budget", action="store_true", help="continue after every race is decided, until the budget ends (soak)"
-    )
     cluster.add_argument(
         "--cold-start",
         action="store_true",
         help="start every component as its own program, instead of forking it from a process that has imported Airflow "
         "(the compose runtime always does)",
     )
-    end.add_argument("--no-tui", action="store_true", help="print plain lines instead of the live view")
-    run.add_argument("--no-observers", action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_explorer(commands: _Commands) -> None:

@@ -161,16 +161,7 @@ def check(options: Options) -> Plan:
             scenarios, races, chosen, left_out = choice.scenarios, choice.races, choice.why, dict(choice.left_out)
         except NoRaceLeft as error:
             mistakes.append(str(error))
-    seconds = _FAULTS_LOAD_S if faults else LoadSettings().seconds
-    if options.load is not None:
-        before = len(mistakes)
-        seconds = _duration("--load", options.load, _LEAST_LOAD_S, _MOST_LOAD_S, mistakes)
-        if faults and len(mistakes) == before and seconds < (least_s := least_load_s(faults)):
-            mistakes.append(f"--load {options.load!r} is too short for --faults: they need at least {least_s:g}s")
-    api_workers = max((scenario.api_workers for scenario in scenarios), default=1)
-    load = LoadSettings(users=_users(scenarios), seconds=seconds, api_workers=api_workers)
-    if faults:
-        load = _spread(load)
+    load = _load(options, scenarios, faults, mistakes)
     seed = secrets.randbelow(2**32)
     if options.seed is not None:
         seed = _number("--seed", options.seed, 0, 2**32 - 1, mistakes)
@@ -207,6 +198,19 @@ def check(options: Options) -> Plan:
         left_out=tuple(left_out.items()),
         cold_start=options.cold_start,
     )
+
+
+def _load(options: Options, scenarios: Sequence[Scenario], faults: Sequence[str], mistakes: list[str]) -> LoadSettings:
+    """The load of each block: the users of the scenarios, and the length that was asked for or that faults need."""
+    seconds = _FAULTS_LOAD_S if faults else LoadSettings().seconds
+    if options.load is not None:
+        before = len(mistakes)
+        seconds = _duration("--load", options.load, _LEAST_LOAD_S, _MOST_LOAD_S, mistakes)
+        if faults and len(mistakes) == before and seconds < (least_s := least_load_s(faults)):
+            mistakes.append(f"--load {options.load!r} is too short for --faults: they need at least {least_s:g}s")
+    api_workers = max((scenario.api_workers for scenario in scenarios), default=1)
+    load = LoadSettings(users=_users(scenarios), seconds=seconds, api_workers=api_workers)
+    return _spread(load) if faults else load
 
 
 def in_container() -> bool:
