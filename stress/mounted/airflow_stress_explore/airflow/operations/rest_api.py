@@ -2,7 +2,7 @@
 
 `api_server.request` does the web framework's part, as for the routes that workers ask. What comes before a route's
 function is left out, because it shares no row with others: the entry in the audit log (nothing points to it; it is
-committed before the function is called, in 3.1 with its changes), and the look whether the person may do that (reads).
+committed before the function is called, in 3.1 with its changes), and the access check (it only reads).
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def trigger_event(fixture: Fixture, number: int) -> Callable[[], Response]:
 
 @operation("trigger_end_event", "a triggerer hands in that a deferred task has succeeded", [("deferred", "success")])
 def trigger_end_event(fixture: Fixture, number: int) -> Callable[[], Response]:
-    """With an XCom, as triggers do that end their task without its resuming."""
+    """With an XCom, as a trigger pushes when it ends its task without resuming it."""
     trigger = find("airflow.models.trigger", "Trigger")
     event = find("airflow.triggers.base", "TaskSuccessEvent")
 
