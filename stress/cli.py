@@ -119,9 +119,11 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
 
 
 def _repro(options: argparse.Namespace) -> int:
-    from stress.explore.repro import repro
+    from stress.explore.repro import Files, repro
 
-    return repro(options.races, options.airflow, options.fixes, options.times, options.html)
+    return repro(
+        options.races, options.airflow, options.fixes, options.times, Files(html=options.html, pytest=options.pytest)
+    )
 
 
 def _bisect(options: argparse.Namespace) -> int:

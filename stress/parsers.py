@@ -154,6 +154,12 @@ def _add_explorer(commands: _Commands) -> None:
     plays = repro.add_argument_group("plays and output")
     plays.add_argument("--times", default="1", metavar="N", help="number of runs of each reproducer (default: 1)")
     plays.add_argument("--html", default=None, metavar="FILE", help="also write how it happens as a page, for an issue")
+    plays.add_argument(
+        "--pytest",
+        default=None,
+        metavar="FILE",
+        help="also write a test, which needs Airflow, PostgreSQL and pytest alone",
+    )
 
     explore = commands.add_parser(
         "explore",

@@ -17,7 +17,7 @@ from typing import Any
 from stress.arms.releases import DEFAULT_RELEASE
 from stress.errors import StressError
 from stress.exits import EXIT_FAILED
-from stress.explore import options, page
+from stress.explore import exported, options, page
 from stress.explore.catalogue import LOCKED, RACES, Engine, Race, race_names, races_named
 from stress.explore.options import Arm, Mistakes
 from stress.explore.runner import Runner
@@ -29,10 +29,28 @@ EACH_S = 5.0
 """How long one play may take, at most."""
 
 
-def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str, html: str | None = None) -> int:
-    """Play the reproducers of some races; `html`: a file for the page of how they happen. The exit code."""
+@dataclass(frozen=True)
+class Files:
+    """Files that are written besides, if they are asked for: the page of how the races happen, and the test."""
+
+    html: str | None = None
+    pytest: str | None = None
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with the paths, a sentence each."""
+        given = {"--html": self.html, "--pytest": self.pytest}
+        return [
+            f"{option} {path} must be a file in a directory that exists"
+            for option, path in given.items()
+            if path is not None and (not Path(path).absolute().parent.is_dir() or Path(path).is_dir())
+        ]
+
+
+def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str, files: Files | None = None) -> int:
+    """Play the reproducers of some races, and write files of how they happen. The exit code."""
+    files = files or Files()
     try:
-        reproducers, arm, number = _check(names, airflow, fixes, times, html)
+        reproducers, arm, number = _check(names, airflow, fixes, times, files)
     except Mistakes as mistakes:
         return mistakes.tell()
     reporter = _ReproReporter(arm, number)
@@ -42,8 +60,12 @@ def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str, htm
             chosen = [reproducer for reproducer in reproducers if reproducer.engine is engine]
             if chosen:
                 reporter.play(chosen, engine)
-        if html is not None and reporter.sections:
-            _write_page(Path(html), reporter, f"{command} --times {number}")
+        if files.html is not None and reporter.sections:
+            _write_page(Path(files.html), reporter, f"{command} --times {number}")
+        if files.pytest is not None and reporter.tests:
+            path = Path(files.pytest)
+            path.write_text(exported.render(reporter.tests, arm.version, command, path.name), encoding="utf-8")
+            options.progress(f"wrote {path}")
     except (StressError, OSError) as error:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -62,11 +84,9 @@ def _write_page(path: Path, reporter: _ReproReporter, command: str) -> None:
 
 
 def _check(
-    names: Sequence[str], airflow: str | None, fixes: str, times: str, html: str | None
+    names: Sequence[str], airflow: str | None, fixes: str, times: str, files: Files
 ) -> tuple[list[Race], Arm, int]:
-    mistakes: list[str] = []
-    if html is not None and (not Path(html).absolute().parent.is_dir() or Path(html).is_dir()):
-        mistakes.append(f"--html {html} must be a file in a directory that exists")
+    mistakes = files.mistakes()
     groups = []
     for name in names:
         group = tuple(RACES.values()) if name == ALL else races_named(name)
@@ -105,6 +125,7 @@ class _ReproReporter:
     occurred: bool = False
     results: list[str] = field(default_factory=list)
     sections: list[page.Section] = field(default_factory=list)
+    tests: list[exported.Exported] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
     def play(self, reproducers: Sequence[Race], engine: Engine) -> None:
@@ -131,6 +152,7 @@ class _ReproReporter:
         result = f"{reproducer.name} on {version}, {self.arm.label}: {occurred} of {len(plays)}"
         self.results.append(result)
         self.sections.append(page.section(reproducer.name, reproducer.summary, result, plays))
+        self.tests.append(exported.exported(reproducer, result, plays))
         print(result, flush=True)
 
 

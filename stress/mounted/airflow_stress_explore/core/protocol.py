@@ -7,9 +7,10 @@ The process reads one request, a JSON object on a line of stdin, and writes JSON
     {"command": "repro", "reproducers": ["..."], "times": 20, "enough": 3}    enough: failures that end it; 0: never
 
     ready              the process has imported what takes its time
-    schedule           one schedule: `n`, `schedule`, `ok`, `failures`, `responses`, `steps`; a search sends those that
-    fail progress           how far a search is, every two seconds summary            the end of a pair or reproducer:
-    `pair`, `tried`, `failed`, `seconds`; of a search `pruned`,
+    schedule           one schedule: `n`, `schedule`, `ok`, `failures`, `responses`, `steps`; of a search only those
+                       that fail
+    progress           how far a search is, every two seconds
+    summary            the end of a pair or reproducer: `pair`, `tried`, `failed`, `seconds`; of a search `pruned`,
                        `exhausted` and more
     unknown_operation  in place of a summary: this release lacks something that the pair uses (`operation`, `why`)
     error              the request is not valid (`message`); exit code 64
