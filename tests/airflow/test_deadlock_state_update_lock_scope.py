@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from typing import Any
 
-import httpx
 import psycopg2.errors
 import pytest
 from dag_data import NOW, Run, running_run, task_instance_ids, write_dag
@@ -130,14 +130,16 @@ def waits_for_dag_run(database: Any, dag_id: str) -> bool:
 
 
 @functools.lru_cache(maxsize=1)
-def served_api() -> httpx.Client:
-    """The Execution API as Airflow serves it to itself, with all its versions and middleware.
+def served_api() -> Any:
+    """A client of the Execution API as Airflow serves it to itself, with all its versions and middleware.
 
     Its versions are generated at its first request, for many seconds of CPU time: no request whose waiting is watched.
     """
     from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
 
-    client = httpx.Client(transport=InProcessExecutionAPI().transport, base_url="http://in-process", timeout=120)
+    transport = InProcessExecutionAPI().transport
+    httpx = importlib.import_module(type(transport).__module__.partition(".")[0])  # httpx2 from 3.4 on
+    client = httpx.Client(transport=transport, base_url="http://in-process", timeout=120)
     client.get("/health")
     return client
 
@@ -145,4 +147,4 @@ def served_api() -> httpx.Client:
 def patch_state(instance: Any) -> int:
     """Report success over HTTP; returns the status code."""
     body = {"state": "success", "end_date": NOW.isoformat(), "task_outlets": [], "outlet_events": []}
-    return served_api().patch(f"/task-instances/{instance}/state", json=body).status_code
+    return int(served_api().patch(f"/task-instances/{instance}/state", json=body).status_code)
