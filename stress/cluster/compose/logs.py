@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +14,12 @@ import requests
 from docker.errors import APIError, NotFound
 
 _LOOK_AGAIN_S = 0.2
+_OUT_OF_ORDER = timedelta(seconds=1)
+"""By how much a message may be older than one that came before it: the engine reads the two streams of a container
+apart, so a line of the one can come after a later line of the other."""
+
+_MOST_REMEMBERED = 20_000
+"""Messages in memory after which those that cannot come a second time are forgotten."""
 
 
 class LogFollower:
@@ -24,7 +31,8 @@ class LogFollower:
         self._id = container_id
         self._path = path
         self._done = threading.Event()
-        self._last = b""
+        self._latest: datetime | None = None
+        self._written: Counter[tuple[bytes, bytes]] = Counter()
         self._thread = threading.Thread(target=self._run, name=f"log of {path.stem}", daemon=True)
         self._thread.start()
 
@@ -52,15 +60,32 @@ class LogFollower:
     def _follow(self, file: IO[bytes]) -> None:
         """Write what is new until the container's process ends.
 
-        Each message carries its time, by which those of the reading before are known. Within a reading times say
-        nothing: the pieces of a long line all have the same.
+        A reading begins before the end of the one before, and leaves out as many messages of the same time and text as
+        were written: neither the order of the messages nor their times alone say which are new.
         """
-        known = self._last
-        since = datetime.fromisoformat(self._last[:19].decode()).replace(tzinfo=UTC) if self._last else None
+        since = self._since()
+        known = Counter(self._written)
         stream = self._client.api.logs(self._id, stream=True, follow=True, timestamps=True, since=since)
         with contextlib.closing(stream):
             for message in stream:
                 time, _, text = message.partition(b" ")
-                if time > known:
-                    file.write(text)
-                    self._last = time
+                if known[time, text]:
+                    known[time, text] -= 1
+                    continue
+                file.write(text)
+                self._written[time, text] += 1
+                at = datetime.fromisoformat(time[:19].decode()).replace(tzinfo=UTC)
+                self._latest = max(self._latest or at, at)
+                if len(self._written) > _MOST_REMEMBERED:
+                    self._forget()
+        self._forget()
+
+    def _since(self) -> datetime | None:
+        """The time, in whole seconds as the engine takes it, from which the next reading begins."""
+        return None if self._latest is None else self._latest - _OUT_OF_ORDER
+
+    def _forget(self) -> None:
+        since = self._since()
+        if since is not None:
+            begin = since.replace(tzinfo=None).isoformat().encode()
+            self._written = Counter({key: number for key, number in self._written.items() if key[0] >= begin})
