@@ -76,8 +76,8 @@ def test_a_container_that_runs_out_of_memory_is_told_apart_from_one_that_is_kill
     engine: docker.DockerClient, made: list[Container], name: str
 ) -> None:
     watch = Watch(engine, name)
-    # `tail` keeps the whole of a line. The shell lives on: of a container that ends at the same moment this engine sends
-    # the event late or not at all (3 of 40).
+    # `tail` keeps the whole of a line. The shell lives on: of a container that ends at the same moment this engine
+    # sends the event late or not at all (3 of 40).
     script = "head -c 300m /dev/zero | tail; while :; do sleep 1; done"
     full = start(engine, made, name, script, mem_limit="16m", memswap_limit="16m")
     told = drained(watch, 2)
