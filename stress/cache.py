@@ -67,8 +67,15 @@ def quiet(_line: str) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Put `text` at `path` whole or not at all: a reader, or a crash in the middle, never sees half a file."""
+    """Put `text` at `path` whole or not at all: a reader, or a crash in the middle, never sees half a file.
+
+    Raises OSError that names `path`, and leaves nothing, if the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error

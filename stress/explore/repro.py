@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stress.arms.releases import DEFAULT_RELEASE
+from stress.cache import write_atomically
 from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.explore import exported, options, page
@@ -64,7 +65,7 @@ def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str, fil
             _write_page(Path(files.html), reporter, f"{command} --times {number}")
         if files.pytest is not None and reporter.tests:
             path = Path(files.pytest)
-            path.write_text(exported.render(reporter.tests, arm.version, command, path.name), encoding="utf-8")
+            write_atomically(path, exported.render(reporter.tests, arm.version, command, path.name))
             options.progress(f"wrote {path}")
     except (StressError, OSError) as error:
         print(f"stress: {error}", file=sys.stderr)
@@ -79,7 +80,7 @@ def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str, fil
 def _write_page(path: Path, reporter: _ReproReporter, command: str) -> None:
     arm = reporter.arm
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    path.write_text(page.render(reporter.sections, arm.version, arm.label, command, today), encoding="utf-8")
+    write_atomically(path, page.render(reporter.sections, arm.version, arm.label, command, today))
     options.progress(f"wrote {path}")
 
 
