@@ -150,7 +150,7 @@ def order_of_dags(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_reports_of_one_asset_for_two_dags(
     database: Any, mounted: Any, release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each inserts the first row of its own order before anybody inserts a second one.
+    """Each inserts the first row of its own order before one of them inserts a second.
 
     Since 3.4 no two reports insert the same row.
     """
@@ -208,7 +208,7 @@ def write_partitioned_consumer() -> None:
 def test_two_reports_of_two_partitioned_outlets(
     database: Any, mounted: Any, release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each locks the row of an asset until its commit, so that it must not take these in an order of its own."""
+    """Each locks the row of an asset until its commit, so that all must take these in the same order."""
     if release.startswith("3.1."):
         pytest.skip("3.1 has no partitions")
     from airflow.serialization.definitions.assets import SerializedAssetUniqueKey

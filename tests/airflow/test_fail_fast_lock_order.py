@@ -50,7 +50,7 @@ def fail_fast_run(database: Any, dag_id: str, tasks: int = 2) -> Run:
 
 
 def store(instance: Any, state: str | None) -> None:
-    """Give a task instance a state, as somebody else."""
+    """Give a task instance a state, in another session."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 

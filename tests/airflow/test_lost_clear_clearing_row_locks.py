@@ -35,7 +35,7 @@ def clear(*runs: Run, change: Callable[[Any], None] | None = None) -> list[tuple
 
 
 def store(run: Run, state: str = "running", **columns: Any) -> None:
-    """Give the run's task instances a state, and other values, as somebody else."""
+    """Give the run's task instances a state, and other values, in another session."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 

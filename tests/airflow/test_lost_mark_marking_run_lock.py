@@ -105,7 +105,7 @@ def run_between_two_manual_ones(database: Any) -> Run:
 
 
 def locked_runs(database: Any) -> list[str]:
-    """The runs whose rows somebody has locked."""
+    """The runs whose rows are locked."""
     held = "WITH free AS (SELECT run_id FROM dag_run FOR UPDATE SKIP LOCKED) SELECT run_id FROM dag_run "
     held += "WHERE run_id NOT IN (SELECT run_id FROM free) ORDER BY run_id"
     return [row[0] for row in database.query(held)]

@@ -29,9 +29,9 @@ How
 On 3.4
     The requests that mark task instances lock their runs first (``lock_dag_runs``), so that the above is gone. With
     ``future`` or ``past`` these are the runs of the schedule's dates only. The clearing behind locks the others, those
-    that a person triggered, when the first are held already: with a request that clears both, in the order of
-    (dag_id, run_id), that is a deadlock. So the runs that such a request is going to lock are those that the clearing
-    takes, too.
+    that a person triggered, when the first are held already. By the source that is a cycle with a request that clears
+    both in the order of (dag_id, run_id); no test has shown the deadlock. So the runs that such a request is going to
+    lock are those that the clearing takes, too.
 
 What it leaves: with ``future`` or ``past`` it locks runs in which nothing will turn out to be cleared. On
 3.2.0 and 3.2.1 a state update locks the task instance before the run, and so is in a cycle with this one, as with the
