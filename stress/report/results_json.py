@@ -29,7 +29,12 @@ from stress.results import (
 
 def render(results: Results, facts: RunFacts | None = None) -> str:
     """The text of `results.json`, ending in a newline. `facts` are the manifest's."""
-    document = {
+    return json.dumps(document(results, facts), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def document(results: Results, facts: RunFacts | None = None) -> dict[str, object]:
+    """What `results.json` says, as a JSON object."""
+    return {
         "schema": SCHEMA,
         "run_id": results.run_id,
         "seed": results.seed,
@@ -46,7 +51,6 @@ def render(results: Results, facts: RunFacts | None = None) -> str:
         "instrument": None if facts is None else _instrument(facts.instrument),
         "command": None if facts is None else facts.command,
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _arm(arm: ArmSummary) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,6 +96,34 @@ def test_a_cause_that_the_release_has_not_is_said(told: Any, capsys: pytest.Capt
     assert main(["repro", "duplicate_callback", "--airflow", "3.3.2"]) == 1
     assert "duplicate_callback_schedulers" not in requests[0]["reproducers"]
     assert "duplicate_callback_schedulers: not in Airflow 3.3.2" in capsys.readouterr().out
+
+
+def test_as_json_each_reproducer_has_its_count_and_its_first_play(
+    told: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(schedule(1, "duplicate"), schedule(2), SUMMARY)
+    words = ["repro", "duplicate_callback", "--airflow", "3.3.2", "--times", "2"]
+    assert main([*words, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["airflow"], document["fixes"]) == ("3.3.2", "stock")
+    assert document["command"] == "stress repro duplicate_callback --airflow 3.3.2 --fixes stock --times 2"
+    found = {each["name"]: each for each in document["reproducers"]}
+    absent, played = found["duplicate_callback_schedulers"], found["duplicate_callback_triggerers"]
+    assert (played["race"], played["occurred"], played["plays"]) == ("duplicate_callback", 1, 2)
+    assert (played["failures"], played["steps"]) == ([{"invariant": "duplicate", "detail": "why"}], STEPS)
+    assert (absent["occurred"], absent["plays"], absent["steps"]) == (0, 0, [])
+    assert absent["reason"].startswith("not in Airflow 3.3.2 (it is in ")
+
+
+def test_as_json_a_reproducer_that_the_release_does_not_know_has_the_reason(
+    told: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told({"kind": "unknown_operation", "operation": "deadline_check", "why": "it is gone"}, schedule(1), SUMMARY)
+    assert main(["repro", "duplicate_callback", "--json"]) == 3
+    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)["reproducers"]}
+    unknown, known = found["duplicate_callback_schedulers"], found["duplicate_callback_triggerers"]
+    assert unknown["reason"] == "the operation deadline_check does not support Airflow 3.2.1: it is gone"
+    assert [(each["occurred"], each["plays"]) for each in (unknown, known)] == [(0, 0), (0, 1)]
 
 
 PLAY = (schedule(1), SUMMARY)
