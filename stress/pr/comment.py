@@ -115,7 +115,7 @@ def _before_and_after(each: Judged) -> str:
     rows = [["", "before (merge base)", "after (head)"], ["---", "---:", "---:"]]
     after = {outcome.reproducer: outcome for outcome in each.under_test}
     rows += [
-        [f"reproducer `{outcome.reproducer}`", str(outcome), _with_bound(after.get(outcome.reproducer))]
+        [f"reproducer `{outcome.reproducer}`", str(outcome), with_bound(after.get(outcome.reproducer))]
         for outcome in each.control
     ]
     if each.load is not None:
@@ -134,7 +134,8 @@ def _before_and_after(each: Judged) -> str:
     return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
 
 
-def _with_bound(outcome: Outcome | None) -> str:
+def with_bound(outcome: Outcome | None) -> str:
+    """The count of an outcome; without an occurrence, with the bound on its share of plays."""
     if outcome is None:
         return text.NONE
     if outcome.occurred or not outcome.plays:

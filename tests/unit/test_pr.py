@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -136,6 +137,36 @@ def test_a_race_that_only_the_merge_base_has_is_removed(
         "--race deadlock --times 20 --no-load",
     ):
         assert part in comment
+
+
+@pytest.mark.parametrize(
+    ("having", "words", "kind", "attributes"),
+    [
+        (["main"], ["--race", "deadlock"], None, {"failures": "0", "errors": "0", "skipped": "0"}),
+        (["main", "repair"], ["--race", "deadlock"], "failure", {"failures": "1", "errors": "0", "skipped": "0"}),
+        ([], ["--race", "deadlock"], "error", {"failures": "0", "errors": "1", "skipped": "0"}),
+    ],
+)
+def test_each_race_asked_for_is_a_test_case(
+    played: Any, repository: Path, having: list[str], words: list[str], kind: str | None, attributes: dict[str, str]
+) -> None:
+    played(*having)
+    run(repository, "--head", "repair", *words)
+    (suite,) = ET.parse("out/junit.xml").getroot()
+    assert suite.attrib.items() >= {"tests": "1", **attributes}.items()
+    (case,) = suite.iter("testcase")
+    assert (case.get("name"), [child.tag for child in case]) == ("deadlock", [*([kind] if kind else []), "system-out"])
+    after = "20 of 20" if "repair" in having else "0 of 20 (below 13.9 % of plays with 95 %)"
+    assert f"after {after}" in str(case.findtext("system-out"))
+    told = {each.get("name"): each.get("value") for each in suite.iter("property")}
+    assert str(told["reproduce_with"]).endswith("--race deadlock --times 20 --no-load")
+
+
+def test_a_race_that_the_diff_chose_and_no_revision_has_is_skipped(played: Any, repository: Path) -> None:
+    played()
+    run(repository, "--head", "repair")
+    cases = list(ET.parse("out/junit.xml").iter("testcase"))
+    assert [case.find("skipped") is not None for case in cases] == [True] * len(cases) != []
 
 
 def test_a_race_that_both_revisions_have_remains(played: Any, repository: Path) -> None:
