@@ -142,3 +142,36 @@ def test_a_checkout_may_be_a_folder_of_a_larger_repository(tmp_path: Path, monke
     git(root, "commit", "-qm", "one")
     core, _ = source_directories(read_checkout(root / "forks" / "airflow", "HEAD"), NO_PROVIDERS)
     assert (core / "airflow" / "__init__.py").is_file()
+
+
+def test_a_folder_of_a_checkout_and_the_whole_one_are_not_taken_for_each_other(repository: Path) -> None:
+    core = repository / "airflow-core"
+    (alone,) = source_directories(read_checkout(core, "3.3.2"), NO_PROVIDERS)
+    assert (alone / "airflow" / "__init__.py").is_file()
+    _, sdk = source_directories(read_checkout(repository, "3.3.2"), NO_PROVIDERS)
+    assert (sdk / "airflow" / "sdk" / "__init__.py").is_file()
+
+
+def test_links_that_lead_out_of_a_folder_are_followed(repository: Path) -> None:
+    link = repository / "airflow-core" / "src" / "airflow" / "_shared" / "logging"
+    link.parent.mkdir()
+    link.symlink_to("../../../../shared/logging/src/airflow_shared/logging")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "a link")
+    (core,) = source_directories(read_checkout(repository / "airflow-core", "HEAD"), NO_PROVIDERS)
+    assert (core / "airflow" / "_shared" / "logging" / "__init__.py").is_file()
+
+
+def test_a_clone_without_a_work_tree_has_revisions(repository: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "clone", "-q", "--bare", str(repository), str(bare))
+    core, sdk = source_directories(read_checkout(bare, "3.3.2"), NO_PROVIDERS)
+    assert (core / "airflow" / "__init__.py").read_text() == '__version__ = "3.3.2"\n'
+    assert (sdk / "airflow" / "sdk" / "__init__.py").is_file()
+    assert git(bare, "worktree", "list").splitlines() == [f"{bare}  (bare)"]
+
+
+def test_a_clone_without_a_work_tree_needs_a_revision(repository: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", "--bare", str(repository), str(tmp_path / "bare.git"))
+    with pytest.raises(ValueError, match=r"no airflow package in .*bare\.git"):
+        read_checkout(tmp_path / "bare.git")
