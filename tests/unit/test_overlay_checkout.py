@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stress.arms.overlay.checkout import read_checkout, source_directories
-from stress.arms.overlay.requirements import unmet
+from stress.arms.overlay.requirements import misfits, unmet
 
 NO_PROVIDERS: frozenset[str] = frozenset()
 
@@ -175,3 +175,18 @@ def test_a_clone_without_a_work_tree_needs_a_revision(repository: Path, tmp_path
     git(tmp_path, "clone", "-q", "--bare", str(repository), str(tmp_path / "bare.git"))
     with pytest.raises(ValueError, match=r"no airflow package in .*bare\.git"):
         read_checkout(tmp_path / "bare.git")
+
+
+def test_a_shallow_clone_is_named_as_the_reason(repository: Path, tmp_path: Path) -> None:
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "-q", "--depth", "1", repository.as_uri(), str(shallow))
+    with pytest.raises(ValueError, match=r"has no revision '3\.3\.2', which is a shallow clone: run `git fetch"):
+        read_checkout(shallow, "3.3.2")
+
+
+def test_packages_of_one_checkout_that_do_not_fit_each_other_explain_a_failure(repository: Path) -> None:
+    requires = 'dependencies = ["apache-airflow-task-sdk==1.5.0", "httpx2>=2"]'
+    write(repository, {"airflow-core/pyproject.toml": f'[project]\nname = "apache-airflow-core"\n{requires}\n'})
+    part = read_checkout(repository)
+    assert misfits([part]) == ["apache-airflow-core 3.4.0 requires apache-airflow-task-sdk==1.5.0, and there is 1.4.0"]
+    assert unmet([part], {"httpx2": "2.1"}) == []

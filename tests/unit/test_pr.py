@@ -224,6 +224,19 @@ def test_what_can_not_be_compared_is_one_error(
     assert asked == []
 
 
+def test_a_head_without_a_version_is_one_error(
+    played: Any, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(repository, "checkout", "-q", "-b", "nameless", "main")
+    (repository / "airflow-core/src/airflow/__init__.py").write_text("")
+    _commit(repository)
+    played("main")
+    assert run(repository, "--head", "nameless", "--race", "deadlock") == 64
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "arm 'head'" in line
+    assert "has no __version__" in line
+
+
 def test_a_directory_without_a_repository_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pr", "--repo", str(tmp_path), "--head", "x", "--no-load"]) == 64
     assert "is not a git checkout" in capsys.readouterr().err

@@ -156,7 +156,13 @@ def commit_of(path: Path, revision: str) -> str:
             git(path, "rev-parse", "--git-dir")
         except GitFailed:
             raise ValueError(f"{path} is not a git checkout, so {revision!r} can't be looked up: {error}") from error
-        raise ValueError(f"{path} has no revision {revision!r}") from error
+        raise ValueError(f"{path} has no revision {revision!r}{if_shallow(path)}") from error
+
+
+def if_shallow(path: Path) -> str:
+    """How to get the commits that a shallow clone lacks, as the end of a sentence; empty for another repository."""
+    shallow = git(path, "rev-parse", "--is-shallow-repository").strip() == "true"
+    return ", which is a shallow clone: run `git fetch --unshallow` in it" if shallow else ""
 
 
 def _written(part: Part) -> Path:
