@@ -165,7 +165,7 @@ class _Draft:
 
     def _take_airflow(self, value: str) -> None:
         if self.airflow is not None:
-            self.problem(f"both {self.airflow!r} and {value!r} can't be its airflow")
+            self.problem(f"both {self.airflow!r} and {value!r} can't be its airflow{_joining(value)}")
             return
         self.airflow = value
         try:
@@ -250,6 +250,8 @@ def _part(text: str) -> Part:
         if not revision:
             raise ValueError(f"{text!r} names no revision after '@'")
     path = path.absolute()
+    if ".whl," in text and not path.exists():
+        raise ValueError(f"{text!r} is no file{_joining(text)}")
     if path.suffix == ".whl" and not path.is_dir():
         if revision:
             raise ValueError(f"{path} is a wheel, and has no revision {revision!r}")
@@ -257,6 +259,11 @@ def _part(text: str) -> Part:
     if not path.is_dir():
         raise ValueError(f"{path} is neither a wheel nor a directory")
     return read_checkout(path, revision)
+
+
+def _joining(value: str) -> str:
+    """How to give several wheels, as the end of a sentence."""
+    return ": join wheels with '+', as in a.whl+b.whl" if value.endswith(".whl") else ""
 
 
 def _on_disk(text: str) -> bool:

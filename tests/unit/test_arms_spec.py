@@ -192,3 +192,8 @@ def test_a_path_that_can_not_be_looked_at_is_a_mistake_and_no_traceback(path: st
     with pytest.raises(ArmSpecError) as raised:
         parse_arm(f"mine={path}", check("3.2.1"))
     assert len(raised.value.problems) == 1
+
+
+@pytest.mark.parametrize("text", ["mine=/a/core.whl,/a/sdk.whl", "mine=airflow:/a/core.whl,airflow:/a/sdk.whl"])
+def test_wheels_with_a_comma_between_them_are_told_how_to_be_joined(text: str) -> None:
+    assert "join wheels with '+', as in a.whl+b.whl" in "; ".join(problems_of(text))

@@ -333,3 +333,10 @@ def test_a_statement_is_shortened_to_what_matters() -> None:
 @pytest.mark.parametrize("reproducer", RACES.values(), ids=RACES)
 def test_the_fix_of_each_reproducer_is_one_of_its_race(reproducer: Race) -> None:
     assert fix_race(reproducer.fix) == reproducer.race
+
+
+def test_wheels_with_a_comma_between_them_are_refused(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    requests = told()
+    assert main(["repro", "deadlock", "--airflow", "/a/core.whl,/a/sdk.whl"]) == 64
+    assert "join wheels with '+', as in a.whl+b.whl" in capsys.readouterr().err
+    assert requests == []

@@ -32,14 +32,17 @@ def directories(parts: Sequence[Part], environment: AirflowEnvironment) -> tuple
     installed = frozenset(
         canonicalize_name(path.name.partition("-")[0]) for path in environment.site_packages.glob("*.dist-info")
     )
+    name = environment.python.parents[1].name
+    wheels = [part.path for part in parts if part.kind == "wheel"]
     found: list[Path] = []
     for part in parts:
         if part.kind == "wheel":
-            found.append(wheel.unpack(part.path))
+            if part.path == wheels[0]:
+                found.append(wheel.unpack(wheels, environment.site_packages, name))
         elif part.kind == "checkout":
             found += checkout.source_directories(part, installed)
         else:
-            found.append(diff.apply(part, environment.site_packages, environment.python.parents[1].name))
+            found.append(diff.apply(part, environment.site_packages, name))
     if parts:
         _try_import(tuple(parts), environment, tuple(found))
     return tuple(found)
