@@ -11,12 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stress import instrument
 from stress.cluster.postgres import server_version
+from stress.components import Role, components
 from stress.explore.outcome import Outcome
 from stress.explore.table import table
 from stress.pr import witness
 from stress.pr.request import CONTROL, UNDER_TEST, Request
 from stress.pr.verdict import Judged, upper95
+from stress.races.registry import RACES
 from stress.report import text
 from stress.results import Results, RunFacts
 
@@ -37,9 +40,9 @@ def render(request: Request, judged: Sequence[Judged], load: Load | None) -> str
     parts = [
         f"## Live reproduction: {headline(judged)}",
         _setup(request, load),
-        *(part for each in judged for part in _race(each)),
+        *(part for each in judged for part in _race(each, request)),
         _cost(load),
-        "### Repeat\n\n" + _code(command(request), "sh"),
+        "### Repeat\n\nIn a checkout of Airflow that has both commits:\n\n" + _code(command(request, repo="."), "sh"),
     ]
     full = "\n\n".join([*parts, *map(_listing, judged)]) + "\n"
     return full if len(full) <= _LIMIT else ("\n\n".join(parts) + "\n")[:_LIMIT]
@@ -50,18 +53,16 @@ def headline(judged: Sequence[Judged]) -> str:
     return "; ".join(f"{each.race} {each.state}" for each in judged)
 
 
-def command(request: Request) -> str:
-    """The command that repeats the comparison, with its revisions and races as they were resolved."""
+def command(request: Request, repo: str | None = None) -> str:
+    """The command that repeats the comparison, with its revisions and races as they were resolved.
+
+    `repo`: the checkout as the command names it, if not by its path, which may hold the name of a user.
+    """
     races = [word for name in request.reasons for word in ("--race", name)]
-    words = ["stress", "pr", "--repo", str(request.repo), "--base", request.base, "--head", request.head, *races]
-    return shlex.join(
-        [
-            *words,
-            "--times",
-            str(request.times),
-            *(["--no-load"] if request.load is None else ["--budget", request.load.budget]),
-        ]
-    )
+    revisions = ["--base", request.base, "--head", request.head]
+    rest = ["--no-load"] if request.load is None else ["--budget", request.load.budget]
+    place = ["--repo", repo or str(request.repo)]
+    return shlex.join(["stress", "pr", *place, *revisions, *races, "--times", str(request.times), *rest])
 
 
 def _setup(request: Request, load: Load | None) -> str:
@@ -69,6 +70,7 @@ def _setup(request: Request, load: Load | None) -> str:
         f"- control (`{CONTROL}`, the merge base): Airflow {request.control.version}",
         f"- under test (`{UNDER_TEST}`): Airflow {request.under_test.version}",
         f"- backend: PostgreSQL {server_version().split()[-1]}, READ COMMITTED",
+        f"- tool: airflow-stress {instrument.version()} at commit {instrument.commit()}",
     ]
     if request.reproducers:
         lines.append(
@@ -76,25 +78,35 @@ def _setup(request: Request, load: Load | None) -> str:
             f"{request.times:,} plays on each revision"
         )
     if load is not None:
-        settings = load.facts.settings
-        lines.append(
-            f"- load: {settings.get('schedulers', '?')} schedulers, {settings.get('triggerers', '?')} triggerers, "
-            f"{settings.get('workers', '?')} workers, {text.counted(len(load.results.blocks), 'block')}, "
-            f"seed {load.results.seed}"
-        )
+        lines += _loaded(load)
     reasons = [f"- {name}: {why}" for name, why in request.reasons.items()]
     return "\n".join(["### Setup", "", *lines, "", "Races, and why:", "", *reasons])
 
 
-def _race(each: Judged) -> list[str]:
-    parts = [f"### {each.race}: {each.state}", f"{each.reason.rstrip('.')}."]
+def _loaded(load: Load) -> list[str]:
+    """The cluster, its load, and the machine."""
+    settings, host = load.facts.settings, load.facts.host
+    processors = sum(spec.role is Role.DAG_PROCESSOR for spec in components())
+    return [
+        f"- load: {settings.get('schedulers', '?')} schedulers, {settings.get('triggerers', '?')} triggerers, "
+        f"{text.counted(processors, 'DAG processor')}, {settings.get('api-server workers', '?')} api-server process, "
+        f"{settings.get('workers', '?')} task workers, PostgreSQL {settings.get('PostgreSQL', '?')}",
+        f"- blocks: {len(load.results.blocks)} of {settings.get('load per block', '?')}, each on a new database, "
+        f"seed {load.results.seed}",
+        f"- machine: {host.get('cpus', '?')} CPUs, {host.get('memory_gib', '?')} GiB of memory, "
+        f"{host.get('machine', '?')}, Linux {host.get('kernel', '?')}",
+    ]
+
+
+def _race(each: Judged, request: Request) -> list[str]:
+    parts = [f"### {each.race}: {each.state}", f"{each.reason.rstrip('.')}.", _provoked(each, request)]
     parts.append(_before_and_after(each))
     shown = _witnessed(each)
     if shown is None:
         return parts
     steps = shown["steps"]
     failing = witness.raising(steps)
-    lines = [f"- {failure['invariant']}: {_one_line(failure['detail'])}" for failure in shown["failures"]]
+    lines = []
     if failing is not None:
         at = f"`{failing['frame']}`" if failing["frame"] else f"a step of {failing['operation']}"
         lines.append(
@@ -103,12 +115,23 @@ def _race(each: Judged) -> list[str]:
     else:
         lines.append("- no frame raises: every transaction commits, and the stored state is wrong")
     lines += [f"- {_one_line(sentence)}" for sentence in witness.boundaries(steps)]
+    lines += [f"- violated: {failure['invariant']}: {_one_line(failure['detail'])}" for failure in shown["failures"]]
     parts.append("\n".join(["**The frame that raises, and the commit boundary** (on the control)", "", *lines]))
     parts.append("**Both statements** (on the control)")
     for step in witness.statements(steps):
         at = f" at `{step['frame']}`" if step["frame"] else ""
         parts.append(f"{step['actor']}: {step['operation']}{at}\n\n{_code(text.elided(step['what']), 'sql')}")
     return parts
+
+
+def _provoked(each: Judged, request: Request) -> str:
+    """How the race was provoked: by each reproducer, and by the load."""
+    played = {outcome.reproducer for outcome in each.control}
+    lines = [f"- `{found.name}`: {found.summary}" for found in request.reproducers if found.name in played]
+    scenario = RACES[each.race].scenario
+    if each.load is not None and scenario is not None:
+        lines.append(f"- load `{scenario.name}`: {scenario.summary}")
+    return "\n".join(["How it was provoked:", "", *map(_one_line, lines)])
 
 
 def _before_and_after(each: Judged) -> str:

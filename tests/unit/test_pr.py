@@ -134,6 +134,10 @@ def test_a_race_that_only_the_merge_base_has_is_removed(
         "SELECT ... FROM dag_run FOR UPDATE",
         "UPDATE task_instance SET state=1",
         "PostgreSQL",
+        "tool: airflow-stress ",
+        "- `deadlock`: a state update against a DAG version refresh (#66734)",
+        "- violated: deadlock: A: deadlock",
+        "\nstress pr --repo . --base ",
         "--race deadlock --times 20 --no-load",
     ):
         assert part in comment
