@@ -151,8 +151,10 @@ def migrate(environment: AirflowEnvironment, server: LabServer, guard: RunGuard)
         check=False,
     )
     if done.returncode != 0:
+        last = done.stdout.strip().splitlines()[-1:] or ["no output"]
         raise PostgresError(
-            f"`airflow db migrate` of {environment.release} ended with {done.returncode}: {done.stdout[-2000:]}"
+            f"`airflow db migrate` of {environment.release} ended with {done.returncode}: {last[0]}\n"
+            f"The end of its output:\n{done.stdout[-2000:]}"
         )
 
 
