@@ -2,7 +2,7 @@
 
 `removed` passes; `remains`, `reduced` and `traded` are failures; `unknown` is an error. A race that neither revision
 has is an error if it was asked for, and skipped if the diff chose it: the exit code counts it likewise. A load that
-failed is an error of its own, and what the head costs under load has its own case.
+failed is another error, and what the head costs under load has a case.
 """
 
 from __future__ import annotations
