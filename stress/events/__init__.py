@@ -34,6 +34,7 @@ from stress.events.block import (
     PhaseEnded,
     RequestAnswered,
     StaleVersionsCounted,
+    TaskDelays,
     TasksCounted,
 )
 from stress.events.components import (
@@ -46,6 +47,7 @@ from stress.events.components import (
     FixReported,
     HarnessPaused,
     MemorySampled,
+    SchedulerLooped,
 )
 from stress.events.counts import CountedIncident, MeasureCounted, RaceCounted
 from stress.events.database import DatabaseSampled, DeadlockSeen, DeadlockSide, LockTimeoutSeen
@@ -121,8 +123,10 @@ __all__ = [
     "RequestAnswered",
     "RunPlanned",
     "RunnerDied",
+    "SchedulerLooped",
     "StaleVersionsCounted",
     "SuccessAcknowledged",
+    "TaskDelays",
     "TasksCounted",
     "TriggerOwnerChanged",
     "TriggersOwned",
@@ -152,6 +156,7 @@ AnyEvent = (
     | ComponentsHealthy
     | FixReported
     | CpuUsed
+    | SchedulerLooped
     | HarnessPaused
     | MemorySampled
     | ObserverUp
@@ -174,6 +179,7 @@ AnyEvent = (
     | LoadActed
     | LoadReported
     | TasksCounted
+    | TaskDelays
     | StaleVersionsCounted
     | SuccessAcknowledged
     | ReportAnswered

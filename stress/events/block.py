@@ -90,6 +90,18 @@ class TasksCounted(Event, frozen=True, kw_only=True, tag="tasks_counted"):
     by_state: dict[str, int]
 
 
+class TaskDelays(Event, frozen=True, kw_only=True, tag="task_delays"):
+    """How long the task instances that were queued under load waited, in seconds, ascending.
+
+    `scheduled_s` is from scheduled to queued: the scheduler's loop. `queued_s` is from queued to the start that its
+    worker reports: the executor. A task instance that resumes after a deferral keeps its first start, so that it is
+    only in the first. Of a repeated one the last try counts.
+    """
+
+    scheduled_s: list[float]
+    queued_s: list[float]
+
+
 class StaleVersionsCounted(Event, frozen=True, kw_only=True, tag="stale_versions_counted"):
     """Unfinished task instances of running runs whose DAG version is not the newest, after the settling time.
 

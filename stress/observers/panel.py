@@ -19,6 +19,7 @@ from stress.observers.harness_clock import HarnessClock
 from stress.observers.load import Load
 from stress.observers.postgres_log import PostgresLog
 from stress.observers.receipts import FixReports, Receipts
+from stress.observers.scheduler_loops import SchedulerLoops
 from stress.observers.tail import SourceLost
 from stress.settling import Unfinished
 
@@ -29,6 +30,7 @@ KINDS: Mapping[type[Observer], Callable[[Cluster], Observer]] = MappingProxyType
         Load: Load,
         PostgresLog: PostgresLog,
         ComponentLogs: ComponentLogs,
+        SchedulerLoops: SchedulerLoops,
         # Answers to workers are read before stored states, and stored states before receipts of callbacks: a last look
         # in this order never misses the older half of a comparison.
         ExecutionApi: ExecutionApi,
@@ -37,6 +39,9 @@ KINDS: Mapping[type[Observer], Callable[[Cluster], Observer]] = MappingProxyType
     }
 )
 """Every observer with its constructor, in the order in which they look."""
+
+_OF_HOLLOW_WORKERS = (ExecutionApi, SchedulerLoops)
+"""Observers of records that only the hollow workers and their executor leave."""
 
 NAMES = tuple(kind.name for kind in KINDS)
 
@@ -121,7 +126,7 @@ def panel_of(cluster: Cluster, record: Recorder, *, hollow: bool, seeing: bool =
     if not seeing:
         counts = Database(cluster, sample=False)
         return Panel([counts], record, lambda drains: counts.aftermath(drains=drains))
-    observers = {kind: make(cluster) for kind, make in KINDS.items() if hollow or kind is not ExecutionApi}
+    observers = {kind: make(cluster) for kind, make in KINDS.items() if hollow or kind not in _OF_HOLLOW_WORKERS}
     database = observers[Database]
     assert isinstance(database, Database)
     return Panel(list(observers.values()), record, lambda drains: database.aftermath(drains=drains))
