@@ -163,6 +163,29 @@ class HarmMeasure:
 
 
 @dataclass(frozen=True)
+class CostChange:
+    """One cost of the arm under test against the control's.
+
+    `medians` is arm name to the median of its blocks' values, None where nothing was measured; `blocks` how many blocks
+    had a value. `change` is the ratio of the geometric means less one (0.1 is 10 % more than on control), `low` and
+    `high` are its 99 % interval; None where it was not compared. `verdict` is `~` (the interval covers 0), `worse`,
+    `better`, `not compared` or `not measured`. `margin` is the difference that is harm for any p, None for a cost that
+    is no measure of harm.
+    """
+
+    measure: str
+    unit: str
+    medians: Mapping[str, float | None]
+    blocks: Mapping[str, int]
+    change: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    margin: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class ArmCode:
     """The code of an arm that is laid over the packages of a release: wheels, a checkout, or a diff.
 
@@ -239,6 +262,7 @@ class Results:
     incidents: tuple[Incident, ...] = ()
     notes: tuple[str, ...] = ()
     harm: tuple[HarmMeasure, ...] = ()
+    costs: tuple[CostChange, ...] = ()
     errors: tuple[str, ...] = ()
     """Why the run failed, a sentence each; empty if it did not."""
 
