@@ -109,7 +109,19 @@ def _side_by_side(found: Sequence[Results]) -> str:
                 *(f"{rate.task_instances_per_s:.1f}" if rate is not None else "-" for rate in rates),
             ]
         )
+    measures = dict.fromkeys(cost.measure for results in found for cost in results.costs)
+    rows += [[f"{measure}, change", "", *(_cost(results, measure) for results in found)] for measure in measures]
     return _table(rows)
+
+
+def _cost(results: Results, measure: str) -> str:
+    """`+31.2 % (+9.4 to +57.1 %)`: the arm under test of a run against its control."""
+    from stress.report import costs
+
+    cost = next((cost for cost in results.costs if cost.measure == measure), None)
+    if cost is None:
+        return "-"
+    return costs.change(cost) if cost.change is None else f"{costs.change(cost)} ({costs.interval(cost)})"
 
 
 @dataclass(frozen=True)

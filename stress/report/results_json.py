@@ -3,7 +3,7 @@
 `p_value` of a race is adjusted for all races asked for together. Beyond the contract: `config` and `code` of an arm
 (null for a release as it is); `p_raw`, `test`, `dispersion`, `blocks`, `set_aside`, `decided_after` and `more_minutes`
 of a race; `task_instances` and `load_s` of a throughput; the times and sizes of a block; `unit` and `reason` of a harm
-measure; `notes`, `instrument` and `command` of the run (the last two null without the manifest). In
+measure; `costs`; `notes`, `instrument` and `command` of the run (the last two null without the manifest). In
 `blocks` a race's counts are its incidents and opportunities. Seconds are rounded to milliseconds, p-values are not
 rounded.
 """
@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import json
 
+from stress.judge.ratios import LEVEL
 from stress.results import (
     SCHEMA,
     ArmCode,
     ArmCount,
     ArmSummary,
     BlockSummary,
+    CostChange,
     HarmMeasure,
     Instrument,
     RaceVerdict,
@@ -47,6 +49,7 @@ def document(results: Results, facts: RunFacts | None = None) -> dict[str, objec
         "throughput": {arm.name: _throughput(results.throughput.get(arm.name)) for arm in results.arms},
         "blind": list(results.blind),
         "errors": list(results.errors),
+        "costs": [cost(each) for each in results.costs],
         "notes": list(results.notes),
         "instrument": None if facts is None else _instrument(facts.instrument),
         "command": None if facts is None else facts.command,
@@ -110,6 +113,23 @@ def _harm(measure: HarmMeasure) -> dict[str, object]:
         "p_value": measure.p_value,
         "unit": measure.unit,
         "reason": measure.reason,
+    }
+
+
+def cost(change: CostChange) -> dict[str, object]:
+    """One cost: the median of each arm under its name, then the comparison."""
+    return {
+        "measure": change.measure,
+        **change.medians,
+        "change": change.change,
+        "low": change.low,
+        "high": change.high,
+        "level": LEVEL,
+        "verdict": change.verdict,
+        "unit": change.unit,
+        "margin": change.margin,
+        "blocks": dict(change.blocks),
+        "reason": change.reason,
     }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from stress.report import text
+from stress.report import costs, text
 from stress.results import RaceState, Results, RunState, Verdict
 
 _ANSI = MappingProxyType(
@@ -40,8 +40,10 @@ def render(results: Results, *, colour: bool = False) -> str:
     blocks += [""] if errors else []
     if results.blocks:
         blocks += [*_races(results, colour), ""]
-        if results.harm:
+        if costs.harm_alone(results):
             blocks += [*_harm(results, colour), ""]
+        if results.costs:
+            blocks += [*_costs(results, colour), ""]
     notes = [
         f"{text.race_title(race)}: {verdict.reason}"
         for race, verdict in results.races.items()
@@ -79,14 +81,21 @@ def _races(results: Results, colour: bool) -> list[str]:
 
 
 def _harm(results: Results, colour: bool) -> list[str]:
-    """One row a measure of what the arms cost."""
+    """One row a measure of harm that is no cost."""
     arms = [arm.name for arm in results.arms]
+    measures = costs.harm_alone(results)
     rows = [["harm", "verdict", *arms, "p"]]
     rows += [
-        [m.measure, m.verdict, *(text.harm_value(m, arm) for arm in arms), text.p_or_none(m.p_value)]
-        for m in results.harm
+        [m.measure, m.verdict, *(text.harm_value(m, arm) for arm in arms), text.p_or_none(m.p_value)] for m in measures
     ]
-    states = ["", *(measure.verdict for measure in results.harm)]
+    states = ["", *(measure.verdict for measure in measures)]
+    return [_line(cells, _widths(rows), state, colour) for cells, state in zip(rows, states, strict=True)]
+
+
+def _costs(results: Results, colour: bool) -> list[str]:
+    """One row a cost, as benchstat writes them."""
+    rows = [costs.header([arm.name for arm in results.arms]), *costs.rows(results)]
+    states = ["", *(cost.verdict for cost in results.costs)]
     return [_line(cells, _widths(rows), state, colour) for cells, state in zip(rows, states, strict=True)]
 
 

@@ -266,6 +266,7 @@ def test_two_runs_are_shown_side_by_side(removed: Path, killed: Path, capsys: py
     assert lines[0] == ["race", "arm", "20270115-080000-abcdef", "20270115-080000-abcdef"]
     assert ["stock", "50", "of", "8,000", "(600/h)", "1", "of", "1,000", "(60/h)"] in lines
     assert ["task", "instances/s", "stock", "10.0", "0.0"] in lines
+    assert ["throughput,", "change", "~", "(+0.0", "to", "+0.0", "%)", "not", "measured"] in lines
 
 
 def test_two_runs_as_json_have_the_keys_of_their_results(
