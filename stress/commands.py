@@ -86,7 +86,7 @@ def _compared(found: Sequence[Results], notes: Sequence[str]) -> str:
     """Both runs in the form of their `results.json`, without the blocks and what belongs to one run alone."""
     from stress.report import results_json
 
-    kept = ("run_id", "state", "verdict", "arms", "races", "harm", "throughput")
+    kept = ("run_id", "state", "verdict", "arms", "races", "harm", "costs", "throughput")
     documents = [results_json.document(results) for results in found]
     runs = [{key: document[key] for key in kept} for document in documents]
     return json.dumps({"runs": runs, "notes": list(notes)}, indent=2, ensure_ascii=False, allow_nan=False)

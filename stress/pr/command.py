@@ -23,6 +23,7 @@ from stress.pr import junit
 from stress.pr.comment import Load, command, headline, render
 from stress.pr.request import Request, Words, request_of, with_load
 from stress.pr.verdict import Judged, exit_code, judge, upper95
+from stress.report import results_json
 from stress.results import RunState
 
 
@@ -137,6 +138,7 @@ def _as_json(request: Request, judged: Sequence[Judged], load: Load | None) -> s
             {"measure": m.measure, **m.values, "verdict": m.verdict, "p_value": m.p_value}
             for m in (load.results.harm if load is not None else ())
         ],
+        "costs": [results_json.cost(cost) for cost in (load.results.costs if load is not None else ())],
         "comment": str(request.directory / "comment.md"),
         "junit": str(request.directory / "junit.xml"),
         "command": command(request),

@@ -20,7 +20,7 @@ from stress.pr import witness
 from stress.pr.request import CONTROL, UNDER_TEST, Request
 from stress.pr.verdict import Judged, upper95
 from stress.races.registry import RACES
-from stress.report import text
+from stress.report import costs, text
 from stress.results import Results, RunFacts
 
 _LIMIT = 60_000
@@ -41,7 +41,7 @@ def render(request: Request, judged: Sequence[Judged], load: Load | None) -> str
         f"## Live reproduction: {headline(judged)}",
         _setup(request, load),
         *(part for each in judged for part in _race(each, request)),
-        _cost(load),
+        cost_section(load),
         "### Repeat\n\nIn a checkout of Airflow that has both commits:\n\n" + _code(command(request, repo="."), "sh"),
     ]
     full = "\n\n".join([*parts, *map(_listing, judged)]) + "\n"
@@ -166,16 +166,19 @@ def with_bound(outcome: Outcome | None) -> str:
     return f"{outcome} (below {100 * upper95(outcome.plays):.3g} % of plays with 95 %)"
 
 
-def _cost(load: Load | None) -> str:
+def cost_section(load: Load | None) -> str:
+    """What the head costs under load against the merge base, and the measures of harm that are no costs."""
     if load is None:
         return "### Cost\n\nNot measured: no load was run."
-    rows = [["measure", CONTROL, UNDER_TEST, "verdict", "p"], ["---", "---:", "---:", "---", "---:"]]
-    rows += [
+    results = load.results
+    rows = [costs.header((CONTROL, UNDER_TEST)), ["---", "---:", "---:", "---:", "---:", "---"], *costs.rows(results)]
+    harm = [["harm", CONTROL, UNDER_TEST, "verdict", "p"], ["---", "---:", "---:", "---", "---:"]]
+    harm += [
         [m.measure, text.harm_value(m, CONTROL), text.harm_value(m, UNDER_TEST), m.verdict, text.p_or_none(m.p_value)]
-        for m in load.results.harm
+        for m in costs.harm_alone(results)
     ]
-    lines = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-    return "\n".join(["### Cost", "", *lines, "", "`~`: no difference is shown."])
+    tables = ["\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table) for table in (rows, harm)]
+    return "\n\n".join(["### Cost", tables[0], f"{_cell(costs.MEANING)}.", tables[1]])
 
 
 def _witnessed(each: Judged) -> Mapping[str, Any] | None:

@@ -28,6 +28,9 @@ MEANING = (
 """What the columns are, in one sentence without a full stop."""
 
 
+_BEYOND = 100.0
+
+
 def header(arms: Sequence[str], *, harm: bool = True) -> list[str]:
     """The names of the columns; the first two are text, the rest numbers."""
     return ["cost", "change", *arms, INTERVAL, *(["harm"] if harm else [])]
@@ -56,14 +59,21 @@ def change(cost: CostChange) -> str:
     """`~`, `+31.2 %`, or why there is none."""
     if cost.change is None or cost.verdict == "~":
         return cost.verdict
-    return text.change(1 + cost.change, 1)
+    return f"{_percent(cost.change)} %"
 
 
 def interval(cost: CostChange) -> str:
     """`-12.0 to +9.1 %`; a dash where there is none."""
     if cost.low is None or cost.high is None:
         return text.NONE
-    return f"{text.change(1 + cost.low, 1).removesuffix(' %')} to {text.change(1 + cost.high, 1)}"
+    return f"{_percent(cost.low)} to {_percent(cost.high)} %"
+
+
+def _percent(change: float) -> str:
+    """`+31.2`, `+310`; a bound beyond a hundredfold says nothing: it is from two or three noisy blocks."""
+    if change >= _BEYOND:
+        return f"more than +{100 * _BEYOND:,.0f}"
+    return f"{100 * change:+,.{0 if change >= 1 else 1}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _harm(cost: CostChange, measure: HarmMeasure | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -15,8 +16,11 @@ from stress.cli import main
 from stress.explore.outcome import Outcome
 from stress.explore.runner import Runner
 from stress.pr import request
+from stress.pr.comment import Load, cost_section
+from stress.pr.request import CONTROL, UNDER_TEST
 from stress.pr.verdict import exit_code, judge, upper95
-from stress.results import RaceState, RaceVerdict
+from stress.results import CostChange, HarmMeasure, RaceState, RaceVerdict
+from tests.unit.reported import FACTS, example
 from tests.unit.test_overlay_checkout import git
 
 ROUTES = "airflow-core/src/airflow/api_fastapi/execution_api/routes/task_instances.py"
@@ -298,3 +302,19 @@ def test_the_checkout_is_left_as_it_is(played: Any, repository: Path) -> None:
     before = git(repository, "status", "--porcelain", "--branch")
     run(repository, "--head", "repair", "--race", "deadlock")
     assert git(repository, "status", "--porcelain", "--branch") == before
+
+
+def test_the_comment_shows_the_costs_and_apart_from_them_the_other_harm() -> None:
+    def harm(name: str, verdict: str) -> HarmMeasure:
+        return HarmMeasure(name, "s", {CONTROL: 49.0, UNDER_TEST: 64.0}, verdict, 0.2)
+
+    medians, blocks = {CONTROL: 49.2, UNDER_TEST: 64.6}, {CONTROL: 5, UNDER_TEST: 4}
+    slower = CostChange("cpu", "s", medians, blocks, 0.312, 0.094, 0.571, "worse", margin=0.25)
+    both = (harm("cpu", "worse"), harm("lock_timeouts", "~"))
+    arms = [replace(arm, name=name) for arm, name in zip(example().arms, (CONTROL, UNDER_TEST), strict=True)]
+    results = replace(example(), arms=arms, costs=(slower,), harm=both)
+    section = cost_section(Load(results, FACTS))
+    assert "| cpu, s | +31.2 % | 49.2 | 64.6 | +9.4 to +57.1 % | worse, 25 % |" in section
+    assert "| lock_timeouts | 49 s | 64 s | ~ | 0.20 |" in section
+    assert section.count("cpu") == 1
+    assert cost_section(None).endswith("Not measured: no load was run.")

@@ -42,6 +42,13 @@ def test_a_row_has_medians_change_interval_and_the_verdict_as_harm(results: Resu
     ]
 
 
+@pytest.mark.parametrize(
+    ("high", "shown"), [(0.999, "+99.9"), (30.9, "+3,090"), (100.0, "more than +10,000"), (1e30, "more than +10,000")]
+)
+def test_a_wide_interval_is_written_short(high: float, shown: str) -> None:
+    assert costs.interval(replace(ALIKE, high=high)) == f"−20.0 to {shown} %"
+
+
 def test_the_terminal_shows_each_measure_once(results: Results) -> None:
     shown = terminal.render(results)
     assert re.search(
