@@ -40,9 +40,6 @@ class Race:
     fix: str
     """The fix that removes it alone."""
 
-    set_off_by: str = ""
-    """Part of the outcome of a step without which the race cannot occur."""
-
 
 @dataclass(frozen=True)
 class Searchable:
@@ -62,7 +59,7 @@ RACES: Mapping[str, Race] = {
     race.name: race
     for race in (
         *(
-            Race(it.name, it.race, it.summary, Engine.SQL, it.releases, it.fix, it.set_off_by)
+            Race(it.name, it.race, it.summary, Engine.SQL, it.releases, it.fix)
             for it in database_reproducers.REPRODUCERS.values()
         ),
         *(

@@ -39,7 +39,10 @@ class Reproducer:
     """Whether statements also stop between their rows: `at row 1 of: UPDATE` is a stop of the script, then."""
 
     set_off_by: str = ""
-    """Part of the outcome of a step without which the race cannot occur: plays that lack it say nothing of the race."""
+    """Part of the outcome of a step without which the race cannot occur: plays that lack it say nothing of the race.
+
+    Nor do plays in which the script's first stop is missed (`core.schedulers.ScriptedScheduler.missed`).
+    """
 
     @property
     def pair(self) -> Pair:
