@@ -50,9 +50,10 @@ class Reproducer:
         return Pair(self.operations, self.state, row_steps=self.row_steps)
 
 
-# One report has written its first asset's row and is about to ask for its second; the other waits for that row.
+# One report has written its first asset's row and is about to ask for its second; the other waits for that row. With
+# partitions it has locked the asset itself, before it inserts the partition's row.
 _OUTLETS_IN_TWO_ORDERS = (
-    Move("A", r"INSERT INTO asset_dag_run_queue"),
+    Move("A", r"INSERT INTO (asset_dag_run_queue|asset_partition_dag_run)"),
     Move("A", r"SELECT asset\.id"),
     Move("B", "blocked"),
     Move("A"),
@@ -212,10 +213,10 @@ _REPRODUCERS = (
         name="false_failed",
         summary="a deadlock between two reports of success; one is stored as failed and answered 204",
         operations=("asset_update", "asset_update"),
-        state=("running_run", "asset_consumers"),
+        state=("two_runs", "contended_assets"),
         script=_OUTLETS_IN_TWO_ORDERS,
         invariant="false_success",
-        releases=("3.3.2",),
+        releases=("3.3.2", "3.4.0b2"),
         fix="transient_error_answer",
         set_off_by="40P01",
     ),
@@ -243,10 +244,10 @@ _REPRODUCERS = (
         name="asset_deadlock",
         summary="two reports of success with the same two outlets, each process in its own order",
         operations=("asset_update", "asset_update"),
-        state=("two_runs", "asset_consumers"),
+        state=("two_runs", "contended_assets"),
         script=_OUTLETS_IN_TWO_ORDERS,
         invariant="deadlock",
-        releases=("3.1.8", "3.2.1", "3.3.2"),
+        releases=("3.1.8", "3.2.1", "3.3.2", "3.4.0b2"),
         fix="asset_event_order",
     ),
     Reproducer(
