@@ -311,6 +311,18 @@ def test_a_pair_of_the_database_is_named_by_its_operations() -> None:
     assert {name for name, pair in PAIRS.items() if pair.engine is Engine.SQL} == set(DATABASE_PAIRS)
 
 
+def test_all_leaves_out_the_pairs_of_later_releases(told: Any) -> None:
+    asked = {}
+    for version in ("3.3.2", "3.4.0b2"):
+        requests = told(SUMMARY)
+        main(["explore", "all", "--airflow", version])
+        asked[version] = {name for request in requests for name in request["pairs"]}
+    assert asked["3.4.0b2"] == set(PAIRS)
+    left_out = asked["3.4.0b2"] - asked["3.3.2"]
+    assert left_out == {name for name, pair in PAIRS.items() if pair.since == (3, 4)}
+    assert "restart_end+clearing" in left_out
+
+
 def test_the_pairs_of_both_engines_are_listed_from_their_data() -> None:
     assert {name for name, pair in PAIRS.items() if pair.engine is Engine.AIO} == set(COMMS_PAIRS)
     assert len(PAIRS) == len(DATABASE_PAIRS) + len(COMMS_PAIRS)
