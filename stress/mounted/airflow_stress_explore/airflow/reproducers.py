@@ -81,6 +81,16 @@ def _event_beside(operation: str, name: str, summary: str, invariant: str, also:
     )
 
 
+# The scheduler has stored the end of the first task, which released the locks, and has read the second task.
+_BETWEEN_READ_AND_END = (
+    Move("B", r"^COMMIT"),
+    Move("B", r"FROM task_instance WHERE task_instance\.id = "),
+    Move("B", r"FROM dag_version"),
+    Move("A"),
+    Move("B"),
+)
+
+
 _REPRODUCERS = (
     Reproducer(
         race="deadlock",
@@ -299,6 +309,45 @@ _REPRODUCERS = (
         invariant="deadlock",
         releases=("3.4.0b2",),
         fix="sweep_row_claims",
+    ),
+    Reproducer(
+        race="archived_attempt",
+        name="archived_attempt_deadlock",
+        summary="a worker reports a retry while a user clears the task: the new row refers to the run that is locked",
+        operations=("retry", "clearing"),
+        state=("retrying_run", "two_schedulers"),
+        script=(
+            Move("B", r"FROM dag_run WHERE .* FOR (NO KEY )?UPDATE"),
+            Move("B", r"FROM task_instance "),
+            Move("A", "blocked"),
+            Move("B"),
+            Move("A"),
+        ),
+        invariant="deadlock",
+        releases=("3.4.0b2",),
+        fix="run_lock_strength",
+    ),
+    Reproducer(
+        race="archived_attempt",
+        name="archived_attempt_overwrite",
+        summary="a worker reports success while a scheduler fails its task for want of heartbeats, as the second one",
+        operations=("state_update", "heartbeat_purge"),
+        state=("retrying_run", "two_schedulers", "silent_worker"),
+        script=_BETWEEN_READ_AND_END,
+        invariant="false_success",
+        releases=("3.4.0b2",),
+        fix="purge_row_locks",
+    ),
+    Reproducer(
+        race="archived_attempt",
+        name="archived_attempt_purge",
+        summary="a worker has stopped a cleared task that a scheduler also releases: it ends with a ValueError",
+        operations=("restart_end", "heartbeat_purge"),
+        state=("restarting_run", "two_schedulers", "silent_worker"),
+        script=_BETWEEN_READ_AND_END,
+        invariant="error",
+        releases=("3.4.0b2",),
+        fix="purge_row_locks",
     ),
 )
 
