@@ -42,6 +42,13 @@ class Race:
     fix: str
     """The fix that removes it alone."""
 
+    since: tuple[int, int] = (3, 1)
+    """The first minor version of Airflow that has what the race is about."""
+
+    def is_of(self, version: str) -> bool:
+        """Whether a release has what the race is about."""
+        return Version(version).release[:2] >= self.since
+
 
 @dataclass(frozen=True)
 class Searchable:
@@ -67,7 +74,7 @@ RACES: Mapping[str, Race] = {
     race.name: race
     for race in (
         *(
-            Race(it.name, it.race, it.summary, Engine.SQL, it.releases, it.fix)
+            Race(it.name, it.race, it.summary, Engine.SQL, it.releases, it.fix, it.since)
             for it in database_reproducers.REPRODUCERS.values()
         ),
         *(

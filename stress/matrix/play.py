@@ -32,8 +32,11 @@ def play(
     release: Release, reproducers: Sequence[Race], times: int, progress: Callable[[str], None]
 ) -> Iterator[Played]:
     """Play each reproducer on the stock release. One that fails is an outcome, and the others are still played."""
+    for each in reproducers:
+        if not each.is_of(release.version):
+            yield _unplayed(each, State.NOT_THERE, f"Airflow {release.version} has not yet what it is about")
     for engine in Engine:
-        waiting = [each for each in reproducers if each.engine is engine]
+        waiting = [each for each in reproducers if each.engine is engine and each.is_of(release.version)]
         while waiting:
             try:
                 for played in _play_in_one_process(release, waiting, times, progress):

@@ -44,6 +44,9 @@ class Reproducer:
     Nor do plays in which the script's first stop is missed (`core.schedulers.ScriptedScheduler.missed`).
     """
 
+    since: tuple[int, int] = (3, 1)
+    """The first minor version of Airflow that has what the race is about."""
+
     @property
     def pair(self) -> Pair:
         """The operations and their starting state."""
@@ -326,6 +329,7 @@ _REPRODUCERS = (
         invariant="deadlock",
         releases=("3.4.0b2",),
         fix="run_lock_strength",
+        since=(3, 4),
     ),
     Reproducer(
         race="archived_attempt",
@@ -337,6 +341,7 @@ _REPRODUCERS = (
         invariant="false_success",
         releases=("3.4.0b2",),
         fix="purge_row_locks",
+        since=(3, 4),
     ),
     Reproducer(
         race="archived_attempt",
@@ -348,6 +353,7 @@ _REPRODUCERS = (
         invariant="error",
         releases=("3.4.0b2",),
         fix="purge_row_locks",
+        since=(3, 4),
     ),
 )
 
