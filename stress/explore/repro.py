@@ -187,6 +187,9 @@ class _ReproReporter:
         self.tests.append(exported.exported(reproducer, result, plays))
         self._keep(reproducer, occurred, plays)
         self._say(result)
+        missed = [line["missed"] for line in plays if line["missed"] and line["ok"]]
+        if missed:
+            options.progress(f"the interleaving did not happen in {len(missed)} of {len(plays)} plays: {missed[0]}")
 
     def _keep(
         self, reproducer: Race, occurred: int = 0, plays: Sequence[Mapping[str, Any]] = (), reason: str = ""

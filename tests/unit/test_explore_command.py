@@ -27,10 +27,10 @@ STEPS: list[dict[str, Any]] = [
 SUMMARY = {"kind": "summary", "tried": 3, "pruned": 1, "failed": 0, "exhausted": True, "seconds": 0.1}
 
 
-def schedule(number: int, *invariants: str) -> dict[str, Any]:
+def schedule(number: int, *invariants: str, missed: str = "") -> dict[str, Any]:
     failures = [{"invariant": invariant, "detail": "why"} for invariant in invariants]
     return {"kind": "schedule", "n": number, "schedule": "A4B", "ok": not failures, "failures": failures,
-            "steps": STEPS if number == 1 else []}  # fmt: skip
+            "missed": missed, "steps": STEPS if number == 1 else []}  # fmt: skip
 
 
 @pytest.fixture
@@ -49,6 +49,14 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Any:
         return requests
 
     return tell
+
+
+def test_plays_that_missed_the_interleaving_are_reported(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    told(schedule(1, missed="A did not come to INSERT"), schedule(2), SUMMARY)
+    assert main(["repro", "deadlock", "--times", "2"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == "deadlock on 3.2.1, stock: 0 of 2"
+    assert "the interleaving did not happen in 1 of 2 plays: A did not come to INSERT" in captured.err
 
 
 def test_a_race_that_occurred_ends_with_its_count_and_code_1(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -301,6 +309,18 @@ def test_a_pair_of_the_database_is_named_by_its_operations() -> None:
         assert tuple(operations.split("+")) == pair.operations
         assert variant == pair.variant
     assert {name for name, pair in PAIRS.items() if pair.engine is Engine.SQL} == set(DATABASE_PAIRS)
+
+
+def test_all_leaves_out_the_pairs_of_later_releases(told: Any) -> None:
+    asked = {}
+    for version in ("3.3.2", "3.4.0b2"):
+        requests = told(SUMMARY)
+        main(["explore", "all", "--airflow", version])
+        asked[version] = {name for request in requests for name in request["pairs"]}
+    assert asked["3.4.0b2"] == set(PAIRS)
+    left_out = asked["3.4.0b2"] - asked["3.3.2"]
+    assert left_out == {name for name, pair in PAIRS.items() if pair.since == (3, 4)}
+    assert "restart_end+clearing" in left_out
 
 
 def test_the_pairs_of_both_engines_are_listed_from_their_data() -> None:
