@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
     if plan.runtime == "compose" and not in_container():
         from stress.cluster.compose import outside
 
-        return outside.run(plan.run_id, words, plan.directory, given["airflow"] or DEFAULT_RELEASE)
+        return outside.run(plan.run_id, words, plan.directory, given["airflow"] or DEFAULT_RELEASE, plan.arms)
 
     from stress.run.lifecycle import Run
     from stress.screen import choose

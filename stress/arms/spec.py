@@ -106,6 +106,19 @@ def parse_arm(text: str, default: Release, resolve_fixes: FixResolver | None = N
     return Arm(name, release, overlay, names, tuple(draft.config.items()))
 
 
+def arm_text(arm: Arm) -> str:
+    """The arm as a user may write it: absolute paths, full hashes of commits, each fix by its name."""
+    code = [f"{part.path}@{part.revision}" if part.revision else str(part.path) for part in arm.overlay]
+    diff = [part.path for part in arm.overlay if part.kind == "diff"]
+    items = [
+        f"airflow:{'+'.join(code) if code and not diff else arm.airflow.version}",
+        *(f"diff:{path}" for path in diff),
+        f"fixes:{'+'.join(arm.fixes) or 'none'}",
+        *(f"config:{option}={value}" for option, value in arm.config),
+    ]
+    return f"{arm.name}={','.join(items)}"
+
+
 def parse_arms(texts: Sequence[str], default: Release, resolve_fixes: FixResolver | None = None) -> tuple[Arm, ...]:
     """Read all arms of a run; raises one `ArmSpecError` with everything that is wrong with any of them."""
     arms: list[Arm] = []

@@ -9,6 +9,8 @@ import pytest
 
 from stress.arms.overlay.checkout import read_checkout, source_directories
 from stress.arms.overlay.requirements import misfits, unmet
+from stress.arms.releases import check
+from stress.arms.spec import arm_text, parse_arm
 
 NO_PROVIDERS: frozenset[str] = frozenset()
 
@@ -190,3 +192,10 @@ def test_packages_of_one_checkout_that_do_not_fit_each_other_explain_a_failure(r
     part = read_checkout(repository)
     assert misfits([part]) == ["apache-airflow-core 3.4.0 requires apache-airflow-task-sdk==1.5.0, and there is 1.4.0"]
     assert unmet([part], {"httpx2": "2.1"}) == []
+
+
+def test_an_arm_of_a_revision_is_written_with_its_hash(repository: Path) -> None:
+    arm = parse_arm(f"mine={repository}@3.3.2,fixes:none", check("3.3.2"))
+    commit = git(repository, "rev-parse", "3.3.2")
+    assert arm_text(arm) == f"mine=airflow:{repository}@{commit},fixes:none"
+    assert parse_arm(arm_text(arm), check("3.3.2")) == arm

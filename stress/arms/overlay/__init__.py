@@ -15,6 +15,6 @@ Airflow's packages may be spread over several directories (`pkgutil.extend_path`
 from __future__ import annotations
 
 from stress.arms.overlay.part import Package, Part
-from stress.arms.overlay.prepare import directories
+from stress.arms.overlay.prepare import IMPORTS, directories, import_failure, written
 
-__all__ = ["Package", "Part", "directories"]
+__all__ = ["IMPORTS", "Package", "Part", "directories", "import_failure", "written"]
