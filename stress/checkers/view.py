@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -24,6 +24,15 @@ class Life:
     restarts: int
     start: float
     end: float
+
+
+Transactions = Callable[[], Iterator[events.TransactionCommitted]]
+"""Reads the committed transactions of a block, from the first on, each time that it is called."""
+
+
+def no_transactions() -> Iterator[events.TransactionCommitted]:
+    """The feed of a block without one."""
+    return iter(())
 
 
 EVERYBODY = ("postgres",)
@@ -53,6 +62,9 @@ class BlockView:
     block: int
     arm: str
     entries: tuple[Entry, ...]
+    transactions: Transactions = no_transactions
+    """The change feed, in commit order; raises an error where the stored feed is not whole. Whether there was a feed is
+    known from the observer `change_feed` (`blind`)."""
 
     @classmethod
     def of(cls, history: History, block: int) -> BlockView:
