@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TypeVar
 
-from stress import events
+from stress import events, feed
 from stress.components import role_of
 from stress.history import Entry, History
 
@@ -71,7 +72,18 @@ class BlockView:
         """The view of a started block."""
         entries = history.of_block(block)
         arm = next((entry.event.arm for entry in entries if isinstance(entry.event, events.BlockStarted)), "")
-        return cls(block, arm, entries)
+        return (
+            cls(block, arm, entries)
+            if history.directory is None
+            else cls.in_run(history.directory, block, arm, entries)
+        )
+
+    @classmethod
+    def in_run(cls, directory: Path, block: int, arm: str, entries: tuple[Entry, ...]) -> BlockView:
+        """The view of a block whose feed file is in a run's directory. The block may still run."""
+        ended = next((entry.event for entry in entries if isinstance(entry.event, events.FeedEnded)), None)
+        expected = ended.transactions if ended is not None else None
+        return cls(block, arm, entries, partial(feed.transactions, directory, block, expected))
 
     def all(self, kind: type[E]) -> Iterator[tuple[float, E]]:
         """Every event of a kind with the time of its writing (unix seconds)."""
