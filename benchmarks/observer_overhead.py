@@ -1,8 +1,11 @@
-"""How much faster is the cluster without observers? `.venv/bin/python benchmarks/observer_overhead.py [PAIRS]`
+"""What does observing cost? `.venv/bin/python benchmarks/observer_overhead.py [PAIRS] [all|feed]`
 
-Blocks with all observers and blocks with none (but for the count at the end) take turns on the fixed arm, under a load
-that the cluster can't keep up with, so that what observing takes is missing from its throughput. Prints task instances
-per second of load for each block, and the mean difference with its standard error over pairs.
+Blocks with and without observers take turns on the fixed arm, under a load that the cluster can't keep up with, so that
+what observing takes is missing from its throughput. `all`: all observers against none (but for the count at the end).
+`feed`: all observers against all but the change feed.
+
+Prints task instances per second of load for each block, the CPU seconds of the cluster and of this process for each
+1,000 of them, and what the change feed read; then the mean differences with their 95 % intervals over pairs.
 """
 
 from __future__ import annotations
@@ -11,65 +14,120 @@ import dataclasses
 import statistics
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+import scipy.stats
 
 from stress import events, history
 from stress.checkers.view import BlockView
+from stress.cluster.base import Cluster
 from stress.cluster.local import LocalRuntime
+from stress.feed import FeedFile
+from stress.history import Recorder
 from stress.interrupt import Interrupt
 from stress.judge.history import summary_of
+from stress.observers.feed.observer import ChangeFeed
+from stress.observers.panel import Panel, panel_of
 from stress.plan import Options, check
 from stress.run.block import Block, Turn
-from stress.run.parts import load_of, observers_of
+from stress.run.parts import load_of
 from stress.run.settings import airflow_config, cluster_settings
 
+UNSEEN: dict[str, Callable[[Cluster, Recorder], Panel]] = {
+    "all": lambda cluster, record: panel_of(cluster, record, hollow=True, seeing=False),
+    "feed": lambda cluster, record: panel_of(cluster, record, hollow=True, without=(ChangeFeed,)),
+}
 
-def main(pairs: int) -> None:
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """One block: its rate, and the CPU seconds of everything for 1,000 task instances."""
+
+    task_instances_s: float
+    cpu_s: float
+
+
+def main(pairs: int, what: str) -> None:
     """Measure and print."""
+    costs: dict[bool, list[Cost]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as scratch, Interrupt() as interrupt:
         directory = Path(scratch)
         base = check(Options(arms=("fixed",), out=str(directory / "run")))
         load = msgspec.structs.replace(base.load, churn_first_runs=24, churn_run_period_s=0.5)
-        rates: dict[bool, list[float]] = {True: [], False: []}
+        plan = dataclasses.replace(base, load=load)
         journal = history.Journal(directory / history.FILE_NAME)
-        runtime = LocalRuntime(base.run_id)
+        runtime = LocalRuntime(plan.run_id)
         try:
-            prepared = runtime.prepare(base.arms, print)
+            prepared = runtime.prepare(plan.arms, print)
             for block in range(2 * pairs):
                 # A B B A ...: a drift of the machine hits both alike.
                 observed = (block % 2 == 0) == (block // 2 % 2 == 0)
-                plan = dataclasses.replace(base, load=load, observers=observed)
                 logs = directory / str(block)
                 logs.mkdir()
                 cluster = prepared.open(plan.arms[0], block, logs, cluster_settings(plan))
                 entries: list[history.Entry] = []
-                record = history.Recorder(journal, block, (entries.append,))
+                feed = FeedFile(directory, block)
+                record = Recorder(journal, block, (entries.append,), feed.append)
+                panel = panel_of(cluster, record, hollow=True) if observed else UNSEEN[what](cluster, record)
+                own_cpu_s = time.process_time()
                 Block(
                     Turn("fixed", plan.dags, plan.load.seconds, (), drains=False, config=airflow_config(plan, "fixed")),
                     cluster,
                     load_of(plan, cluster, prepared.label, logs),
-                    observers_of(plan, cluster, record),
+                    panel,
                     record,
                     interrupt,
                     phase=lambda _: None,
                     directory=logs,
                 ).run()
-                view = BlockView(block, "fixed", tuple(entries))
-                assert view.last(events.TasksCounted) is not None, "the block was not counted"
-                rates[observed].append(summary_of(view).task_instances / view.load_s)
-                who = "observed" if observed else "unseen"
-                print(f"block {block}, {who:8}: {rates[observed][-1]:.2f} task instances/s")
+                feed.close()
+                view = BlockView.in_run(directory, block, "fixed", tuple(entries))
+                costs[observed].append(_cost(view, time.process_time() - own_cpu_s))
+                print(f"block {block}, {'observed' if observed else 'unseen':8}: {_said(costs[observed][-1], view)}")
         finally:
             runtime.close()
             journal.close()
-    pairs_of_rates = zip(rates[True], rates[False], strict=True)
-    differences = [100 * (unseen / seen - 1) for seen, unseen in pairs_of_rates]
-    error = statistics.stdev(differences) / len(differences) ** 0.5 if pairs > 1 else float("nan")
+    _compare(
+        "task instances/s", [each.task_instances_s for each in costs[True]], [e.task_instances_s for e in costs[False]]
+    )
+    _compare("CPU", [each.cpu_s for each in costs[True]], [each.cpu_s for each in costs[False]])
+
+
+def _cost(view: BlockView, own_cpu_s: float) -> Cost:
+    assert view.last(events.TasksCounted) is not None, "the block was not counted"
+    tasks = summary_of(view).task_instances
+    used = view.last(events.CpuUsed)
+    assert used is not None, "the CPU time was not read"
+    return Cost(tasks / view.load_s, 1000 * (sum(used.seconds.values()) + own_cpu_s) / tasks)
+
+
+def _said(cost: Cost, view: BlockView) -> str:
+    text = f"{cost.task_instances_s:.2f} task instances/s, {cost.cpu_s:.1f} CPU s for 1,000"
+    ended = view.last(events.FeedEnded)
+    if ended is not None:
+        text += (
+            f"; feed: {ended.changes} changes in {ended.transactions} transactions, {ended.bytes / 1e6:.2f} MB, "
+            f"lag up to {ended.largest_lag_s:.2f} s"
+        )
+    blind = [f"{event.observer} blind: {event.reason}" for _, event in view.all(events.ObserverBlind)]
+    return "; ".join([text, *blind])
+
+
+def _compare(what: str, seen: Sequence[float], unseen: Sequence[float]) -> None:
+    """The mean relative difference over pairs, with Student's interval."""
+    differences = [100 * (one / other - 1) for one, other in zip(seen, unseen, strict=True)]
     mean = statistics.mean(differences)
-    print(f"unseen is {mean:+.1f} % (standard error {error:.1f}, {pairs} pairs) faster than observed")
+    if len(differences) < 2:
+        print(f"{what}: observed is {mean:+.1f} % of unseen (one pair)")
+        return
+    error = statistics.stdev(differences) / len(differences) ** 0.5
+    half = float(scipy.stats.t.ppf(0.975, len(differences) - 1)) * error
+    interval = f"95 %: {mean - half:+.1f} to {mean + half:+.1f}, {len(seen)} pairs"
+    print(f"{what}: observed against unseen {mean:+.1f} % ({interval})")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5, sys.argv[2] if len(sys.argv) > 2 else "all")
