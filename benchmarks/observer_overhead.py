@@ -4,21 +4,27 @@ Blocks with and without observers take turns on the fixed arm, under a load that
 what observing takes is missing from its throughput. `all`: all observers against none (but for the count at the end).
 `feed`: all observers against all but the change feed.
 
-Prints task instances per second of load for each block, the CPU seconds of the cluster and of this process for each
-1,000 of them, and what the change feed read; then the mean differences with their 95 % intervals over pairs.
+Prints for each block the task instances per second of load, the CPU seconds of the load for each 1,000 of them, what
+the change feed read, and the CPU time that the feed took in this process and in the server's process that sends it, as
+a share of the block's; then the mean differences with their 95 % intervals over pairs. The share holds on a machine
+that does other work as well, where differences between blocks say little.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+import psycopg
 import scipy.stats
 
 from stress import events, history
@@ -29,8 +35,9 @@ from stress.feed import FeedFile
 from stress.history import Recorder
 from stress.interrupt import Interrupt
 from stress.judge.history import summary_of
+from stress.observers.database import Database
 from stress.observers.feed.observer import ChangeFeed
-from stress.observers.panel import Panel, panel_of
+from stress.observers.panel import KINDS, Panel, panel_of
 from stress.plan import Options, check
 from stress.run.block import Block, Turn
 from stress.run.parts import load_of
@@ -42,9 +49,71 @@ UNSEEN: dict[str, Callable[[Cluster, Recorder], Panel]] = {
 }
 
 
+class Meter:
+    """CPU seconds of the change feed: its observer and its file, the thread that receives, the server's process."""
+
+    def __init__(self, cluster: Cluster, directory: Path, block: int) -> None:
+        self.file = FeedFile(directory, block)
+        self._cluster = cluster
+        self._own_s = 0.0
+        self._others_s = 0.0
+
+    def append(self, transaction: events.TransactionCommitted) -> None:
+        """Write to the feed's file."""
+        with self.reading():
+            self.file.append(transaction)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Count what this thread uses meanwhile."""
+        began = time.thread_time()
+        yield
+        self._own_s += time.thread_time() - began
+
+    def look(self) -> None:
+        """Read what the other two have used so far; while both are there."""
+        with psycopg.connect(self._cluster.dsn("airflow-stress")) as connection:
+            row = connection.execute("SELECT active_pid FROM pg_replication_slots").fetchone()
+        assert row is not None, "there is no feed"
+        status = Path(f"/proc/{row[0]}/stat").read_text().rpartition(")")[2].split()
+        sender_s = (int(status[11]) + int(status[12])) / os.sysconf("SC_CLK_TCK")
+        thread = next(each for each in threading.enumerate() if each.name == "change-feed")
+        assert thread.ident is not None
+        self._others_s = sender_s + time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+
+    @property
+    def seconds(self) -> float:
+        """All of them."""
+        return self._own_s + self._others_s
+
+
+class MeteredFeed(ChangeFeed):
+    """The change feed, metered."""
+
+    def __init__(self, cluster: Cluster, meter: Meter) -> None:
+        super().__init__(cluster)
+        self._meter = meter
+
+    def poll(self) -> Iterator[events.AnyEvent]:
+        with self._meter.reading():
+            found = list(super().poll())
+        self._meter.look()
+        yield from found
+
+
+def metered_panel(cluster: Cluster, record: Recorder, meter: Meter) -> Panel:
+    """All observers, the change feed metered."""
+    observers = {
+        kind: MeteredFeed(cluster, meter) if kind is ChangeFeed else make(cluster) for kind, make in KINDS.items()
+    }
+    database = observers[Database]
+    assert isinstance(database, Database)
+    return Panel(list(observers.values()), record, lambda drains: database.aftermath(drains=drains))
+
+
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """One block: its rate, and the CPU seconds of everything for 1,000 task instances."""
+    """One block: its rate, and the CPU seconds of the cluster under load for 1,000 task instances."""
 
     task_instances_s: float
     cpu_s: float
@@ -69,10 +138,9 @@ def main(pairs: int, what: str) -> None:
                 logs.mkdir()
                 cluster = prepared.open(plan.arms[0], block, logs, cluster_settings(plan))
                 entries: list[history.Entry] = []
-                feed = FeedFile(directory, block)
-                record = Recorder(journal, block, (entries.append,), feed.append)
-                panel = panel_of(cluster, record, hollow=True) if observed else UNSEEN[what](cluster, record)
-                own_cpu_s = time.process_time()
+                meter = Meter(cluster, directory, block)
+                record = Recorder(journal, block, (entries.append,), meter.append)
+                panel = metered_panel(cluster, record, meter) if observed else UNSEEN[what](cluster, record)
                 Block(
                     Turn("fixed", plan.dags, plan.load.seconds, (), drains=False, config=airflow_config(plan, "fixed")),
                     cluster,
@@ -83,10 +151,11 @@ def main(pairs: int, what: str) -> None:
                     phase=lambda _: None,
                     directory=logs,
                 ).run()
-                feed.close()
+                meter.file.close()
                 view = BlockView.in_run(directory, block, "fixed", tuple(entries))
-                costs[observed].append(_cost(view, time.process_time() - own_cpu_s))
-                print(f"block {block}, {'observed' if observed else 'unseen':8}: {_said(costs[observed][-1], view)}")
+                costs[observed].append(_cost(view))
+                said = _said(costs[observed][-1], view, meter.seconds)
+                print(f"block {block}, {'observed' if observed else 'unseen':8}: {said}", flush=True)
         finally:
             runtime.close()
             journal.close()
@@ -96,21 +165,23 @@ def main(pairs: int, what: str) -> None:
     _compare("CPU", [each.cpu_s for each in costs[True]], [each.cpu_s for each in costs[False]])
 
 
-def _cost(view: BlockView, own_cpu_s: float) -> Cost:
+def _cost(view: BlockView) -> Cost:
     assert view.last(events.TasksCounted) is not None, "the block was not counted"
     tasks = summary_of(view).task_instances
     used = view.last(events.CpuUsed)
     assert used is not None, "the CPU time was not read"
-    return Cost(tasks / view.load_s, 1000 * (sum(used.seconds.values()) + own_cpu_s) / tasks)
+    return Cost(tasks / view.load_s, 1000 * sum(used.seconds.values()) / tasks)
 
 
-def _said(cost: Cost, view: BlockView) -> str:
+def _said(cost: Cost, view: BlockView, feed_cpu_s: float) -> str:
     text = f"{cost.task_instances_s:.2f} task instances/s, {cost.cpu_s:.1f} CPU s for 1,000"
     ended = view.last(events.FeedEnded)
-    if ended is not None:
+    used = view.last(events.CpuUsed)
+    if ended is not None and used is not None:
+        share = 100 * feed_cpu_s / sum(used.seconds.values())
         text += (
             f"; feed: {ended.changes} changes in {ended.transactions} transactions, {ended.bytes / 1e6:.2f} MB, "
-            f"lag up to {ended.largest_lag_s:.2f} s"
+            f"lag up to {ended.largest_lag_s:.2f} s, {feed_cpu_s:.2f} CPU s ({share:.1f} % of the load's)"
         )
     blind = [f"{event.observer} blind: {event.reason}" for _, event in view.all(events.ObserverBlind)]
     return "; ".join([text, *blind])

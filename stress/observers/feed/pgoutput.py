@@ -177,16 +177,16 @@ class _Reader:
 
     def row(self) -> Row:
         """The values of a row."""
-        return tuple([self._value() for _ in range(self._count(_INT16))])
-
-    def _value(self) -> Value:
-        match self.mark(b"ntu"):
-            case b"t":
-                return _utf8(self.raw(self.number(_INT32)))
-            case b"n":
-                return None
-            case _:
-                return UNCHANGED
+        at = self._at + 2
+        values: list[Value] = []
+        try:
+            for _ in range(self._count(_INT16)):
+                value, at = _value(self._data, at)
+                values.append(value)
+        except UnicodeDecodeError as error:
+            raise MalformedMessage(f"a text in it is not UTF-8: {error}") from error
+        self._at = at
+        return tuple(values)
 
     def _count(self, form: struct.Struct) -> int:
         count = self.number(form)
@@ -214,6 +214,23 @@ class _Reader:
         left = len(self._data) - self._at
         if left:
             raise MalformedMessage(f"{left} bytes follow its end")
+
+
+def _value(data: bytes, at: int) -> tuple[Value, int]:
+    """The value of a row that begins at a place, and where the next one begins. Most of a feed is read here."""
+    kind = data[at : at + 1]
+    if kind == b"t":
+        start = at + 5
+        length = int.from_bytes(data[at + 1 : start], signed=True)
+        end = start + length
+        if length < 0 or end > len(data):
+            raise MalformedMessage(f"it ends inside a value of {length} bytes")
+        return data[start:end].decode(), end
+    if kind == b"n":
+        return None, at + 1
+    if kind == b"u":
+        return UNCHANGED, at + 1
+    raise MalformedMessage(f"it has {kind!r} where a value begins")
 
 
 def decode(data: bytes) -> Message:
