@@ -70,10 +70,14 @@ class Database(PaperCluster):
             self._sessions[component] = psycopg.connect(self.dsn(component))
         return self._sessions[component]
 
+    def reconnect(self) -> None:
+        """Forget the sessions that a restart of the server has ended."""
+        while self._sessions:
+            self._sessions.popitem()[1].close()
+
     def close(self) -> None:
         """Close the sessions and remove the database."""
-        for session in self._sessions.values():
-            session.close()
+        self.reconnect()
         self.server.drop_database(self._name)
 
 
@@ -221,13 +225,53 @@ def test_the_server_refuses_no_update_of_a_published_table(database: Database, f
     list(feed.poll())
 
 
-@pytest.mark.usefixtures("feed")
-def test_a_feed_leaves_no_slot_and_does_not_hold_up_the_removal_of_its_database(database: Database) -> None:
-    slots = "SELECT slot_name, temporary FROM pg_replication_slots"
+def slots(database: Database) -> list[str]:
+    """The server's replication slots."""
     with psycopg.connect(database.server.dsn("postgres", "setup"), autocommit=True) as connection:
-        assert connection.execute(slots).fetchall() == [(f"airflow_stress_{database.database}", True)]
-        database.server.drop_database(database.database)  # while the feed is read
-        assert connection.execute(slots).fetchall() == []
+        return [row[0] for row in connection.execute("SELECT slot_name FROM pg_replication_slots")]
+
+
+def test_a_feed_s_slot_ends_with_the_feed(database: Database, feed: ChangeFeed) -> None:
+    assert slots(database) == [f"airflow_stress_{database.database}"]
+    feed.close()
+    assert slots(database) == []
+
+
+@pytest.mark.usefixtures("feed")
+def test_a_feed_that_is_read_does_not_hold_up_the_removal_of_its_database(database: Database) -> None:
+    database.server.drop_database(database.database)
+    assert slots(database) == []
+
+
+def test_the_slot_of_a_killed_run_is_removed_by_the_next_feed(database: Database) -> None:
+    with psycopg.connect(database.dsn("setup"), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_create_logical_replication_slot('airflow_stress_block_of_a_killed_run', 'pgoutput')"
+        )
+        connection.execute("SELECT pg_create_logical_replication_slot('of_others', 'pgoutput')")
+    feed = ChangeFeed(database)
+    feed.start()
+    assert sorted(slots(database)) == sorted([f"airflow_stress_{database.database}", "of_others"])
+    feed.close()
+    assert slots(database) == ["of_others"]
+
+
+def test_a_restart_of_the_server_leaves_no_gap(database: Database, feed: ChangeFeed) -> None:
+    found = list(feed.poll())
+    insert = "INSERT INTO task_instance VALUES (%s, 'd', 'queued', NULL, now())"
+    database.session("scheduler-1").execute(insert, (ti("1"),))
+    database.session("scheduler-1").commit()
+    database.session("scheduler-1").execute(insert, (ti("2"),))  # aborted by the restart
+    database.server.restart()
+    database.reconnect()
+    database.session("scheduler-1").execute("UPDATE task_instance SET state = 'running'")
+    database.session("scheduler-1").commit()
+    found += feed.finish()
+    running = tuple(change("update", digit, state="running") for digit in ("1",))
+    assert changes(iter(found))[1:] == [
+        ("scheduler-1", (change("insert", "1", id=ti("1"), dag_id="d", state="queued", hostname=None),)),
+        ("scheduler-1", running),
+    ]
 
 
 def server_process(database: Database) -> int:

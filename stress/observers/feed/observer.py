@@ -5,7 +5,8 @@ log, and the feed brings it back. A mark that does not come back within `LAG_BOU
 message that does not follow from those before it make the observer blind. The last look waits for a last mark: every
 transaction that committed before it has been read then.
 
-A restart of PostgreSQL ends the connection, so the feed of a block with that fault is blind.
+A restart of PostgreSQL ends the connection, and the feed continues after it where it was; a server that is away for
+`PATIENCE_S` is lost.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import psycopg
 from stress import events
 from stress.cluster.base import Cluster
 from stress.observers.base import Observer
-from stress.observers.connection import Away, Connection
+from stress.observers.connection import PATIENCE_S, Away, Connection
 from stress.observers.feed.pgoutput import MalformedMessage, decode
 from stress.observers.feed.rows import Assembler, FeedGap, Mark
 from stress.observers.feed.server import publish
-from stress.observers.feed.stream import Stream, StreamLost
+from stress.observers.feed.stream import Received, Stream, StreamLost
 from stress.observers.tail import SourceLost
 
 MARK_INTERVAL_S = 2.0
@@ -59,6 +60,7 @@ class ChangeFeed(Observer):
         self._marks = itertools.count()
         self._waiting: dict[str, float] = {}
         """Marks that have not come back, with the seconds for which they have been awaited."""
+        self._lost_since: float | None = None
         self._looked_at = 0.0
         self._marked_at = 0.0
         self._transactions = 0
@@ -114,7 +116,7 @@ class ChangeFeed(Observer):
         assert self._stream is not None
         assert self._assembler is not None
         try:
-            for message in self._stream.received():
+            for message in self._received(self._stream, self._assembler):
                 self._bytes += len(message.data)
                 found = self._assembler.take(decode(message.data))
                 if isinstance(found, Mark):
@@ -124,6 +126,21 @@ class ChangeFeed(Observer):
                     yield self._counted(found)
         except (StreamLost, FeedGap, MalformedMessage) as error:
             raise SourceLost(str(error)) from error
+
+    def _received(self, stream: Stream, assembler: Assembler) -> list[Received]:
+        """What has arrived; nothing while the server restarts."""
+        try:
+            return stream.received()
+        except StreamLost as lost:
+            now = self._clock()
+            self._lost_since = self._lost_since or now
+            if stream.resume(assembler.last_lsn):
+                assembler.resume()
+                self._lost_since = None
+                self._waiting = dict.fromkeys(self._waiting, 0.0)
+            elif now - self._lost_since > PATIENCE_S:
+                raise StreamLost(f"{lost}, {now - self._lost_since:.0f} s ago") from lost
+            return []
 
     def _counted(self, transaction: events.TransactionCommitted) -> events.TransactionCommitted:
         self._transactions += 1
@@ -139,6 +156,8 @@ class ChangeFeed(Observer):
     def _age_marks(self) -> None:
         now = self._clock()
         passed_s, self._looked_at = min(now - self._looked_at, _STEP_S), now
+        if self._lost_since is not None:  # the server is away, which has a bound that is counted elsewhere
+            return
         self._waiting = {mark: waited_s + passed_s for mark, waited_s in self._waiting.items()}
         if any(waited_s > self._lag_bound_s for waited_s in self._waiting.values()):
             raise SourceLost(f"the feed is more than {self._lag_bound_s:g} s behind the server")

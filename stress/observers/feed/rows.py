@@ -115,13 +115,17 @@ class _Rows:
         return tuple(whole)
 
 
+_Change = Insert | Update | Delete | Truncate
+
+
 @dataclass
 class _Open:
-    """The transaction whose messages are being read."""
+    """The transaction whose messages are being read. It changes no row before its commit, so that it can be begun
+    again."""
 
     begin: Begin
     writer: str = ""
-    changes: list[RowChange] = field(default_factory=list)
+    messages: list[_Change] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -163,10 +167,19 @@ class Assembler:
             case Insert() | Update() | Delete() | Truncate():
                 if self._open is None:
                     raise FeedGap("the feed has a change outside of a transaction")
-                self._open.changes.extend(self._changes(message))
+                self._open.messages.append(message)
         return None
 
-    def _changes(self, message: Insert | Update | Delete | Truncate) -> Iterator[RowChange]:
+    @property
+    def last_lsn(self) -> int:
+        """The position of the last commit that was taken."""
+        return self._last_lsn
+
+    def resume(self) -> None:
+        """The feed begins again after the last commit: forget the transaction that was cut off."""
+        self._open = None
+
+    def _changes(self, message: _Change) -> Iterator[RowChange]:
         match message:
             case Insert():
                 yield self._of(message.relation).insert(message.new)
@@ -190,10 +203,11 @@ class Assembler:
                 f"and the commit before it is at {self._last_lsn:X}"
             )
         self._last_lsn = message.lsn
-        if not done.changes:
+        changes = tuple([change for each in done.messages for change in self._changes(each)])
+        if not changes:
             return None
         return TransactionCommitted(
-            xid=done.begin.xid, lsn=message.lsn, at=message.at, writer=done.writer, changes=tuple(done.changes)
+            xid=done.begin.xid, lsn=message.lsn, at=message.at, writer=done.writer, changes=changes
         )
 
     def _emitted(self, message: Emitted) -> Mark | None:

@@ -3,11 +3,15 @@
     stream = Stream(dsn, slot)
     lsn, at, rows = stream.begin(tables)     # and from here on a thread receives
     stream.received()                        # what has come since the last call, each with the time of its arrival
+    stream.resume(lsn)                       # after StreamLost: continue after that position, if the server restarted
     stream.close()                           # the slot is gone
 
-The slot is temporary: it belongs to the connection, and the server drops it when the connection ends, however it ends.
-A slot that outlived its reader would make the server keep its log until the disk is full. So a lost connection cannot
-be continued: the feed has a gap then, and `received` raises `StreamLost`.
+The slot survives a restart of the server, and the feed continues after it without a gap. A connection that ends while
+the server goes on was ended by someone or by a defect: that is not continued.
+
+A slot without a reader makes the server keep its log. So a slot ends with its feed (`close`) or with its database
+(`DatabaseServer.drop_database`), and the next feed removes the slots that a killed run left on a server. Until then
+`max_slot_wal_keep_size` bounds what is kept.
 
 psycopg has no replication protocol, but its module `pq` has libpq's calls for it: the protocol is two kinds of messages
 in a COPY in both directions. A thread receives them, because the server asks for an answer at any time and waits for it
@@ -18,6 +22,7 @@ The reader confirms what it has received at once. After a crash of the reader no
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import struct
@@ -40,6 +45,15 @@ _JOIN_TIMEOUT_S = 5.0
 
 # Both the snapshot's and the feed's values are written by this session: in one time zone and one style.
 _OPTIONS = f"-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c lock_timeout={_SLOT_TIMEOUT_S}s"
+
+# Slots of feeds whose run was killed. A feed that is read is active, and that of another run's block as well.
+_DROP_LEFT_BEHIND = """
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+WHERE slot_name LIKE 'airflow\\_stress\\_%' AND NOT active
+"""
+# The server's end of a connection that was closed can need a moment, in which its slot cannot be dropped.
+_END_READER = "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = %s AND active"
+_DROP = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
 
 _DATA_KIND, _KEEPALIVE_KIND = b"wk"
 _DATA = struct.Struct("!QQq")
@@ -83,26 +97,41 @@ class Stream:
         self._messages: list[Received] = []
         self._lost: str | None = None
         self._position = 0
+        self._server_life = ""
+        self._has_slot = False
 
     def begin(self, tables: Sequence[Table]) -> Snapshot:
         """Create the slot, read the rows that are there, and begin to receive. Raises StreamLost."""
         try:
-            self._connection = psycopg.connect(
-                f"{self._dsn}&replication=database",
-                autocommit=True,
-                connect_timeout=_CONNECT_TIMEOUT_S,
-                options=_OPTIONS,
-            )
+            self._connection = self._connect()
+            self._connection.execute(_DROP_LEFT_BEHIND)
+            self._server_life = _server_life(self._connection)
             snapshot = self._snapshot(self._connection, tables)
-            self._replicate(self._connection)
+            self._start(self._connection, snapshot.lsn)
         except psycopg.Error as error:
             raise StreamLost(f"the server gives no feed: {str(error).strip()}") from error
-        self._position = snapshot.lsn
-        self._thread = threading.Thread(
-            target=self._receive, args=(self._connection.pgconn,), name="change-feed", daemon=True
-        )
-        self._thread.start()
         return snapshot
+
+    def resume(self, lsn: int) -> bool:
+        """Continue with the first commit after a position. False if the server does not answer yet.
+
+        Raises StreamLost if the server was not restarted in the meantime, or no longer has the slot.
+        """
+        if self._connection is not None:
+            self._connection.close()
+        try:
+            self._connection = self._connect()
+        except psycopg.Error:
+            return False
+        try:
+            life = _server_life(self._connection)
+            if life == self._server_life:
+                raise StreamLost(self._lost or "the feed's connection was lost")
+            self._server_life = life
+            self._start(self._connection, lsn + 1)
+        except psycopg.Error as error:
+            raise StreamLost(f"the feed does not continue after a restart: {str(error).strip()}") from error
+        return True
 
     def received(self) -> list[Received]:
         """The messages that arrived since the last call. Raises StreamLost when there are none and will be none."""
@@ -113,7 +142,7 @@ class Stream:
             return messages
 
     def close(self) -> None:
-        """End the connection, and with it the slot. May be called at any time, and twice."""
+        """End the connection and the slot. May be called at any time, and twice."""
         if self._thread is not None:
             self._wake.send(b"!")
             self._thread.join(_JOIN_TIMEOUT_S)
@@ -121,28 +150,52 @@ class Stream:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._has_slot:
+            self._has_slot = False
+            with (
+                contextlib.suppress(psycopg.Error),  # without its server, a slot is gone as well
+                psycopg.connect(self._dsn, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S) as connection,
+            ):
+                connection.execute(_END_READER, [self._slot])
+                connection.execute(_DROP, [self._slot])
         self._woken.close()
         self._wake.close()
+
+    def _connect(self) -> psycopg.Connection:
+        return psycopg.connect(
+            f"{self._dsn}&replication=database",
+            autocommit=True,
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            options=_OPTIONS,
+        )
+
+    def _start(self, connection: psycopg.Connection, lsn: int) -> None:
+        """Receive what is committed at a position or after it."""
+        self._replicate(connection, lsn)
+        self._position, self._lost = lsn - 1, None
+        self._thread = threading.Thread(
+            target=self._receive, args=(connection.pgconn,), name="change-feed", daemon=True
+        )
+        self._thread.start()
 
     def _snapshot(self, connection: psycopg.Connection, tables: Sequence[Table]) -> Snapshot:
         """USE_SNAPSHOT gives this transaction exactly what was committed before the slot's first change."""
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         created = connection.execute(
-            sql.SQL("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput USE_SNAPSHOT").format(
-                sql.Identifier(self._slot)
-            )
+            sql.SQL("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput USE_SNAPSHOT").format(sql.Identifier(self._slot))
         ).fetchone()
         assert created is not None
+        self._has_slot = True
         at = time.time()
         rows = {table.name: _rows(connection, table) for table in tables}
         connection.execute("COMMIT")
         high, _, low = str(created[1]).partition("/")
         return Snapshot((int(high, 16) << 32) | int(low, 16), at, rows)
 
-    def _replicate(self, connection: psycopg.Connection) -> None:
+    def _replicate(self, connection: psycopg.Connection, lsn: int) -> None:
         command = sql.SQL(
-            "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names '{}', messages 'true')"
-        ).format(sql.Identifier(self._slot), sql.SQL(PUBLICATION))
+            "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names '{}', messages 'true')"
+        ).format(sql.Identifier(self._slot), sql.SQL(f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"), sql.SQL(PUBLICATION))
         result = connection.pgconn.exec_(command.as_bytes(connection))
         if result.status != pq.ExecStatus.COPY_BOTH:
             raise StreamLost(f"the server does not start the feed: {connection.pgconn.get_error_message().strip()}")
@@ -215,6 +268,13 @@ def _rows(connection: psycopg.Connection, table: Table) -> list[Known]:
         tuple([_text(result.get_value(row, column)) for column in range(result.nfields)])
         for row in range(result.ntuples)
     ]
+
+
+def _server_life(connection: psycopg.Connection) -> str:
+    """What distinguishes a server from itself before a restart."""
+    row = connection.execute("SELECT pg_postmaster_start_time()::text").fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def _text(value: bytes | None) -> str | None:

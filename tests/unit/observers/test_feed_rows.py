@@ -121,12 +121,24 @@ def test_only_marks_of_this_feed_are_marks(assembler: Assembler) -> None:
 @pytest.mark.parametrize(
     ("messages", "reason"),
     [
-        ([Begin(20, 2.5, 7), Update(1, None, ("z", None, None))], "changes a row of task_instance that it never had"),
-        ([Begin(20, 2.5, 7), Delete(1, ("z", None, None))], "changes a row of task_instance that it never had"),
-        ([Begin(20, 2.5, 7), Insert(9, ("a",))], "a table 9 that it has not described"),
-        ([Begin(20, 2.5, 7), Insert(1, ("a",))], "a row of task_instance with 1 values"),
-        ([Begin(20, 2.5, 7), Insert(1, ("a", UNCHANGED, None))], "inserts a row of task_instance without a value"),
-        ([Begin(20, 2.5, 7), Delete(1, (None, None, None))], "a row of task_instance without its id"),
+        (
+            [Begin(20, 2.5, 7), Update(1, None, ("z", None, None)), Commit(20, 21, 2.5)],
+            "changes a row of task_instance that it never had",
+        ),
+        (
+            [Begin(20, 2.5, 7), Delete(1, ("z", None, None)), Commit(20, 21, 2.5)],
+            "changes a row of task_instance that it never had",
+        ),
+        ([Begin(20, 2.5, 7), Insert(9, ("a",)), Commit(20, 21, 2.5)], "a table 9 that it has not described"),
+        ([Begin(20, 2.5, 7), Insert(1, ("a",)), Commit(20, 21, 2.5)], "a row of task_instance with 1 values"),
+        (
+            [Begin(20, 2.5, 7), Insert(1, ("a", UNCHANGED, None)), Commit(20, 21, 2.5)],
+            "inserts a row of task_instance without a value",
+        ),
+        (
+            [Begin(20, 2.5, 7), Delete(1, (None, None, None)), Commit(20, 21, 2.5)],
+            "a row of task_instance without its id",
+        ),
         ([Insert(1, ("b", None, None))], "a change outside of a transaction"),
         ([Begin(20, 2.5, 7), Begin(21, 2.5, 8)], "transaction 8 begins inside transaction 7"),
         ([Commit(20, 21, 2.5)], "a commit without a begin"),
@@ -148,3 +160,13 @@ def test_commits_at_one_position_are_a_gap(assembler: Assembler) -> None:
     committed(assembler, Insert(1, ("b", None, None)))
     with pytest.raises(FeedGap, match="the commit before it is at 14"):
         committed(assembler, Insert(1, ("c", None, None)))
+
+
+def test_a_transaction_that_was_cut_off_changes_no_row_and_can_come_whole(assembler: Assembler) -> None:
+    assembler.take(Begin(20, 2.5, 7))
+    assembler.take(Update(1, None, ("a", "running", "h")))
+    assembler.resume()
+    assert assembler.last_lsn == 9
+    found = changes(assembler, Update(1, None, ("a", "running", "h")))
+    assert found == (RowChange("task_instance", "update", ("a",), {"state": "running"}),)
+    assert assembler.last_lsn == 20
