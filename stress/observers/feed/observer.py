@@ -45,11 +45,8 @@ class ChangeFeed(Observer):
 
     name = "change_feed"
 
-    def __init__(
-        self, cluster: Cluster, *, lag_bound_s: float = LAG_BOUND_S, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, cluster: Cluster, clock: Callable[[], float] = time.monotonic) -> None:
         self._cluster = cluster
-        self._lag_bound_s = lag_bound_s
         self._clock = clock
         self._slot = f"airflow_stress_{cluster.database}"
         self._mark_prefix = f"airflow-stress mark {cluster.database}"
@@ -159,5 +156,5 @@ class ChangeFeed(Observer):
         if self._lost_since is not None:  # the server is away, which has a bound that is counted elsewhere
             return
         self._waiting = {mark: waited_s + passed_s for mark, waited_s in self._waiting.items()}
-        if any(waited_s > self._lag_bound_s for waited_s in self._waiting.values()):
-            raise SourceLost(f"the feed is more than {self._lag_bound_s:g} s behind the server")
+        if any(waited_s > LAG_BOUND_S for waited_s in self._waiting.values()):
+            raise SourceLost(f"the feed is more than {LAG_BOUND_S:g} s behind the server")
