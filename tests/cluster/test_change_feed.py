@@ -210,6 +210,29 @@ def test_transactions_of_several_sessions_come_back_exactly_in_commit_order(
     assert (ended.transactions, ended.changes) == (6, 14)
 
 
+def test_a_transaction_names_its_writer_once_and_again_after_a_savepoint_that_was_rolled_back(
+    database: Database, feed: ChangeFeed
+) -> None:
+    list(feed.poll())
+    session = database.session("scheduler-1")
+    session.execute("SELECT pg_create_logical_replication_slot('of_the_test', 'pgoutput')")
+    session.commit()
+    for _ in range(2):
+        with session.transaction(force_rollback=True):
+            session.execute("UPDATE task_instance SET state = 'failed'")
+        for state in ("queued", "running", "success"):
+            session.execute("UPDATE task_instance SET state = %s", (state,))
+        session.commit()
+    found = changes(feed.finish())
+    assert [(writer, len(changed)) for writer, changed in found] == [("scheduler-1", 3)] * 2
+    arguments = ("proto_version", "publication_names", PUBLICATION, "messages")
+    messages = "SELECT 1 FROM pg_logical_slot_peek_binary_changes('of_the_test', NULL, NULL, %s, '1', %s, %s, %s, 'on')"
+    rows = session.execute(f"{messages} WHERE get_byte(data, 0) = ascii('M')", arguments).fetchall()
+    session.rollback()
+    # One for each transaction, and the observer's mark.
+    assert len(rows) == 3
+
+
 def test_a_statement_that_changes_nothing_gives_its_transaction_no_id(database: Database, feed: ChangeFeed) -> None:
     list(feed.poll())
     session = database.session("scheduler-1")

@@ -24,6 +24,8 @@ _UINT32 = struct.Struct("!I")
 _UINT64 = struct.Struct("!Q")
 _BEGIN = struct.Struct("!QqI")
 _COMMIT = struct.Struct("!BQQq")
+_TEXT, _NULL, _UNCHANGED = b"tnu"
+_length = _UINT32.unpack_from
 
 
 class MalformedMessage(ValueError):  # noqa: N818 - it says what is wrong
@@ -176,15 +178,31 @@ class _Reader:
         return value
 
     def row(self) -> Row:
-        """The values of a row."""
-        at = self._at + 2
+        """The values of a row. Almost all of a feed is read here, so the loop has no calls of our own and one check of
+        the end: a value that reaches beyond it is cut, and then the place is behind the end."""
+        data, at = self._data, self._at + 2
         values: list[Value] = []
         try:
             for _ in range(self._count(_INT16)):
-                value, at = _value(self._data, at)
-                values.append(value)
+                kind = data[at]
+                if kind == _TEXT:
+                    start = at + 5
+                    at = start + _length(data, at + 1)[0]
+                    values.append(data[start:at].decode())
+                    continue
+                if kind == _NULL:
+                    values.append(None)
+                elif kind == _UNCHANGED:
+                    values.append(UNCHANGED)
+                else:
+                    raise MalformedMessage(f"it has {data[at : at + 1]!r} where a value begins")
+                at += 1
+        except (IndexError, struct.error) as error:
+            raise MalformedMessage("it ends inside a row") from error
         except UnicodeDecodeError as error:
             raise MalformedMessage(f"a text in it is not UTF-8: {error}") from error
+        if at > len(data):
+            raise MalformedMessage("it ends inside a row")
         self._at = at
         return tuple(values)
 
@@ -214,23 +232,6 @@ class _Reader:
         left = len(self._data) - self._at
         if left:
             raise MalformedMessage(f"{left} bytes follow its end")
-
-
-def _value(data: bytes, at: int) -> tuple[Value, int]:
-    """The value of a row that begins at a place, and where the next one begins. Most of a feed is read here."""
-    kind = data[at : at + 1]
-    if kind == b"t":
-        start = at + 5
-        length = int.from_bytes(data[at + 1 : start], signed=True)
-        end = start + length
-        if length < 0 or end > len(data):
-            raise MalformedMessage(f"it ends inside a value of {length} bytes")
-        return data[start:end].decode(), end
-    if kind == b"n":
-        return None, at + 1
-    if kind == b"u":
-        return UNCHANGED, at + 1
-    raise MalformedMessage(f"it has {kind!r} where a value begins")
 
 
 def decode(data: bytes) -> Message:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from stress.events import RowChange, TransactionCommitted
 from stress.observers.feed.pgoutput import (
@@ -69,11 +70,13 @@ class _Rows:
         key = self._key(new if old is None else old)
         before = self._pop(key)
         after = self._whole(new, before)
-        self._rows[self._key(after)] = after
+        self._rows[key if old is None else self._key(after)] = after
+        if after == before:
+            return None
         changed = {
             name: value for name, was, value in zip(self.table.columns, before, after, strict=True) if was != value
         }
-        return RowChange(self.table.name, "update", key, changed) if changed else None
+        return RowChange(self.table.name, "update", key, changed)
 
     def delete(self, old: Row) -> RowChange:
         key = self._key(old)
@@ -104,6 +107,8 @@ class _Rows:
 
     def _whole(self, row: Row, before: Known | None) -> Known:
         """The row with the values that were not sent, because they did not change."""
+        if UNCHANGED not in row:
+            return cast("Known", row)
         whole: list[str | None] = []
         for place, value in enumerate(row):
             if value is not UNCHANGED:

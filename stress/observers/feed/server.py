@@ -6,9 +6,10 @@ primary key, and always the key: PostgreSQL refuses Airflow's own updates of a p
 
 The writer of a transaction is not in the log: PostgreSQL records a transaction's id and no session. The trigger writes
 the session's `application_name` into the log, as a message of the same transaction (`pg_logical_emit_message`). It
-locks nothing and needs no round trip; what it costs is in docs/explanation/change-feed.md. It does not run for a
-statement of a transaction that has changed nothing yet: the message would give that transaction an id and a commit
-record.
+locks nothing and needs no round trip; what it costs is in docs/explanation/change-feed.md. It runs once a transaction:
+a setting that is local to the transaction says that it has run. A savepoint that is rolled back takes back the message
+and the setting alike. It does not run for a statement of a transaction that has changed nothing yet: the message would
+give that transaction an id and a commit record.
 """
 
 from __future__ import annotations
@@ -38,13 +39,17 @@ ORDER BY c.relname, a.attnum
 _WRITER_FUNCTION = sql.SQL("""
 CREATE OR REPLACE FUNCTION public.airflow_stress_writer() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_logical_emit_message(true, {}, current_setting('application_name'));
+    PERFORM pg_logical_emit_message(true, {}, current_setting('application_name')),
+            set_config('airflow_stress.writer', 'named', true);
     RETURN NULL;
 END $$
 """).format(sql.Literal(WRITER_PREFIX))
 _WRITER_TRIGGER = """
 CREATE OR REPLACE TRIGGER airflow_stress_writer AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON public.{}
-FOR EACH STATEMENT WHEN (pg_current_xact_id_if_assigned() IS NOT NULL) EXECUTE FUNCTION public.airflow_stress_writer()
+FOR EACH STATEMENT
+WHEN (current_setting('airflow_stress.writer', true) IS DISTINCT FROM 'named'
+      AND pg_current_xact_id_if_assigned() IS NOT NULL)
+EXECUTE FUNCTION public.airflow_stress_writer()
 """
 
 

@@ -30,6 +30,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import psycopg
 from psycopg import pq, sql
@@ -67,8 +68,7 @@ class StreamLost(Exception):  # noqa: N818 - it says what happened
     """The connection or its slot is gone: what was committed since cannot be read any more."""
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """A message of the output plugin, and when it arrived (unix seconds)."""
 
     at: float

@@ -2,8 +2,8 @@
 
 A column that a release lacks is left out, and so is a table. The primary key is always read. Left out on purpose are
 large values (rendered fields, arguments of triggers, results of callbacks) and columns that every statement writes
-(`updated_at`): each column costs the server, the reader and the file. An update that changes nothing else does not
-appear in the feed.
+(`updated_at`, a run's `last_scheduling_decision`): each column costs the server, the reader and the file. An update
+that changes nothing else does not appear in the feed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ _TASK_INSTANCE = (
     "last_heartbeat_at",
     "hostname",
     "pid",
-    "executor",
-    "external_executor_id",
     "pool",
     "pool_slots",
     "trigger_id",
@@ -58,7 +56,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "run_after",
             "start_date",
             "end_date",
-            "last_scheduling_decision",
             "clear_number",
             "creating_job_id",
             "scheduled_by_job_id",
