@@ -14,7 +14,6 @@ import pytest
 
 from stress import events
 from stress.cluster.postgres import Postgres
-from stress.cluster.supervision.guard import RunGuard
 from stress.events import RowChange, TransactionCommitted
 from stress.observers.feed import observer
 from stress.observers.feed.observer import ChangeFeed
@@ -80,19 +79,6 @@ class Database(PaperCluster):
         """Close the sessions and remove the database."""
         self.reconnect()
         self.server.drop_database(self._name)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A running server of the tests' own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_STRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        guard = RunGuard()
-        server = Postgres(guard.directory / "postgres", guard.label)
-        server.start()
-        yield server
-        server.stop()
-        guard.close()
 
 
 @pytest.fixture
