@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import os
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -284,6 +286,37 @@ def test_a_restart_of_the_server_leaves_no_gap(database: Database, feed: ChangeF
     ]
 
 
+def test_restarts_under_load_lose_no_commit_and_repeat_none(database: Database, feed: ChangeFeed) -> None:
+    ended = threading.Event()
+
+    def write(component: str) -> None:
+        while not ended.is_set():
+            # The restart ends sessions, and refuses new ones for a moment.
+            with contextlib.suppress(psycopg.Error), psycopg.connect(database.dsn(component)) as connection:
+                while not ended.is_set():
+                    connection.execute("UPDATE slot_pool SET slots = slots + 1")
+                    connection.commit()
+
+    def read_on(count: int) -> bool:
+        found.extend(feed.poll())
+        return len(found) >= count
+
+    writers = [threading.Thread(target=write, args=(f"scheduler-{number}",)) for number in (1, 2)]
+    for writer in writers:
+        writer.start()
+    found = list(feed.poll())
+    for _ in range(3):
+        wait_for(functools.partial(read_on, len(found) + 50), 20, "50 more commits")
+        database.server.restart()
+    ended.set()
+    for writer in writers:
+        writer.join(20)
+    found += feed.finish()
+    (slots,) = database.session("api-server").execute("SELECT slots FROM slot_pool").fetchone() or (0,)
+    read = [each.changes[0].columns["slots"] for each in transactions(iter(found))[1:]]
+    assert read == [str(number) for number in range(129, slots + 1)]
+
+
 def server_process(database: Database) -> int:
     """The process id of the server's end of the feed."""
     with psycopg.connect(database.server.dsn("postgres", "setup")) as connection:
@@ -316,7 +349,7 @@ def test_a_killed_connection_is_blindness_after_what_came_before_it(database: Da
         list(feed.finish())
 
 
-@contextmanager
+@contextlib.contextmanager
 def stopped(database: Database) -> Iterator[None]:
     """The server's end of the feed stands still."""
     process = server_process(database)
