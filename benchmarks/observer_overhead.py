@@ -5,9 +5,9 @@ what observing takes is missing from its throughput. `all`: all observers agains
 `feed`: all observers against all but the change feed.
 
 Prints for each block the task instances per second of load, the CPU seconds of the load for each 1,000 of them, what
-the change feed read, and the CPU time that the feed took in this process and in the server's process that sends it, as
-a share of the block's; then the mean differences with their 95 % intervals over pairs. The share holds on a machine
-that does other work as well, where differences between blocks say little.
+the change feed read, and the CPU time that the feed took under load, in this process and in the server's process that
+sends it, as a share of the cluster's; then the mean differences with their 95 % intervals over pairs. On a machine that
+does other work as well, differences between blocks say little, and the share still holds.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ class Meter:
         self._cluster = cluster
         self._own_s = 0.0
         self._others_s = 0.0
+        self._before_s = 0.0
+        self.load_s = 0.0
+        """Those of the time of load."""
 
     def append(self, transaction: events.TransactionCommitted) -> None:
         """Write to the feed's file."""
@@ -81,10 +84,12 @@ class Meter:
         assert thread.ident is not None
         self._others_s = sender_s + time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
 
-    @property
-    def seconds(self) -> float:
-        """All of them."""
-        return self._own_s + self._others_s
+    def on_entry(self, entry: history.Entry) -> None:
+        """Count from the begin of the load to its end, as the cluster's CPU seconds are counted."""
+        if isinstance(entry.event, events.LoadStarted):
+            self._before_s = self._own_s + self._others_s
+        elif isinstance(entry.event, events.LoadStopped):
+            self.load_s = self._own_s + self._others_s - self._before_s
 
 
 class MeteredFeed(ChangeFeed):
@@ -139,7 +144,7 @@ def main(pairs: int, what: str) -> None:
                 cluster = prepared.open(plan.arms[0], block, logs, cluster_settings(plan))
                 entries: list[history.Entry] = []
                 meter = Meter(cluster, directory, block)
-                record = Recorder(journal, block, (entries.append,), meter.append)
+                record = Recorder(journal, block, (entries.append, meter.on_entry), meter.append)
                 panel = metered_panel(cluster, record, meter) if observed else UNSEEN[what](cluster, record)
                 Block(
                     Turn("fixed", plan.dags, plan.load.seconds, (), drains=False, config=airflow_config(plan, "fixed")),
@@ -154,7 +159,7 @@ def main(pairs: int, what: str) -> None:
                 meter.file.close()
                 view = BlockView.in_run(directory, block, "fixed", tuple(entries))
                 costs[observed].append(_cost(view))
-                said = _said(costs[observed][-1], view, meter.seconds)
+                said = _said(costs[observed][-1], view, meter.load_s)
                 print(f"block {block}, {'observed' if observed else 'unseen':8}: {said}", flush=True)
         finally:
             runtime.close()
@@ -181,7 +186,7 @@ def _said(cost: Cost, view: BlockView, feed_cpu_s: float) -> str:
         share = 100 * feed_cpu_s / sum(used.seconds.values())
         text += (
             f"; feed: {ended.changes} changes in {ended.transactions} transactions, {ended.bytes / 1e6:.2f} MB, "
-            f"lag up to {ended.largest_lag_s:.2f} s, {feed_cpu_s:.2f} CPU s ({share:.1f} % of the load's)"
+            f"lag up to {ended.largest_lag_s:.2f} s, {feed_cpu_s:.2f} CPU s under load ({share:.1f} % of the cluster's)"
         )
     blind = [f"{event.observer} blind: {event.reason}" for _, event in view.all(events.ObserverBlind)]
     return "; ".join([text, *blind])
