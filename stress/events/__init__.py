@@ -59,6 +59,7 @@ from stress.events.execution_api import (
     SuccessAcknowledged,
     WorkerIdentity,
 )
+from stress.events.feed import FeedEnded, RowChange, TransactionCommitted
 from stress.events.plan import SCHEMA, ArmPlanned, MeasurePlanned, RacePlanned, RunPlanned
 from stress.events.triggers import (
     CallbackExecuted,
@@ -100,6 +101,7 @@ __all__ = [
     "Event",
     "FaultHealed",
     "FaultInjected",
+    "FeedEnded",
     "FiniteTasksCounted",
     "FixReported",
     "FrameError",
@@ -121,6 +123,7 @@ __all__ = [
     "ReplyMisrouted",
     "ReportAnswered",
     "RequestAnswered",
+    "RowChange",
     "RunPlanned",
     "RunnerDied",
     "SchedulerLooped",
@@ -128,6 +131,7 @@ __all__ = [
     "SuccessAcknowledged",
     "TaskDelays",
     "TasksCounted",
+    "TransactionCommitted",
     "TriggerOwnerChanged",
     "TriggersOwned",
     "TriggersProgressed",
@@ -187,4 +191,6 @@ AnyEvent = (
     | BlockSettled
     | DeadlinesPassed
     | FiniteTasksCounted
+    | TransactionCommitted
+    | FeedEnded
 )

@@ -14,7 +14,6 @@ import pytest
 from stress import events
 from stress.cluster.postgres import Postgres
 from stress.cluster.postgres_settings import LOG_FILE
-from stress.cluster.supervision.guard import RunGuard
 from stress.observers import connection, postgres_log
 from stress.observers.database import Database
 from stress.observers.postgres_log import PostgresLog
@@ -96,19 +95,6 @@ class Sessions(PaperCluster):
         """Close the sessions."""
         while self._pool:
             self._pool.popitem()[1].close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A running server of the tests' own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_STRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        guard = RunGuard()
-        server = Postgres(guard.directory / "postgres", guard.label)
-        server.start()
-        yield server
-        server.stop()
-        guard.close()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stress import commands, events, history
+from stress import commands, events, feed, history
 from stress.layout import ROOT
 from stress.report.files import FILE_NAMES
 
@@ -33,6 +33,8 @@ def unpacked(schema: int, directory: Path) -> Path:
     golden = GOLDEN / str(schema)
     (directory / history.FILE_NAME).write_bytes(lzma.decompress((golden / "history.jsonl.xz").read_bytes()))
     shutil.copy(golden / "manifest.json", directory)
+    if (golden / feed.DIRECTORY).is_dir():
+        shutil.copytree(golden / feed.DIRECTORY, directory / feed.DIRECTORY)
     return directory
 
 
