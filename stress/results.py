@@ -186,6 +186,47 @@ class CostChange:
 
 
 @dataclass(frozen=True)
+class AnomalyCount:
+    """The anomalies of one checker on one arm. `explained` counts them by the race that explains them."""
+
+    found: int
+    unexplained: int
+    opportunities: int
+    explained: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnomalyWitness:
+    """An anomaly that no known race explains, with the interleaving around it. `also`: checkers that it violates, too.
+
+    `at_s` is seconds since the load of its block began.
+    """
+
+    checker: str
+    block: int
+    arm: str
+    at_s: float
+    what: str
+    also: tuple[str, ...]
+    table: WitnessTable
+
+
+@dataclass(frozen=True)
+class Anomalies:
+    """What the change feed showed against the model of what may happen (`stress/model`). It decides no verdict.
+
+    `transitions` are those that were checked, by arm; `checkers` is checker to arm to counts, `units` what the
+    opportunities of each checker are called. `unexplained` holds the first witnesses, `blind` why blocks are left out.
+    """
+
+    transitions: Mapping[str, int]
+    checkers: Mapping[str, Mapping[str, AnomalyCount]]
+    units: Mapping[str, str]
+    unexplained: tuple[AnomalyWitness, ...] = ()
+    blind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ArmCode:
     """The code of an arm that is laid over the packages of a release: wheels, a checkout, or a diff.
 
@@ -263,6 +304,9 @@ class Results:
     notes: tuple[str, ...] = ()
     harm: tuple[HarmMeasure, ...] = ()
     costs: tuple[CostChange, ...] = ()
+    anomalies: Anomalies | None = None
+    """None: no block had a change feed."""
+
     errors: tuple[str, ...] = ()
     """Why the run failed, a sentence each; empty if it did not."""
 

@@ -33,6 +33,7 @@ from stress.events.block import (
     ObserverUp,
     PhaseEnded,
     RequestAnswered,
+    RequestSent,
     StaleVersionsCounted,
     TaskDelays,
     TasksCounted,
@@ -58,6 +59,7 @@ from stress.events.execution_api import (
     ReportAnswered,
     SuccessAcknowledged,
     WorkerIdentity,
+    WorkerRefused,
 )
 from stress.events.feed import FeedEnded, RowChange, TransactionCommitted
 from stress.events.plan import SCHEMA, ArmPlanned, MeasurePlanned, RacePlanned, RunPlanned
@@ -123,6 +125,7 @@ __all__ = [
     "ReplyMisrouted",
     "ReportAnswered",
     "RequestAnswered",
+    "RequestSent",
     "RowChange",
     "RunPlanned",
     "RunnerDied",
@@ -138,6 +141,7 @@ __all__ = [
     "UnfinishedRun",
     "UnfinishedTask",
     "WorkerIdentity",
+    "WorkerRefused",
 ]
 
 AnyEvent = (
@@ -186,8 +190,10 @@ AnyEvent = (
     | TaskDelays
     | StaleVersionsCounted
     | SuccessAcknowledged
+    | WorkerRefused
     | ReportAnswered
     | RequestAnswered
+    | RequestSent
     | BlockSettled
     | DeadlinesPassed
     | FiniteTasksCounted

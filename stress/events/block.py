@@ -55,6 +55,17 @@ class RequestAnswered(Event, frozen=True, kw_only=True, tag="request_answered"):
     changed: int | None = None
 
 
+class RequestSent(Event, frozen=True, kw_only=True, tag="request_sent"):
+    """A user of the load begins such a request. One that the end of the load cuts off has no `RequestAnswered`."""
+
+    sent_at: float
+    request: str
+    dag: str
+    run: str
+    task: str
+    state: str
+
+
 class LoadReported(Event, frozen=True, kw_only=True, tag="load_reported"):
     """The load generator's own statistics of one kind of request, for the whole block."""
 

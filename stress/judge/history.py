@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from stress import events
 from stress.checkers.view import BlockView
 from stress.history import History
+from stress.judge.anomalies import anomalies_of
 from stress.judge.costs import MEASURES, costs_of, measure_of
 from stress.judge.counts import usable_blocks
 from stress.judge.harm import BlockCosts, Measure, compare
@@ -265,6 +266,7 @@ def judge_history(history: History, state: RunState, *, errors: Sequence[str] = 
         notes=(*_notes(history, blocks, checks), *_between(checks, costs, plan, missing, ended_early)),
         harm=judged.harm,
         costs=costs_against(checks, costs, plan.measures, names[0], names[-1]),
+        anomalies=anomalies_of(blocks, plan.arms),
         errors=tuple(errors),
     )
 

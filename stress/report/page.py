@@ -166,6 +166,9 @@ def render(results: Results, facts: RunFacts) -> str:
         notes=[note for note in results.notes if note not in text.errors_of(results)][:MAX_SENTENCES],
         blind_spots=blind_spots.of_run(facts.settings, results.races),
         order=" ".join(block.arm for block in sorted(results.blocks, key=lambda block: block.index)[:MAX_BLOCKS]),
+        anomaly_witnesses=[
+            (witness, _table(witness.table)) for witness in (results.anomalies.unexplained if results.anomalies else ())
+        ],
         glyphs=_GLYPHS,
         css=resource("page.css"),
     )
@@ -304,6 +307,8 @@ def _template() -> Template:
         "airflow": lambda arm: text.airflow_of(arm.airflow, arm.code),
         "block_count": text.block_count,
         "harm_value": text.harm_value,
+        "anomalies_out_of": text.anomalies_out_of,
+        "transitions": text.transitions,
         "count": text.count,
         "counted": text.counted,
         "out_of": text.out_of,

@@ -1,11 +1,11 @@
 """`results.json`, the contract with the outside: its keys, in their order, and null where a value is absent.
 
 `p_value` of a race is adjusted for all races asked for together. Beyond the contract: `config` and `code` of an arm
-(null for a release as it is); `p_raw`, `test`, `dispersion`, `blocks`, `set_aside`, `decided_after` and `more_minutes`
-of a race; `task_instances` and `load_s` of a throughput; the times and sizes of a block; `unit` and `reason` of a harm
-measure; `costs`; `notes`, `instrument` and `command` of the run (the last two null without the manifest). In
-`blocks` a race's counts are its incidents and opportunities. Seconds are rounded to milliseconds, p-values are not
-rounded.
+(null for a release as it is); `p_raw`, `test`, `dispersion`, `blocks`, `set_aside`, `decided_after` and
+`more_minutes` of a race; `task_instances` and `load_s` of a throughput; the times and sizes of a block; `unit` and
+`reason` of a harm measure; `costs`; `anomalies` (null where no block had a change feed); `notes`, `instrument` and
+`command` of the run (the last two null without the manifest). In `blocks` a race's counts are its incidents and
+opportunities. Seconds are rounded to milliseconds, p-values are not rounded.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import json
 from stress.judge.ratios import LEVEL
 from stress.results import (
     SCHEMA,
+    Anomalies,
+    AnomalyCount,
+    AnomalyWitness,
     ArmCode,
     ArmCount,
     ArmSummary,
@@ -53,6 +56,7 @@ def document(results: Results, facts: RunFacts | None = None) -> dict[str, objec
         "notes": list(results.notes),
         "instrument": None if facts is None else _instrument(facts.instrument),
         "command": None if facts is None else facts.command,
+        "anomalies": None if results.anomalies is None else _anomalies(results.anomalies),
     }
 
 
@@ -130,6 +134,44 @@ def cost(change: CostChange) -> dict[str, object]:
         "margin": change.margin,
         "blocks": dict(change.blocks),
         "reason": change.reason,
+    }
+
+
+def _anomalies(anomalies: Anomalies) -> dict[str, object]:
+    return {
+        "transitions": dict(anomalies.transitions),
+        "checkers": {
+            checker: {
+                "unit": anomalies.units.get(checker),
+                **{arm: _anomaly_count(count) for arm, count in counts.items()},
+            }
+            for checker, counts in anomalies.checkers.items()
+        },
+        "unexplained": [_anomaly(witness) for witness in anomalies.unexplained],
+        "blind": list(anomalies.blind),
+    }
+
+
+def _anomaly_count(count: AnomalyCount) -> dict[str, object]:
+    return {
+        "found": count.found,
+        "unexplained": count.unexplained,
+        "opportunities": count.opportunities,
+        "explained": dict(count.explained),
+    }
+
+
+def _anomaly(witness: AnomalyWitness) -> dict[str, object]:
+    return {
+        "checker": witness.checker,
+        "block": witness.block,
+        "arm": witness.arm,
+        "at_s": round(witness.at_s, 3),
+        "what": witness.what,
+        "also": list(witness.also),
+        "steps": [
+            dict(zip(("at", "transaction", "writer", "row", "change"), row, strict=True)) for row in witness.table.rows
+        ],
     }
 
 

@@ -42,6 +42,7 @@ def _judged(results: Results) -> list[str]:
         _table(results),
         *_harm(results),
         *_costs(results),
+        *_anomalies(results),
         *_blind(results),
         "\n".join(f"- **{_inline(text.race_title(r))}** {_inline(v.reason)}" for r, v in results.races.items()),
         *_notes(results),
@@ -78,6 +79,26 @@ def _costs(results: Results) -> list[str]:
         return []
     header = costs.header([arm.name for arm in results.arms])
     return ["## Cost", _markdown_table(header, costs.rows(results), text_columns=2), f"{_inline(costs.MEANING)}."]
+
+
+def _anomalies(results: Results) -> list[str]:
+    """Counts of every checker of the model, and the first anomalies that no known race explains."""
+    anomalies = results.anomalies
+    if anomalies is None:
+        return []
+    arms = [arm.name for arm in results.arms]
+    rows = [
+        [text.race_title(checker), anomalies.units[checker], *(text.anomalies_out_of(counts.get(arm)) for arm in arms)]
+        for checker, counts in anomalies.checkers.items()
+    ]
+    checked = ", ".join(f"{arm} {text.transitions(anomalies, arm)}" for arm in arms)
+    lines = "\n".join(f"- {_inline(line)}" for line in text.anomaly_lines(anomalies))
+    return [
+        "## Anomalies",
+        f"Transitions checked against the model: {_inline(checked)}. Anomalies decide no verdict.",
+        _markdown_table(["checker", "of", *arms], rows, text_columns=2),
+        *([lines] if lines else []),
+    ]
 
 
 def _blocks(results: Results) -> list[str]:

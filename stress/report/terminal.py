@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from stress.report import costs, text
-from stress.results import RaceState, Results, RunState, Verdict
+from stress.results import Anomalies, RaceState, Results, RunState, Verdict
 
 _ANSI = MappingProxyType(
     {
@@ -44,11 +44,14 @@ def render(results: Results, *, colour: bool = False) -> str:
             blocks += [*_harm(results, colour), ""]
         if results.costs:
             blocks += [*_costs(results, colour), ""]
+        if results.anomalies is not None:
+            blocks += [*_anomalies(results, results.anomalies), ""]
     notes = [
         f"{text.race_title(race)}: {verdict.reason}"
         for race, verdict in results.races.items()
         if verdict.verdict is not RaceState.REMOVED and results.blocks
     ]
+    notes += text.anomaly_lines(results.anomalies)
     notes += [f"not seen: {sentence}" for sentence in results.blind]
     notes += [f"note: {note}" for note in results.notes if note not in errors]
     word = _painted(str(results.verdict).upper(), str(results.verdict), colour)
@@ -97,6 +100,18 @@ def _costs(results: Results, colour: bool) -> list[str]:
     rows = [costs.header([arm.name for arm in results.arms]), *costs.rows(results)]
     states = ["", *(cost.verdict for cost in results.costs)]
     return [_line(cells, _widths(rows), state, colour) for cells, state in zip(rows, states, strict=True)]
+
+
+def _anomalies(results: Results, anomalies: Anomalies) -> list[str]:
+    """One row a checker that found something; how many transitions were checked, always."""
+    arms = [arm.name for arm in results.arms]
+    rows = [["anomalies", "", *arms], ["transitions checked", "", *(text.transitions(anomalies, arm) for arm in arms)]]
+    rows += [
+        [text.race_title(checker), "", *(text.anomalies_out_of(counts.get(arm)) for arm in arms)]
+        for checker, counts in anomalies.checkers.items()
+        if any(count.found for count in counts.values())
+    ]
+    return [_line(cells, _widths(rows), "", colour=False) for cells in rows]
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
