@@ -1,7 +1,8 @@
-"""The reproducers: known races as scripts of statements. Data only; the harness reads it, too."""
+"""The reproducers of the races that this project found, and all reproducers. Data only; the harness reads it, too."""
 
 from __future__ import annotations
 
+from airflow_stress_explore.airflow import reported
 from airflow_stress_explore.airflow.reproducer import Reproducer
 from airflow_stress_explore.core.schedulers import Move
 
@@ -256,4 +257,6 @@ _REPRODUCERS = (
     ),
 )
 
-REPRODUCERS: dict[str, Reproducer] = {reproducer.name: reproducer for reproducer in _REPRODUCERS}
+REPRODUCERS: dict[str, Reproducer] = {
+    reproducer.name: reproducer for reproducer in (*_REPRODUCERS, *reported.REPRODUCERS)
+}
