@@ -5,6 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 REPORTED: Mapping[str, Mapping[str, str]] = {
+    "airflow.callbacks.database_callback_sink:DatabaseCallbackSink.send": {
+        "bfbba55d847abf9234de7b2454f01e0dc661c4dab9ea4538aef2ca0a87c9e25e": "3.1.0..3.2.2",
+        "823a6d2468a7555688ee2ad332f8e972aa1d51f99eaa1d87c6d99652c3715ce5": "3.3.0..3.4.0b2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._get_tis_stuck_in_queued": {
+        "c870a700b3e8da77915d4b9d7ba1cd2d1721c5bd5e709a709c082711f90ca1b9": "3.1.0..3.4.0b2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._handle_tasks_stuck_in_queued": {
+        "ea2abc0e2d493d3756aa6d55bc2672180e0a1b496a7998ae1dc917191cd3ccb8": "3.1.0..3.1.8",
+        "eb5afe3ee28a42338f9c4d61bbe1e819b9ebb079c7d4db470396bcf5631c5b96": "3.2.0..3.2.2",
+        "d00e3a2eb669514770d1565770d2f8d050638879cd0769d57ff3a8706e4d4b5f": "3.3.0..3.4.0b2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._maybe_requeue_stuck_ti": {
+        "7c887138f59a2881a825bce0b596aa998a86c427d5c9c53954158a73e26b1dba": "3.1.0..3.1.8",
+        "de7ad6d4fc0af1554ed7be2d048ce7605fb3eb4b48f118e0855de3f0690ad62b": "3.2.0..3.2.1",
+        "9eca2e4c10799afc79a4499505e696020a9473ebb8e0bcd238423ae11eb0da4f": "3.2.2",
+        "f9cb330bdcd883fd0bd2573de031eacf9e32cc25f5d7d68fc5b02ee129439158": "3.3.0..3.3.2",
+        "87d51fcdc46500cd7734a70650704c959bdb5581fbb25ddb37e6837302d946df": "3.4.0b2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._reschedule_stuck_task": {
+        "ac006caa6af21734cbeb8afd39b7e4bff0f6a4b420f535766128ffa702744848": "3.1.0..3.1.8",
+        "db6e77ccde24056cc37f87266a90095bbd81873ae6e692f960b50a8f1e1b5767": "3.2.0..3.4.0b2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._start_queued_dagruns": {
         "73e5968cf115106376c893b8a7e19e9a3bcaa691c05612cef2f7552b541c1b37": "3.1.0..3.1.2",
         "a8a5cbc9a3ac270ac782199923f3f0dccd0545d5e1978904ce3c6b21583d811f": "3.1.3",

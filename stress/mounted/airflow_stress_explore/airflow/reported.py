@@ -19,4 +19,15 @@ REPRODUCERS: tuple[Reproducer, ...] = (
         releases=_ALL,
         fix="run_start_turn",
     ),
+    Reproducer(
+        race="stuck_sweep",
+        name="stuck_sweep",
+        summary="a task that was queued for too long starts as it is swept: it is scheduled while it runs (#49889)",
+        operations=("stuck_queued_sweep", "enter_running"),
+        state=("stuck_run",),
+        script=(Move("A", r"^UPDATE task_instance "), Move("B"), Move("A")),
+        invariant="illegal_transition",
+        releases=_ALL,
+        fix="stuck_task_claim",
+    ),
 )
