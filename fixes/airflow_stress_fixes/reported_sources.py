@@ -9,6 +9,16 @@ REPORTED: Mapping[str, Mapping[str, str]] = {
         "bfbba55d847abf9234de7b2454f01e0dc661c4dab9ea4538aef2ca0a87c9e25e": "3.1.0..3.2.2",
         "823a6d2468a7555688ee2ad332f8e972aa1d51f99eaa1d87c6d99652c3715ce5": "3.3.0..3.4.0b2",
     },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._find_and_purge_task_instances_without_heartbeats": {
+        "8d51b5618953e939914df89b94c2c7181f23db793dc7a02d036030c99e5409e5": "3.1.0..3.3.2",
+        "2f0d518e012c91ab8c0305599a456ad1bcdc5f72a68b62d32deb469bf4fe779b": "3.4.0b2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._find_task_instances_without_heartbeats": {
+        "cec2866d3e2be2f799a1b36dd6ac24c63865ceba744a6a1a153ab6d924a7dec0": "3.1.0",
+        "caf7ee2dded3b65052b3b2b87c673866aa37d7eccbfdcb572d77dc786419f111": "3.1.1..3.1.8",
+        "15ecea2f5f9804e884a946c14ded30218ba2f32bb426bbb9677311e68544d0b1": "3.2.0..3.3.2",
+        "021c8d8c4e3e321158482d8408960950519f447f4e3d41cdc5b537153f59b358": "3.4.0b2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._get_tis_stuck_in_queued": {
         "c870a700b3e8da77915d4b9d7ba1cd2d1721c5bd5e709a709c082711f90ca1b9": "3.1.0..3.4.0b2",
     },
@@ -24,6 +34,18 @@ REPORTED: Mapping[str, Mapping[str, str]] = {
         "f9cb330bdcd883fd0bd2573de031eacf9e32cc25f5d7d68fc5b02ee129439158": "3.3.0..3.3.2",
         "87d51fcdc46500cd7734a70650704c959bdb5581fbb25ddb37e6837302d946df": "3.4.0b2",
     },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._process_executor_events": {
+        "be3d700b2fa2875d3eec9ad52f0c226a3721974bb33b957ff63b42026ea25eb0": "3.1.0..3.3.2",
+        "94a026c7559e80a77cd26b3e8595892ac611a71fcb472fa76643acdf3518a068": "3.4.0b2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._purge_task_instances_without_heartbeats": {
+        "f332162608c7d2e9e1e9d457f47d9ade9d8b07b240d644b0fa006007fe32b30b": "3.1.0..3.1.8",
+        "2ade1933c7e28698909bf9f8974aba7fd7838e7a55d8de5c32fb3997d96b257f": "3.2.0..3.2.1",
+        "ca606661531b4112f723bb191112dbff533d85cc1ed624d9972e9f7983753f61": "3.2.2",
+        "4f30456fc6835e61d9700a79173c9206d8d34ace3cad0f0ede81495dd43817ec": "3.3.0",
+        "350e49f54bfa7c87293317ba5aa70a3505454d288f1273e7be8b51f722969519": "3.3.1..3.3.2",
+        "46fad03a0ee6c6a40a07e3144d266c863fdd390adc7fc00b84125adab88bd5d4": "3.4.0b2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._reschedule_stuck_task": {
         "ac006caa6af21734cbeb8afd39b7e4bff0f6a4b420f535766128ffa702744848": "3.1.0..3.1.8",
         "db6e77ccde24056cc37f87266a90095bbd81873ae6e692f960b50a8f1e1b5767": "3.2.0..3.4.0b2",
@@ -36,6 +58,15 @@ REPORTED: Mapping[str, Mapping[str, str]] = {
         "a9a5ddc11375a437e1a9cd556b5bcd13971465753994d76d491da67f427e2d90": "3.3.0..3.3.1",
         "997bfb68b17d2e944cd8a3601ad38c803876d584c3eb1fe57ad27f13bde7abb7": "3.3.2",
         "2b3506472ab3ba0e9421b58f4a184f054f71153f2a3241afde38054dd1e41a50": "3.4.0b2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner.process_executor_events": {
+        "95159e17f7966963bb89e5696b0284c73ab4c65bb4782b660153033fdc1fd340": "3.1.0",
+        "6fd2ef4cd979d75b2ac4928e241c28b4cebe8e609da6d797d77737c2f132a641": "3.1.1..3.1.7",
+        "588c7c14230377f18b3272ef8867c80933045754834b6e7d10d694f6397afd98": "3.1.8",
+        "c39fb61c99f669bff6814ad26a493d2de8c69ab9276ac53e7dd14f617369700a": "3.2.0..3.2.1",
+        "cbcedb37312ac1efdbf930f4caba82dba4de6a42ac10a14d17fa45f54a2c9aca": "3.2.2",
+        "3404ef254bbfc193b15457f21d84ffc3f8dfbece48f83c716c8df0acd3ed4815": "3.3.0..3.3.2",
+        "c4ae98beb93870fd5dc4ec4974a03b0fd71856d96c3383516cfd87891129e0ab": "3.4.0b2",
     },
     "airflow.models.dagrun:DagRun.get_queued_dag_runs_to_set_running": {
         "8592c92287122e83e0909695d9d38b549bdfbbdcbc3fe0a72c1ead9d0b4a4964": "3.1.0..3.1.8",
