@@ -27,6 +27,12 @@ REPORTED: Mapping[str, Mapping[str, str]] = {
         "eb5afe3ee28a42338f9c4d61bbe1e819b9ebb079c7d4db470396bcf5631c5b96": "3.2.0..3.2.2",
         "d00e3a2eb669514770d1565770d2f8d050638879cd0769d57ff3a8706e4d4b5f": "3.3.0..3.4.0b2",
     },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._mark_backfills_complete": {
+        "8f76c197e30c016dc70a5dc1169e754a3732a4eb9fad675d2b1a0f5c56adce0f": "3.1.0..3.1.8",
+        "f711844e8cba2815603a35a7a334e113458145faefe2202e3dd4f860b38c35d2": "3.2.0..3.2.1",
+        "285dac010d68342721dcbe545237acb34b62a334b66df75b12562c8af7023acb": "3.2.2",
+        "9718dca7e10d8cdb419839e0d96b5ded733d1b251d19103c41c1bb940850a46d": "3.3.0..3.4.0b2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._maybe_requeue_stuck_ti": {
         "7c887138f59a2881a825bce0b596aa998a86c427d5c9c53954158a73e26b1dba": "3.1.0..3.1.8",
         "de7ad6d4fc0af1554ed7be2d048ce7605fb3eb4b48f118e0855de3f0690ad62b": "3.2.0..3.2.1",
@@ -68,8 +74,23 @@ REPORTED: Mapping[str, Mapping[str, str]] = {
         "3404ef254bbfc193b15457f21d84ffc3f8dfbece48f83c716c8df0acd3ed4815": "3.3.0..3.3.2",
         "c4ae98beb93870fd5dc4ec4974a03b0fd71856d96c3383516cfd87891129e0ab": "3.4.0b2",
     },
+    "airflow.models.backfill:_cleanup_partial_backfill": {
+        "": "3.1.0..3.3.0",  # not there yet
+        "87a25d0dd5bcd7d26f6d935f4448aa4483863313edfe3d56a56f077250e6d4dd": "3.3.1..3.4.0b2",
+    },
+    "airflow.models.backfill:_create_backfill": {
+        "3bb934fd733f2802568a98b033a6d211466ecacb6ece093bf125eb5134135af5": "3.1.0..3.1.8",
+        "e7bcc3b8fe5b5d747de849eddb7691a946830335ef462214024d57c2de694bb5": "3.2.0..3.2.1",
+        "18b58e4864fea3892784c434b0db98a79de81009a48c6b56a183498740fae602": "3.2.2",
+        "c3a799fb960294224cd129fee59a4438c4e76afbaa8c1b77aa167d1422690a6e": "3.3.0",
+        "3ff1dc6bee07a89ae7040d358c8e33bce4b7f250bb9819f11a5fb7a7a909ced8": "3.3.1..3.3.2",
+        "3973e2ac4eb4090383d0694e224d0a5709c40ce5d54818bbc49bcbd5dbd511cd": "3.4.0b2",
+    },
     "airflow.models.dagrun:DagRun.get_queued_dag_runs_to_set_running": {
         "8592c92287122e83e0909695d9d38b549bdfbbdcbc3fe0a72c1ead9d0b4a4964": "3.1.0..3.1.8",
         "c076fe5e0d6858a5a78ea445d839838e8d59a988e8f068280dae3cc8c3aed050": "3.2.0..3.4.0b2",
+    },
+    "airflow.utils.session:create_session": {
+        "1e9d8be927d7f9a3a4319b1c597ca8e0b2bf0ecf920302052e7f81aef4c81b7e": "3.1.0..3.4.0b2",
     },
 }

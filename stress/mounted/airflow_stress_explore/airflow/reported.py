@@ -63,4 +63,15 @@ REPRODUCERS: tuple[Reproducer, ...] = (
         releases=("3.4.0b2",),
         fix="silent_task_claim",
     ),
+    Reproducer(
+        race="early_completion",
+        name="early_completion",
+        summary="a scheduler completes a backfill whose runs are still being created (#68721, #64534)",
+        operations=("backfill_creation", "backfill_completion"),
+        state=("scheduled_dag",),
+        script=(Move("A", r"^INSERT INTO dag_run "), Move("B"), Move("A")),
+        invariant="early_completion",
+        releases=_ALL,
+        fix="backfill_in_one_commit",
+    ),
 )
