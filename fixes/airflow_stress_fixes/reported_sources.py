@@ -9,6 +9,16 @@ REPORTED: Mapping[str, Mapping[str, str]] = {
         "bfbba55d847abf9234de7b2454f01e0dc661c4dab9ea4538aef2ca0a87c9e25e": "3.1.0..3.2.2",
         "823a6d2468a7555688ee2ad332f8e972aa1d51f99eaa1d87c6d99652c3715ce5": "3.3.0..3.4.0b2",
     },
+    "airflow.executors.base_executor:BaseExecutor.change_state": {
+        "62e06d3945b3dba6cda23f4c701941609238ce16be50c75648ca9c82e5e1488b": "3.1.0..3.2.2",
+        "9270b4b63e13fccbb68bd67c8207a97ec02bef278d654610d3c829b116e2721f": "3.3.0..3.4.0b2",
+    },
+    "airflow.executors.base_executor:BaseExecutor.get_event_buffer": {
+        "265753c41b8ea404ec3309fd6212db23265b2a92cb1e4de3a922d8bff1bab516": "3.1.0..3.1.8",
+        "f97f39a515c766052113e68aad5d15c801fa2ada2153307079db4e827407841c": "3.2.0..3.2.2",
+        "2b09cd336e6ef2f16aceb24791ff31d0a901f5f1aaa161f3b893c97193ebe607": "3.3.0..3.3.2",
+        "9aa5827f5210c63b0fe8b4426df20450e2f2505f99d2bc2150199440b966633f": "3.4.0b2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._find_and_purge_task_instances_without_heartbeats": {
         "8d51b5618953e939914df89b94c2c7181f23db793dc7a02d036030c99e5409e5": "3.1.0..3.3.2",
         "2f0d518e012c91ab8c0305599a456ad1bcdc5f72a68b62d32deb469bf4fe779b": "3.4.0b2",

@@ -74,4 +74,15 @@ REPRODUCERS: tuple[Reproducer, ...] = (
         releases=_ALL,
         fix="backfill_in_one_commit",
     ),
+    Reproducer(
+        race="stale_success",
+        name="stale_success",
+        summary="a deferral's exit is processed after the task has started again, and fails it (#72716, #71580)",
+        operations=("deferral_exit", "resumption"),
+        state=("deferred_run", "two_schedulers"),
+        script=(Move("B"), Move("A")),
+        invariant="illegal_transition",
+        releases=_ALL,
+        fix="deferral_exit_filter",
+    ),
 )
