@@ -19,6 +19,9 @@ REPORTED: Mapping[str, Mapping[str, str]] = {
         "2b09cd336e6ef2f16aceb24791ff31d0a901f5f1aaa161f3b893c97193ebe607": "3.3.0..3.3.2",
         "9aa5827f5210c63b0fe8b4426df20450e2f2505f99d2bc2150199440b966633f": "3.4.0b2",
     },
+    "airflow.executors.base_executor:BaseExecutor.send_callback": {
+        "2e7feff80a89ff6dde32bbb02856166ebc6bff1b9a5e109a4d4a7a4ca1195abf": "3.1.0..3.4.0b2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._find_and_purge_task_instances_without_heartbeats": {
         "8d51b5618953e939914df89b94c2c7181f23db793dc7a02d036030c99e5409e5": "3.1.0..3.3.2",
         "2f0d518e012c91ab8c0305599a456ad1bcdc5f72a68b62d32deb469bf4fe779b": "3.4.0b2",

@@ -85,4 +85,15 @@ REPRODUCERS: tuple[Reproducer, ...] = (
         releases=_ALL,
         fix="deferral_exit_filter",
     ),
+    Reproducer(
+        race="event_overwrite",
+        name="event_overwrite",
+        summary="a worker reports success as its executor's report of a failure is processed: failed is stored over it",
+        operations=("state_update", "executor_failure"),
+        state=("silent_run",),
+        script=(Move("B", r"^INSERT INTO callback"), Move("B", r"^(?!INSERT|COMMIT)"), Move("A"), Move("B")),
+        invariant="false_success",
+        releases=_ALL,
+        fix="event_callbacks_last",
+    ),
 )
