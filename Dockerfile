@@ -1,9 +1,9 @@
 # The harness with its load generator, for docker-compose.yml. dags/ and fixes/ are mounted, not built in.
 FROM python:3.11.13-slim-bookworm
 
-# For the faults that are done to a component's network.
+# git applies an arm's diff and reads a checkout's revision; the others are for faults of a component's network.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends iproute2 iptables nftables \
+ && apt-get install -y --no-install-recommends git iproute2 iptables nftables \
  && rm -rf /var/lib/apt/lists/*
 
 # Places that volumes take their first permissions from: other containers write there as other users.

@@ -1,6 +1,6 @@
 # make run     a fresh checkout to a verdict; ARGS="..." passes options to `stress run`
 # make test    everything that CI runs
-# make STAGE   one stage of it: lint unit cluster dashboards explore airflow compose wheel; ARGS="..." passes options to pytest
+# make STAGE   one stage of it: lint unit cluster dashboards explore airflow compose helm wheel; ARGS="..." passes options to pytest
 # make test-compose
 #              the stage compose with all that it needs: an engine, Compose v2, images
 # make install .venv with .venv/bin/stress, and nothing more
@@ -17,7 +17,7 @@ ARGS ?=
 LOCK := requirements/harness.txt
 STAMP := $(VENV)/.installed-$(shell cat $(LOCK) pyproject.toml | cksum | cut -d' ' -f1)
 
-STAGES := lint unit cluster dashboards explore airflow compose wheel
+STAGES := lint unit cluster dashboards explore airflow compose helm wheel
 
 .PHONY: run test test-compose install lock fmt help $(STAGES)
 

@@ -38,9 +38,6 @@ def _report_failure(error: BaseException) -> None:
 
     sys.stderr.write(f"airflow-stress fixes: THE MOUNT FAILED, no fix is active in this process (pid {os.getpid()})\n")
     traceback.print_exception(type(error), error, error.__traceback__)
-    directory = os.environ.get("AIRFLOW_STRESS_FIX_REPORT_DIR")
-    if not directory:
-        return
     component = os.environ.get("AIRFLOW_STRESS_COMPONENT") or "unknown"
     line = {
         "t": time.time(),
@@ -51,11 +48,16 @@ def _report_failure(error: BaseException) -> None:
         "detail": f"the mount failed: {type(error).__name__}: {error}",
         "release": "unknown",
     }
-    try:
-        with Path(directory, f"{component}-{os.getpid()}.jsonl").open("a", encoding="utf-8") as report:
-            report.write(json.dumps(line) + "\n")
-    except OSError as unwritable:
-        sys.stderr.write(f"airflow-stress fixes: the report could not be written: {unwritable}\n")
+    for variable in ("AIRFLOW_STRESS_FIX_REPORT_DIR", "AIRFLOW_STRESS_FIX_STATUS_DIR"):
+        directory = os.environ.get(variable)
+        if not directory:
+            continue
+        try:
+            Path(directory).mkdir(parents=True, exist_ok=True)
+            with Path(directory, f"{component}-{os.getpid()}.jsonl").open("a", encoding="utf-8") as report:
+                report.write(json.dumps(line) + "\n")
+        except OSError as unwritable:
+            sys.stderr.write(f"airflow-stress fixes: the report could not be written: {unwritable}\n")
 
 
 def _run_shadowed() -> None:

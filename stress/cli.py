@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
     if plan.runtime == "compose" and not in_container():
         from stress.cluster.compose import outside
 
-        return outside.run(plan.run_id, words, plan.directory, given["airflow"] or DEFAULT_RELEASE)
+        return outside.run(plan.run_id, words, plan.directory, given["airflow"] or DEFAULT_RELEASE, plan.arms)
 
     from stress.run.lifecycle import Run
     from stress.screen import choose
@@ -121,9 +121,8 @@ def _run(options: argparse.Namespace, words: list[str], mistakes: list[str]) -> 
 def _repro(options: argparse.Namespace) -> int:
     from stress.explore.repro import Files, repro
 
-    return repro(
-        options.races, options.airflow, options.fixes, options.times, Files(html=options.html, pytest=options.pytest)
-    )
+    files = Files(html=options.html, pytest=options.pytest)
+    return repro(options.races, options.airflow, options.fixes, options.times, files, as_json=options.json)
 
 
 def _bisect(options: argparse.Namespace) -> int:
@@ -176,7 +175,7 @@ def _report(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from stress import commands
 
-    return commands.compare(options.run_a, options.run_b)
+    return commands.compare(options.run_a, options.run_b, as_json=options.json)
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -58,9 +58,8 @@ def _again(run_dir: str, *, every: bool) -> int:
     return exit_code(results.races, interrupted=results.state is RunState.INTERRUPTED)
 
 
-def compare(run_a: str, run_b: str) -> int:
+def compare(run_a: str, run_b: str, *, as_json: bool = False) -> int:
     """Print two stored runs side by side: every race and arm of each, with rates. It decides nothing."""
-    from stress.report import text
     from stress.run.stored import analyse
 
     found: list[Results] = []
@@ -71,6 +70,31 @@ def compare(run_a: str, run_b: str) -> int:
             print(f"stress: {_why(Path(run_dir), error)}", file=sys.stderr)
     if len(found) < 2:
         return EXIT_USAGE
+    notes = [
+        f"the arms differ: {left.name} {left.airflow} and {right.name} {right.airflow}, or their fixes"
+        for left, right in zip(found[0].arms, found[1].arms, strict=False)
+        if (left.airflow, left.fixes) != (right.airflow, right.fixes)
+    ]
+    if as_json:
+        print(_compared(found, notes))
+    else:
+        print("\n".join([_side_by_side(found), *(f"note: {note}" for note in notes)]))
+    return 0
+
+
+def _compared(found: Sequence[Results], notes: Sequence[str]) -> str:
+    """Both runs in the form of their `results.json`, without the blocks and what belongs to one run alone."""
+    from stress.report import results_json
+
+    kept = ("run_id", "state", "verdict", "arms", "races", "harm", "costs", "throughput")
+    documents = [results_json.document(results) for results in found]
+    runs = [{key: document[key] for key in kept} for document in documents]
+    return json.dumps({"runs": runs, "notes": list(notes)}, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _side_by_side(found: Sequence[Results]) -> str:
+    from stress.report import text
+
     arms = tuple(dict.fromkeys(arm.name for results in found for arm in results.arms))
     rows = [["race", "arm", *(results.run_id for results in found)]]
     for race in dict.fromkeys(race for results in found for race in results.races):
@@ -85,11 +109,19 @@ def compare(run_a: str, run_b: str) -> int:
                 *(f"{rate.task_instances_per_s:.1f}" if rate is not None else "-" for rate in rates),
             ]
         )
-    print(_table(rows))
-    for left, right in zip(found[0].arms, found[1].arms, strict=False):
-        if (left.airflow, left.fixes) != (right.airflow, right.fixes):
-            print(f"note: the arms differ: {left.name} {left.airflow} and {right.name} {right.airflow}, or their fixes")
-    return 0
+    measures = dict.fromkeys(cost.measure for results in found for cost in results.costs)
+    rows += [[f"{measure}, change", "", *(_cost(results, measure) for results in found)] for measure in measures]
+    return _table(rows)
+
+
+def _cost(results: Results, measure: str) -> str:
+    """`+31.2 % (+9.4 to +57.1 %)`: the arm under test of a run against its control."""
+    from stress.report import costs
+
+    cost = next((cost for cost in results.costs if cost.measure == measure), None)
+    if cost is None:
+        return "-"
+    return costs.change(cost) if cost.change is None else f"{costs.change(cost)} ({costs.interval(cost)})"
 
 
 @dataclass(frozen=True)

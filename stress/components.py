@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 
 
@@ -60,6 +61,7 @@ NAMES: tuple[str, ...] = tuple(sorted(COMPONENTS))
 TRIGGERERS: tuple[str, ...] = tuple(name for name in NAMES if COMPONENTS[name].role is Role.TRIGGERER)
 
 
+@cache
 def role_of(component: str) -> str:
     """`scheduler` for `scheduler-2`, `api-server` for `api-server`."""
     head, _, tail = component.rpartition("-")

@@ -16,17 +16,18 @@ store format.)
 
 from __future__ import annotations
 
+import gzip
 import os
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from stress.events import AnyEvent
+from stress.events import AnyEvent, TransactionCommitted
 
 FILE_NAME = "history.jsonl"
 SYNC_INTERVAL_S = 1.0
@@ -45,6 +46,10 @@ class Entry(msgspec.Struct, frozen=True):
 
 class HistoryBroken(Exception):  # noqa: N818 - it says what happened
     """The history cannot be written any more, for example because the disk is full."""
+
+
+class HistoryTorn(Exception):  # noqa: N818 - it says what happened
+    """A stored history cannot be read beyond this place."""
 
 
 class Journal:
@@ -110,14 +115,28 @@ Listener = Callable[[Entry], None]
 
 
 class Recorder:
-    """Appends to the journal for one block, and then hands the entry to each listener."""
+    """Appends to the journal for one block, and then hands the entry to each listener.
 
-    def __init__(self, journal: Journal, block: int | None, listeners: Sequence[Listener] = ()) -> None:
+    With `feed`, a transaction of the change feed goes there instead, and to no listener: there are too many of them to
+    be kept in memory.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        block: int | None,
+        listeners: Sequence[Listener] = (),
+        feed: Callable[[TransactionCommitted], None] | None = None,
+    ) -> None:
         self._journal = journal
         self.block = block
         self._listeners = tuple(listeners)
+        self._feed = feed
 
     def __call__(self, event: AnyEvent) -> None:
+        if isinstance(event, TransactionCommitted) and self._feed is not None:
+            self._feed(event)
+            return
         entry = self._journal.append(event, self.block)
         for listener in self._listeners:
             listener(entry)
@@ -129,6 +148,8 @@ class History:
 
     entries: tuple[Entry, ...]
     broken: str | None
+    directory: Path | None = field(default=None, compare=False)
+    """Where it was read. The feed files of its blocks are there (`feed.py`)."""
 
     def of_block(self, block: int) -> tuple[Entry, ...]:
         """The entries of one block, in order."""
@@ -145,17 +166,34 @@ class History:
 
 def read(path: Path) -> History:
     """Read a history up to its end or its first break. Raises FileNotFoundError."""
-    decoder = msgspec.json.Decoder(Entry)
     entries: list[Entry] = []
-    with path.open("rb") as file:
-        for line in file:
-            entry, fault = _parse(line, decoder)
-            if entry is None:
-                return History(tuple(entries), f"line {len(entries) + 1} of {path.name} {fault}")
-            if entry.seq != len(entries):
-                return History(tuple(entries), f"line {len(entries) + 1} of {path.name} has sequence {entry.seq}")
-            entries.append(entry)
-    return History(tuple(entries), None)
+    broken = None
+    try:
+        entries.extend(stream(path))
+    except HistoryTorn as torn:
+        broken = str(torn)
+    return History(tuple(entries), broken, path.parent)
+
+
+def stream(path: Path) -> Iterator[Entry]:
+    """The lines of a history or a feed file, one at a time; a name that ends in `.gz` is decompressed.
+
+    Raises FileNotFoundError, and HistoryTorn at the first break.
+    """
+    decoder = msgspec.json.Decoder(Entry)
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        expected = 0
+        try:
+            for line in file:
+                entry, fault = _parse(line, decoder)
+                if entry is None:
+                    raise HistoryTorn(f"line {expected + 1} of {path.name} {fault}")
+                if entry.seq != expected:
+                    raise HistoryTorn(f"line {expected + 1} of {path.name} has sequence {entry.seq}")
+                expected += 1
+                yield entry
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise HistoryTorn(f"{path.name} can't be decompressed after line {expected}: {error}") from error
 
 
 def _parse(line: bytes, decoder: msgspec.json.Decoder[Entry]) -> tuple[Entry | None, str]:

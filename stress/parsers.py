@@ -160,6 +160,7 @@ def _add_explorer(commands: _Commands) -> None:
         metavar="FILE",
         help="also write a test, which needs Airflow, PostgreSQL and pytest alone",
     )
+    plays.add_argument("--json", action="store_true", help="print JSON instead of the listing and the counts")
 
     explore = commands.add_parser(
         "explore",
@@ -227,10 +228,11 @@ def _add_stored_runs(commands: _Commands) -> None:
         command.add_argument("run_dir", metavar="RUN_DIR", help="the run's directory")
 
     compare = commands.add_parser(
-        "compare", help="print two runs side by side", epilog="example: stress compare runs/before runs/latest"
+        "compare", help="print two runs side by side", epilog="example: stress compare runs/before runs/latest --json"
     )
     compare.add_argument("run_a", metavar="RUN_A", help="a run's directory")
     compare.add_argument("run_b", metavar="RUN_B", help="another run's directory")
+    compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def _add_machine(commands: _Commands) -> None:

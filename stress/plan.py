@@ -172,7 +172,7 @@ def check(options: Options) -> Plan:
     machine.extend(machine_faults(port if looks_at_port else None))
     overlays_fit(arms, mistakes, machine)
     if options.runtime == "compose":
-        mistakes.extend(_without_image(arms))
+        mistakes.extend(_unmountable(arms))
         machine.extend(_engine_faults(arms, options.airflow))
     # A run that was started outside of its container has the same id inside.
     run_id = os.environ.get("AIRFLOW_STRESS_ONE_RUN") or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
@@ -234,11 +234,13 @@ def overlays_fit(arms: Sequence[Arm], mistakes: list[str], machine: list[str]) -
             )
 
 
-def _without_image(arms: Sequence[Arm]) -> list[str]:
+def _unmountable(arms: Sequence[Arm]) -> list[str]:
+    """What `docker compose run` cannot mount: a colon separates the parts of a mount."""
     return [
-        f"--arm {arm.name}: a wheel, a checkout or a diff has no image: use --runtime local for it"
+        f"--arm {arm.name}: {part.path} has a colon in its path, so that it cannot be mounted: move it"
         for arm in arms
-        if arm.overlay
+        for part in arm.overlay
+        if ":" in str(part.path)
     ]
 
 

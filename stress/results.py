@@ -163,6 +163,70 @@ class HarmMeasure:
 
 
 @dataclass(frozen=True)
+class CostChange:
+    """One cost of the arm under test against the control's.
+
+    `medians` is arm name to the median of its blocks' values, None where nothing was measured; `blocks` how many blocks
+    had a value. `change` is the ratio of the geometric means less one (0.1 is 10 % more than on control), `low` and
+    `high` are its 99 % interval; None where it was not compared. `verdict` is `~` (the interval covers 0), `worse`,
+    `better`, `not compared` or `not measured`. `margin` is the difference that is harm for any p, None for a cost that
+    is no measure of harm.
+    """
+
+    measure: str
+    unit: str
+    medians: Mapping[str, float | None]
+    blocks: Mapping[str, int]
+    change: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    margin: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class AnomalyCount:
+    """The anomalies of one checker on one arm. `explained` counts them by the race that explains them."""
+
+    found: int
+    unexplained: int
+    opportunities: int
+    explained: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnomalyWitness:
+    """An anomaly that no known race explains, with the interleaving around it. `also`: checkers that it violates, too.
+
+    `at_s` is seconds since the load of its block began.
+    """
+
+    checker: str
+    block: int
+    arm: str
+    at_s: float
+    what: str
+    also: tuple[str, ...]
+    table: WitnessTable
+
+
+@dataclass(frozen=True)
+class Anomalies:
+    """What the change feed showed against the model of what may happen (`stress/model`). It decides no verdict.
+
+    `transitions` are those that were checked, by arm; `checkers` is checker to arm to counts, `units` what the
+    opportunities of each checker are called. `unexplained` holds the first witnesses, `blind` why blocks are left out.
+    """
+
+    transitions: Mapping[str, int]
+    checkers: Mapping[str, Mapping[str, AnomalyCount]]
+    units: Mapping[str, str]
+    unexplained: tuple[AnomalyWitness, ...] = ()
+    blind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ArmCode:
     """The code of an arm that is laid over the packages of a release: wheels, a checkout, or a diff.
 
@@ -239,6 +303,10 @@ class Results:
     incidents: tuple[Incident, ...] = ()
     notes: tuple[str, ...] = ()
     harm: tuple[HarmMeasure, ...] = ()
+    costs: tuple[CostChange, ...] = ()
+    anomalies: Anomalies | None = None
+    """None: no block had a change feed."""
+
     errors: tuple[str, ...] = ()
     """Why the run failed, a sentence each; empty if it did not."""
 

@@ -10,6 +10,7 @@ Histograms of schema 1 have the bounds that `ApiAnswered` takes for unnamed ones
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import msgspec
@@ -147,7 +148,7 @@ def upgraded(history: History) -> History:
             *(measure for measure in _MEASURES if measure.name not in unseen),
         ]
         entries[place + 1 : place + 1] = [msgspec.structs.replace(entries[place], event=event) for event in planned]
-    return History(tuple(entries), history.broken)
+    return replace(history, entries=tuple(entries))
 
 
 def _has_harm(history: History) -> bool:

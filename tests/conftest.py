@@ -10,8 +10,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-KEPT = {"AIRFLOW_STRESS_CACHE"}
-"""Where the environments of the releases are: making them again would take minutes, and changes no result."""
+KEPT = {"AIRFLOW_STRESS_CACHE", "AIRFLOW_STRESS_CHART", "AIRFLOW_STRESS_HELM"}
+"""Where the environments of the releases are: making them again would take minutes, and changes no result. So are the
+chart and Helm, which are checked by hash and by what they render."""
 
 _OTHERS = ("AIRFLOW", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGSERVICE")
 

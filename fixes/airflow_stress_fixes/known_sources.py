@@ -142,6 +142,20 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "": "3.1.0..3.1.8",  # not there yet
         "69f7795dcc13d89f9cebed2663f86adc4995acfce2f51b8cca157d011824a081": "3.2.0..3.4.0b2",
     },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._find_task_instances_without_heartbeats": {
+        "cec2866d3e2be2f799a1b36dd6ac24c63865ceba744a6a1a153ab6d924a7dec0": "3.1.0",
+        "caf7ee2dded3b65052b3b2b87c673866aa37d7eccbfdcb572d77dc786419f111": "3.1.1..3.1.8",
+        "15ecea2f5f9804e884a946c14ded30218ba2f32bb426bbb9677311e68544d0b1": "3.2.0..3.3.2",
+        "021c8d8c4e3e321158482d8408960950519f447f4e3d41cdc5b537153f59b358": "3.4.0b2",
+    },
+    "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._purge_task_instances_without_heartbeats": {
+        "f332162608c7d2e9e1e9d457f47d9ade9d8b07b240d644b0fa006007fe32b30b": "3.1.0..3.1.8",
+        "2ade1933c7e28698909bf9f8974aba7fd7838e7a55d8de5c32fb3997d96b257f": "3.2.0..3.2.1",
+        "ca606661531b4112f723bb191112dbff533d85cc1ed624d9972e9f7983753f61": "3.2.2",
+        "4f30456fc6835e61d9700a79173c9206d8d34ace3cad0f0ede81495dd43817ec": "3.3.0",
+        "350e49f54bfa7c87293317ba5aa70a3505454d288f1273e7be8b51f722969519": "3.3.1..3.3.2",
+        "46fad03a0ee6c6a40a07e3144d266c863fdd390adc7fc00b84125adab88bd5d4": "3.4.0b2",
+    },
     "airflow.jobs.scheduler_job_runner:SchedulerJobRunner._run_scheduler_loop": {
         "d6adae200119855bd8c47e7088743cf877a5733bce7e8937c74a5090fb8e356d": "3.1.0..3.1.7",
         "2db33722feef09d36705b7decbfa657caa9a779bbffffd43f214d10a18387ef9": "3.1.8",
@@ -232,6 +246,10 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "3aaacec7d3d753648e7ad099ad244fcf749ca54df13fa7ad214eeb57f25f9ed5": "3.1.0..3.1.8",
         "1d149c5efc7b0a0569ab0fbb6acfe44b4afa4b6d2c5ec36b0fd1a655c0f9812e": "3.2.0..3.3.2",
         "2aa99c95cb5787335b0242bd256f2576d4b6ede6e4d197563989bf70a190265a": "3.4.0b2",
+    },
+    "airflow.models.dagrun:lock_dag_runs": {
+        "": "3.1.0..3.3.2",  # not there yet
+        "b93941a00b80ec597f39a33679bcfc9595be63e410177ebfb621641f36165688": "3.4.0b2",
     },
     "airflow.models.deadline:Deadline.handle_miss": {
         "e279e130d605dfc8592028a014f3564183cb44ab30ed5316a8f32574c55fefcd": "3.1.0..3.1.8",

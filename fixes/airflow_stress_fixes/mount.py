@@ -17,10 +17,15 @@ notice, by the report, and never a reason for a scheduler to die.
 The report: with ``AIRFLOW_STRESS_FIX_REPORT_DIR`` set, each process appends JSON lines to
 ``<dir>/<component>-<pid>.jsonl``; ``component`` is ``AIRFLOW_STRESS_COMPONENT``. A child made by ``fork``
 has its parent's patches and reports nothing.
+
+``AIRFLOW_STRESS_FIX_STATUS_DIR`` is for a deployment that runs for months: the same files, but a process
+removes its own when it ends, and it prints each fix that loads to stderr. ``status`` reads that directory.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import functools
 import importlib.abc
 import importlib.machinery
@@ -39,6 +44,7 @@ from airflow_stress_fixes.known_sources import RELEASES
 
 FIXES_VARIABLE = "AIRFLOW_STRESS_FIXES"
 REPORT_VARIABLE = "AIRFLOW_STRESS_FIX_REPORT_DIR"
+STATUS_VARIABLE = "AIRFLOW_STRESS_FIX_STATUS_DIR"
 COMPONENT_VARIABLE = "AIRFLOW_STRESS_COMPONENT"
 
 Hook = Callable[[ModuleType], None]
@@ -68,6 +74,8 @@ def install_from_environment() -> None:
 
 def install(fixes: Sequence[Fix]) -> None:
     """Arm fixes in this process; those whose module is already imported are applied at once."""
+    if fixes and os.environ.get(STATUS_VARIABLE):
+        atexit.register(_remove_status, os.environ[STATUS_VARIABLE], os.getpid())
     for fix in fixes:
         report(fix.name, "armed", fix.summary)
     waiting = [fix for fix in fixes if fix.module not in sys.modules]
@@ -138,6 +146,8 @@ def _mount(fix: Fix, module: ModuleType) -> None:
                 if further is not None and not getattr(further.__spec__, "_initializing", False):
                     fix.also[name](further)
             report(fix.name, "loaded", f"source as in {_list(verdict.releases)}")
+            if os.environ.get(STATUS_VARIABLE):
+                _shout(f"loaded fix {fix.name} (process {os.getpid()})")
         elif verdict.fit is Fit.NOT_NEEDED:
             report(fix.name, "not_needed", f"source as in {_list(verdict.releases)}")
         else:
@@ -231,15 +241,14 @@ def _shout(message: str) -> None:
 
 
 def report(fix: str, status: str, detail: str) -> None:
-    """Append one line to this process's report, if a report directory is set; a full disk makes noise."""
-    directory = os.environ.get(REPORT_VARIABLE)
-    if not directory:
+    """Append one line to this process's report and status, if their directories are set; a full disk makes noise."""
+    directories = [os.environ[name] for name in (REPORT_VARIABLE, STATUS_VARIABLE) if os.environ.get(name)]
+    if not directories:
         return
-    component = os.environ.get(COMPONENT_VARIABLE) or "unknown"
     line = json.dumps(
         {
             "t": time.time(),
-            "component": component,
+            "component": _component(),
             "pid": os.getpid(),
             "fix": fix,
             "status": status,
@@ -247,13 +256,25 @@ def report(fix: str, status: str, detail: str) -> None:
             "release": _release(),
         }
     )
-    try:
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{component}-{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-    except OSError as error:
-        _shout(f"the report could not be written: {error}")
+    for directory in directories:
+        try:
+            folder = Path(directory)
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / f"{_component()}-{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            _shout(f"the report could not be written: {error}")
+
+
+def _remove_status(directory: str, pid: int) -> None:
+    """At the end of a process; a forked child, which inherits this, keeps its parent's file."""
+    if os.getpid() == pid:
+        with contextlib.suppress(OSError):
+            Path(directory, f"{_component()}-{pid}.jsonl").unlink()
+
+
+def _component() -> str:
+    return os.environ.get(COMPONENT_VARIABLE) or "unknown"
 
 
 @functools.lru_cache(maxsize=1)

@@ -158,24 +158,34 @@ def _pip_default() -> str:
 
 
 def _ask(index: str, timeout_s: float) -> tuple[Published, ...]:
-    parts = urlsplit(index)
-    if parts.scheme not in ("http", "https"):
+    if urlsplit(index).scheme not in ("http", "https"):
         raise IndexUnreachable("the configured index is not an http address, so it can't be asked for dates")
-    headers = {"Accept": _ACCEPT}
+    content, kind = get(page_of("apache-airflow", index), timeout_s)
+    body = content.decode("utf-8", "replace")
+    return parse_json(body) if "json" in kind else parse_html(body)
+
+
+def page_of(project: str, index: str) -> str:
+    """The address of a project's page in an index."""
+    parts = urlsplit(index)
+    return urlunsplit((parts.scheme, parts.netloc, f"{parts.path.rstrip('/')}/{project}/", "", ""))
+
+
+def get(address: str, timeout_s: float, accept: str = _ACCEPT) -> tuple[bytes, str]:
+    """The content at an http address of the index, and its type, with the user's name, password and authorities."""
+    parts = urlsplit(address)
+    headers = {"Accept": accept}
     if parts.username:
         credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = "Basic " + base64.b64encode(credentials.encode()).decode()
-    host = parts.netloc.rpartition("@")[2]
-    address = urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/apache-airflow/", "", ""))
-    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - http or https, checked above
+    bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
+    request = urllib.request.Request(bare, headers=headers)  # noqa: S310 - the configured index
     try:
         with urllib.request.urlopen(request, timeout=timeout_s, context=_tls()) as response:  # noqa: S310 - as above
-            body = response.read().decode("utf-8", "replace")
-            is_json = "json" in response.headers.get("content-type", "")
+            return response.read(), response.headers.get("content-type", "")
     except urllib.error.HTTPError as error:
         # Its own text would hold the address, and an address may hold a password.
         raise IndexUnreachable(f"it answered {error.code}") from error
-    return parse_json(body) if is_json else parse_html(body)
 
 
 def _tls() -> ssl.SSLContext:

@@ -54,6 +54,8 @@ class Release:
     version: str
     day: date
     committed_lock: Path | None
+    bounds: tuple[str, ...] = ()
+    """Requirements beyond its own, where the dependencies of its day break it."""
 
     @property
     def number(self) -> Version:
@@ -95,11 +97,12 @@ def parse_version(version: str) -> Version:
 def known_releases() -> tuple[Release, ...]:
     """The releases of the committed table, the oldest first."""
     directory = requirements_directory()
-    table = tomllib.loads((directory / "releases.toml").read_text(encoding="utf-8"))["releases"]
+    table = tomllib.loads((directory / "releases.toml").read_text(encoding="utf-8"))
     releases = []
-    for version, day in table.items():
+    for version, day in table["releases"].items():
         lock = directory / f"airflow-{version}.txt"
-        releases.append(Release(version, day, lock if lock.is_file() else None))
+        bounds = tuple(table["bounds"].get(version, ()))
+        releases.append(Release(version, day, lock if lock.is_file() else None, bounds))
     return tuple(sorted(releases, key=lambda release: release.number))
 
 
@@ -179,7 +182,8 @@ def locked(release: Release, progress: Callable[[str], None]) -> Lock:
     """The release's lock, resolved and cached if there is none yet."""
     path = release.committed_lock
     if path is None:
-        path = cache_directory() / "locks" / f"airflow-{release.version}-{release.day:%Y%m%d}.txt"
+        bounds = f"-{hashlib.sha256(' '.join(release.bounds).encode()).hexdigest()[:8]}" if release.bounds else ""
+        path = cache_directory() / "locks" / f"airflow-{release.version}-{release.day:%Y%m%d}{bounds}.txt"
         if not path.is_file():
             progress(f"resolving Airflow {release.version} as of {release.day:%Y-%m-%d}")
             write_atomically(path, resolve(release))
@@ -189,7 +193,7 @@ def locked(release: Release, progress: Callable[[str], None]) -> Lock:
 
 def resolve(release: Release) -> str:
     """The text of a new lock, as of the release's own day, for every Python from 3.11 on, without index addresses."""
-    wanted = "\n".join((f"apache-airflow=={release.version}", *DRIVERS, ""))
+    wanted = "\n".join((f"apache-airflow=={release.version}", *DRIVERS, *release.bounds, ""))
     options = (
         f"--quiet --universal --python-version {LOWEST_PYTHON} --generate-hashes --no-emit-index-url "
         f"--no-emit-find-links --no-header --no-annotate --prerelease if-necessary-or-explicit "

@@ -106,6 +106,19 @@ def parse_arm(text: str, default: Release, resolve_fixes: FixResolver | None = N
     return Arm(name, release, overlay, names, tuple(draft.config.items()))
 
 
+def arm_text(arm: Arm) -> str:
+    """The arm as a user may write it: absolute paths, full hashes of commits, each fix by its name."""
+    code = [f"{part.path}@{part.revision}" if part.revision else str(part.path) for part in arm.overlay]
+    diff = [part.path for part in arm.overlay if part.kind == "diff"]
+    items = [
+        f"airflow:{'+'.join(code) if code and not diff else arm.airflow.version}",
+        *(f"diff:{path}" for path in diff),
+        f"fixes:{'+'.join(arm.fixes) or 'none'}",
+        *(f"config:{option}={value}" for option, value in arm.config),
+    ]
+    return f"{arm.name}={','.join(items)}"
+
+
 def parse_arms(texts: Sequence[str], default: Release, resolve_fixes: FixResolver | None = None) -> tuple[Arm, ...]:
     """Read all arms of a run; raises one `ArmSpecError` with everything that is wrong with any of them."""
     arms: list[Arm] = []
@@ -165,7 +178,7 @@ class _Draft:
 
     def _take_airflow(self, value: str) -> None:
         if self.airflow is not None:
-            self.problem(f"both {self.airflow!r} and {value!r} can't be its airflow")
+            self.problem(f"both {self.airflow!r} and {value!r} can't be its airflow{_joining(value)}")
             return
         self.airflow = value
         try:
@@ -250,6 +263,8 @@ def _part(text: str) -> Part:
         if not revision:
             raise ValueError(f"{text!r} names no revision after '@'")
     path = path.absolute()
+    if ".whl," in text and not path.exists():
+        raise ValueError(f"{text!r} is no file{_joining(text)}")
     if path.suffix == ".whl" and not path.is_dir():
         if revision:
             raise ValueError(f"{path} is a wheel, and has no revision {revision!r}")
@@ -257,6 +272,11 @@ def _part(text: str) -> Part:
     if not path.is_dir():
         raise ValueError(f"{path} is neither a wheel nor a directory")
     return read_checkout(path, revision)
+
+
+def _joining(value: str) -> str:
+    """How to give several wheels, as the end of a sentence."""
+    return ": join wheels with '+', as in a.whl+b.whl" if value.endswith(".whl") else ""
 
 
 def _on_disk(text: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TypeVar
 
-from stress import events
+from stress import events, feed
 from stress.components import role_of
 from stress.history import Entry, History
 
@@ -24,6 +25,15 @@ class Life:
     restarts: int
     start: float
     end: float
+
+
+Transactions = Callable[[], Iterator[events.TransactionCommitted]]
+"""Reads the committed transactions of a block, from the first on, each time that it is called."""
+
+
+def no_transactions() -> Iterator[events.TransactionCommitted]:
+    """The feed of a block without one."""
+    return iter(())
 
 
 EVERYBODY = ("postgres",)
@@ -53,13 +63,27 @@ class BlockView:
     block: int
     arm: str
     entries: tuple[Entry, ...]
+    transactions: Transactions = no_transactions
+    """The change feed, in commit order; raises an error where the stored feed is not whole. Whether there was a feed is
+    known from the observer `change_feed` (`blind`)."""
 
     @classmethod
     def of(cls, history: History, block: int) -> BlockView:
         """The view of a started block."""
         entries = history.of_block(block)
         arm = next((entry.event.arm for entry in entries if isinstance(entry.event, events.BlockStarted)), "")
-        return cls(block, arm, entries)
+        return (
+            cls(block, arm, entries)
+            if history.directory is None
+            else cls.in_run(history.directory, block, arm, entries)
+        )
+
+    @classmethod
+    def in_run(cls, directory: Path, block: int, arm: str, entries: tuple[Entry, ...]) -> BlockView:
+        """The view of a block whose feed file is in a run's directory. The block may still run."""
+        ended = next((entry.event for entry in entries if isinstance(entry.event, events.FeedEnded)), None)
+        expected = ended.transactions if ended is not None else None
+        return cls(block, arm, entries, partial(feed.transactions, directory, block, expected))
 
     def all(self, kind: type[E]) -> Iterator[tuple[float, E]]:
         """Every event of a kind with the time of its writing (unix seconds)."""

@@ -3,6 +3,8 @@
 - **The log is the evidence.** JSON, one file that is never rotated. Every lock wait longer than `deadlock_timeout` is
   logged, and `deadlock_timeout` is short, so that the server finds a deadlock, and logs both of its statements, before
   the load has moved on. Components are distinguished by `application_name`.
+- **Every change is read**: `wal_level=logical`, for the change feed (`stress/observers/feed/`). A slot whose reader has
+  stopped is given up before the log that is kept for it fills the disk.
 - **The data is thrown away**, so durability is off. Commits are faster than on a durable server, so locks are held for
   a shorter time until the commit: the races have less room than in production, not more.
 """
@@ -42,8 +44,9 @@ def server_settings(settings: PostgresSettings | None = None) -> dict[str, str]:
     return {
         "max_connections": str(chosen.max_connections),
         **({} if chosen.durable else dict.fromkeys(_DURABILITY, "off")),
-        "wal_level": "minimal",
-        "max_wal_senders": "0",
+        "wal_level": "logical",
+        "max_wal_senders": "4",
+        "max_slot_wal_keep_size": "2GB",
         "max_wal_size": "1GB",
         "checkpoint_timeout": "30min",
         "autovacuum_naptime": "15s",

@@ -11,6 +11,11 @@ from psycopg import sql
 from stress.cluster.errors import PostgresError
 
 _STATEMENT_TIMEOUT_S = 30
+# Ends the connections that read replication slots of a database, and waits until they have ended.
+_END_SLOTS = sql.SQL(
+    "SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots"
+    " WHERE database = {} AND active_pid IS NOT NULL"
+)
 _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -44,7 +49,12 @@ class DatabaseServer:
         self.execute(statement, f"creating database {name}")
 
     def drop_database(self, name: str) -> None:
-        """Remove a database and end the sessions that are connected to it."""
+        """Remove a database and end the sessions that are connected to it.
+
+        PostgreSQL refuses while a replication slot of the database is active, also with FORCE: a slot's connection that
+        was just closed can need a moment to end.
+        """
+        self.execute(_END_SLOTS.format(sql.Literal(name)), f"ending the replication slots of {name}")
         statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(_identifier(name))
         self.execute(statement, f"dropping database {name}")
 

@@ -33,7 +33,9 @@ from stress.events.block import (
     ObserverUp,
     PhaseEnded,
     RequestAnswered,
+    RequestSent,
     StaleVersionsCounted,
+    TaskDelays,
     TasksCounted,
 )
 from stress.events.components import (
@@ -46,6 +48,7 @@ from stress.events.components import (
     FixReported,
     HarnessPaused,
     MemorySampled,
+    SchedulerLooped,
 )
 from stress.events.counts import CountedIncident, MeasureCounted, RaceCounted
 from stress.events.database import DatabaseSampled, DeadlockSeen, DeadlockSide, LockTimeoutSeen
@@ -56,7 +59,9 @@ from stress.events.execution_api import (
     ReportAnswered,
     SuccessAcknowledged,
     WorkerIdentity,
+    WorkerRefused,
 )
+from stress.events.feed import FeedEnded, RowChange, TransactionCommitted
 from stress.events.plan import SCHEMA, ArmPlanned, MeasurePlanned, RacePlanned, RunPlanned
 from stress.events.triggers import (
     CallbackExecuted,
@@ -98,6 +103,7 @@ __all__ = [
     "Event",
     "FaultHealed",
     "FaultInjected",
+    "FeedEnded",
     "FiniteTasksCounted",
     "FixReported",
     "FrameError",
@@ -119,17 +125,23 @@ __all__ = [
     "ReplyMisrouted",
     "ReportAnswered",
     "RequestAnswered",
+    "RequestSent",
+    "RowChange",
     "RunPlanned",
     "RunnerDied",
+    "SchedulerLooped",
     "StaleVersionsCounted",
     "SuccessAcknowledged",
+    "TaskDelays",
     "TasksCounted",
+    "TransactionCommitted",
     "TriggerOwnerChanged",
     "TriggersOwned",
     "TriggersProgressed",
     "UnfinishedRun",
     "UnfinishedTask",
     "WorkerIdentity",
+    "WorkerRefused",
 ]
 
 AnyEvent = (
@@ -152,6 +164,7 @@ AnyEvent = (
     | ComponentsHealthy
     | FixReported
     | CpuUsed
+    | SchedulerLooped
     | HarnessPaused
     | MemorySampled
     | ObserverUp
@@ -174,11 +187,16 @@ AnyEvent = (
     | LoadActed
     | LoadReported
     | TasksCounted
+    | TaskDelays
     | StaleVersionsCounted
     | SuccessAcknowledged
+    | WorkerRefused
     | ReportAnswered
     | RequestAnswered
+    | RequestSent
     | BlockSettled
     | DeadlinesPassed
     | FiniteTasksCounted
+    | TransactionCommitted
+    | FeedEnded
 )

@@ -55,6 +55,17 @@ class RequestAnswered(Event, frozen=True, kw_only=True, tag="request_answered"):
     changed: int | None = None
 
 
+class RequestSent(Event, frozen=True, kw_only=True, tag="request_sent"):
+    """A user of the load begins such a request. One that the end of the load cuts off has no `RequestAnswered`."""
+
+    sent_at: float
+    request: str
+    dag: str
+    run: str
+    task: str
+    state: str
+
+
 class LoadReported(Event, frozen=True, kw_only=True, tag="load_reported"):
     """The load generator's own statistics of one kind of request, for the whole block."""
 
@@ -88,6 +99,18 @@ class TasksCounted(Event, frozen=True, kw_only=True, tag="tasks_counted"):
     """Task instances by state at the end of the block; tries that were cleared are in `success` only once."""
 
     by_state: dict[str, int]
+
+
+class TaskDelays(Event, frozen=True, kw_only=True, tag="task_delays"):
+    """How long the task instances that were queued under load waited, in seconds, ascending.
+
+    `scheduled_s` is from scheduled to queued: the scheduler's loop. `queued_s` is from queued to the start that its
+    worker reports: the executor. A task instance that resumes after a deferral keeps its first start, so that it is
+    only in the first. Of a repeated one the last try counts.
+    """
+
+    scheduled_s: list[float]
+    queued_s: list[float]
 
 
 class StaleVersionsCounted(Event, frozen=True, kw_only=True, tag="stale_versions_counted"):

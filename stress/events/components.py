@@ -77,6 +77,16 @@ class CpuUsed(Event, frozen=True, kw_only=True, tag="cpu_used"):
     seconds: dict[str, float]
 
 
+class SchedulerLooped(Event, frozen=True, kw_only=True, tag="scheduler_looped"):
+    """How long each pass of a scheduler's loop took that ended since the last look, by Airflow's own timer (seconds).
+
+    The pause after a pass without work is not part of it.
+    """
+
+    component: str
+    seconds: list[float]
+
+
 class HarnessPaused(Event, frozen=True, kw_only=True, tag="harness_paused"):
     """The harness itself did not run for `seconds` before `at`: the whole machine was paused or starved."""
 

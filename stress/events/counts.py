@@ -30,7 +30,7 @@ class RaceCounted(Event, frozen=True, kw_only=True, tag="race_counted"):
 
 
 class MeasureCounted(Event, frozen=True, kw_only=True, tag="measure_counted"):
-    """One measure of harm in the complete block that has just ended: a quotient of two sums."""
+    """One measure of harm or cost in the complete block that has just ended: a quotient of two sums."""
 
     measure: str
     numerator: float

@@ -50,9 +50,26 @@ class DoubleStart(Event, frozen=True, kw_only=True, tag="double_start"):
 
 
 class SuccessAcknowledged(Event, frozen=True, kw_only=True, tag="success_acknowledged"):
-    """The ids of task instances whose workers reported success and were answered (2xx) that it is stored."""
+    """The ids of task instances whose workers reported success and were answered (2xx) that it is stored.
+
+    `answered` has, for each, when the report was made and when it was answered (unix seconds); histories of before the
+    change feed have no such times.
+    """
 
     task_instances: list[str]
+    answered: list[tuple[float, float]] = msgspec.field(default_factory=list)
+
+
+class WorkerRefused(Event, frozen=True, kw_only=True, tag="worker_refused"):
+    """A worker's request about its task was not answered 2xx (code 0: not at all), so that it may end without success.
+
+    `operation` is `run`, `defer`, or the state that was reported.
+    """
+
+    at: float
+    id: str
+    operation: str
+    code: int
 
 
 class ReportAnswered(Event, frozen=True, kw_only=True, tag="report_answered"):

@@ -50,10 +50,11 @@ class RacePlanned(Event, frozen=True, kw_only=True, tag="race_planned"):
 
 
 class MeasurePlanned(Event, frozen=True, kw_only=True, tag="measure_planned"):
-    """One measure of harm, in the order of reports: its unit, its direction, and from when on it is harm.
+    """One measure, in the order of reports: its unit, its direction, and from when on it is harm.
 
     `margin` is the difference that is harm for any p; None: only a shown difference is. `interest` is the least
     difference that is harm once it is shown. Both are shares of the control's value if `relative`, else in the unit.
+    Those that are `relative` are costs. One that is not `harm` is shown as a cost and never judged.
     """
 
     name: str
@@ -62,3 +63,4 @@ class MeasurePlanned(Event, frozen=True, kw_only=True, tag="measure_planned"):
     margin: float | None
     interest: float
     relative: bool
+    harm: bool = True

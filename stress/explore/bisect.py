@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stress.arms.errors import ArmsError, UnknownRelease
+from stress.arms.overlay.checkout import commit_of
 from stress.arms.overlay.git import GitFailed, git
 from stress.arms.releases import between
 from stress.exits import EXIT_UNKNOWN
@@ -100,9 +101,8 @@ def _revisions(repo: Path, first: str, last: str) -> tuple[Point, ...]:
     """The commits from one revision to the other, along first parents: a merge is one step, as on the main branch."""
     if not repo.is_dir():
         raise ValueError(f"--repo {repo} is not a directory")
-    start = git(repo, "rev-parse", "--verify", "--end-of-options", f"{first}^{{commit}}").strip()
-    git(repo, "rev-parse", "--verify", "--end-of-options", f"{last}^{{commit}}")
-    later = git(repo, "rev-list", "--reverse", "--first-parent", "--ancestry-path", f"{start}..{last}").split()
+    start, end = commit_of(repo, first), commit_of(repo, last)
+    later = git(repo, "rev-list", "--reverse", "--first-parent", "--ancestry-path", f"{start}..{end}").split()
     if not later:
         raise ValueError(f"{last} is not a descendant of {first} in {repo}: give the older revision first")
     if len(later) > MOST_REVISIONS:

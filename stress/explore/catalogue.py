@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from stress.layout import MOUNTED
 
 if str(MOUNTED) not in sys.path:
@@ -40,8 +42,12 @@ class Race:
     fix: str
     """The fix that removes it alone."""
 
-    set_off_by: str = ""
-    """Part of the outcome of a step without which the race cannot occur."""
+    since: tuple[int, int] = (3, 1)
+    """The first minor version of Airflow that has what the race is about."""
+
+    def is_of(self, version: str) -> bool:
+        """Whether a release has what the race is about."""
+        return Version(version).release[:2] >= self.since
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,12 @@ class Searchable:
     name: str
     summary: str
     engine: Engine
+    since: tuple[int, int] = (3, 1)
+    """The first minor version of Airflow that has what the pair is about."""
+
+    def is_of(self, version: str) -> bool:
+        """Whether a release has what the pair is about."""
+        return Version(version).release[:2] >= self.since
 
     @property
     def coroutines(self) -> bool:
@@ -62,7 +74,7 @@ RACES: Mapping[str, Race] = {
     race.name: race
     for race in (
         *(
-            Race(it.name, it.race, it.summary, Engine.SQL, it.releases, it.fix, it.set_off_by)
+            Race(it.name, it.race, it.summary, Engine.SQL, it.releases, it.fix, it.since)
             for it in database_reproducers.REPRODUCERS.values()
         ),
         *(
@@ -75,7 +87,7 @@ RACES: Mapping[str, Race] = {
 PAIRS: Mapping[str, Searchable] = {
     pair.name: pair
     for pair in (
-        *(Searchable(it.name, it.note, Engine.SQL) for it in database_pairs.PAIRS.values()),
+        *(Searchable(it.name, it.note, Engine.SQL, it.since) for it in database_pairs.PAIRS.values()),
         *(Searchable(it.name, it.summary, Engine.AIO) for it in comms_pairs.PAIRS.values()),
     )
 }

@@ -140,19 +140,24 @@ def _make(directory: Path, environment: AirflowEnvironment) -> None:
 def migrate(environment: AirflowEnvironment, server: LabServer, guard: RunGuard) -> None:
     """Make the release's tables on a started server. Raises PostgresError with the end of the migration's output."""
     server.create_database(DATABASE)
-    done = subprocess.run(
-        [str(environment.python), str(environment.airflow), "db", "migrate"],
-        env=airflow_variables(environment, guard.directory / "home", server),
-        cwd=guard.label.anchor,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_MIGRATE_TIMEOUT_S,
-        check=False,
-    )
+    what = f"`airflow db migrate` of {environment.release}"
+    try:
+        done = subprocess.run(
+            [str(environment.python), str(environment.airflow), "db", "migrate"],
+            env=airflow_variables(environment, guard.directory / "home", server),
+            cwd=guard.label.anchor,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_MIGRATE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PostgresError(f"{what} did not end within {_MIGRATE_TIMEOUT_S:.0f} s: is the machine busy?") from error
     if done.returncode != 0:
+        last = done.stdout.strip().splitlines()[-1:] or ["no output"]
         raise PostgresError(
-            f"`airflow db migrate` of {environment.release} ended with {done.returncode}: {done.stdout[-2000:]}"
+            f"{what} ended with {done.returncode}: {last[0]}\nThe end of its output:\n{done.stdout[-2000:]}"
         )
 
 

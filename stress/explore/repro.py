@@ -7,6 +7,7 @@ did not load, or a release whose code a reproducer does not know (the others are
 from __future__ import annotations
 
 import datetime
+import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,14 +48,27 @@ class Files:
         ]
 
 
-def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str, files: Files | None = None) -> int:
-    """Play the reproducers of some races, and write files of how they happen. The exit code."""
+def repro(
+    names: Sequence[str],
+    airflow: str | None,
+    fixes: str,
+    times: str,
+    files: Files | None = None,
+    *,
+    as_json: bool = False,
+) -> int:
+    """Play the reproducers of some races, and write files of how they happen. The exit code.
+
+    `as_json`: print one JSON object at the end in the place of the listings and counts.
+    """
     files = files or Files()
     try:
-        reproducers, arm, number = _check(names, airflow, fixes, times, files)
+        reproducers, absent, arm, number = _check(names, airflow, fixes, times, files)
     except Mistakes as mistakes:
         return mistakes.tell()
-    reporter = _ReproReporter(arm, number)
+    reporter = _ReproReporter(arm, number, quiet=as_json)
+    for skipped in absent:
+        reporter.leave_out(skipped, f"not in Airflow {arm.version} (it is in {', '.join(skipped.releases)})")
     command = shlex.join(["stress", "repro", *names, "--airflow", airflow or arm.version, "--fixes", fixes])
     try:
         for engine in Engine:
@@ -70,7 +84,11 @@ def repro(names: Sequence[str], airflow: str | None, fixes: str, times: str, fil
     except (StressError, OSError) as error:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
-    if len(reproducers) > 1:
+    if as_json:
+        played = {"airflow": arm.version, "fixes": arm.label, "reproducers": reporter.facts}
+        document = {**played, "command": f"{command} --times {number}"}
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    elif len(reproducers) > 1:
         print("\n" + "\n".join(reporter.results))
     for sentence in reporter.unknown:
         print(f"stress: {sentence}", file=sys.stderr)
@@ -86,7 +104,8 @@ def _write_page(path: Path, reporter: _ReproReporter, command: str) -> None:
 
 def _check(
     names: Sequence[str], airflow: str | None, fixes: str, times: str, files: Files
-) -> tuple[list[Race], Arm, int]:
+) -> tuple[list[Race], list[Race], Arm, int]:
+    """The reproducers to play, those that the release is known not to have, the arm, and the number of plays."""
     mistakes = files.mistakes()
     groups = []
     for name in names:
@@ -100,15 +119,15 @@ def _check(
     if mistakes or arm is None:
         raise Mistakes(mistakes)
     wanted: dict[str, Race] = {}
+    absent: dict[str, Race] = {}
     for group in groups:
         # A race of several causes: those that the release has. With none, all of them are played, to show that.
         having = [
             reproducer for reproducer in group if version in reproducer.releases or version not in LOCKED
         ] or group
         wanted.update((reproducer.name, reproducer) for reproducer in having)
-        for skipped in [reproducer for reproducer in group if reproducer not in having]:
-            print(f"{skipped.name}: not in Airflow {version} (it is in {', '.join(skipped.releases)})")
-    return list(wanted.values()), arm, number
+        absent.update((reproducer.name, reproducer) for reproducer in group if reproducer not in having)
+    return list(wanted.values()), [each for name, each in absent.items() if name not in wanted], arm, number
 
 
 def _release_with(reproducers: Sequence[Race]) -> str:
@@ -123,11 +142,22 @@ class _ReproReporter:
 
     arm: Arm
     times: int
+    quiet: bool
+    """Whether the facts are printed by the caller, and nothing here."""
+
     occurred: bool = False
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    """One JSON object a reproducer."""
+
     results: list[str] = field(default_factory=list)
     sections: list[page.Section] = field(default_factory=list)
     tests: list[exported.Exported] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+
+    def leave_out(self, reproducer: Race, reason: str) -> None:
+        """A reproducer that is not played."""
+        self._say(f"{reproducer.name}: {reason}")
+        self._keep(reproducer, reason=reason)
 
     def play(self, reproducers: Sequence[Race], engine: Engine) -> None:
         """In one process. Raises StressError."""
@@ -137,24 +167,50 @@ class _ReproReporter:
         for plays, reproducer in zip(by_reproducer(lines), reproducers, strict=False):
             if plays[-1]["kind"] == "unknown_operation":
                 self.unknown.append(options.unknown_operation(self.arm.version, plays[-1]))
+                self._keep(reproducer, reason=self.unknown[-1])
                 continue
             options.check_fixes(runner.fixes, runner.statuses, reproducer.race)
             self._report(reproducer, [line for line in plays if line["kind"] == "schedule"])
 
     def _report(self, reproducer: Race, plays: Sequence[Mapping[str, Any]]) -> None:
-        print(f"{reproducer.name}: {reproducer.summary}\n\n{table(plays[0])}\n")
+        self._say(f"{reproducer.name}: {reproducer.summary}\n\n{table(plays[0])}\n")
         for failure in plays[0]["failures"]:
-            print(f"  {failure['invariant']}: {failure['detail']}")
+            self._say(f"  {failure['invariant']}: {failure['detail']}")
         version = self.arm.version
         if version in LOCKED and version not in reproducer.releases:
-            print(f"Airflow {version} hasn't this race: it is in {', '.join(reproducer.releases)}")
+            self._say(f"Airflow {version} hasn't this race: it is in {', '.join(reproducer.releases)}")
         occurred = sum(not line["ok"] for line in plays)
         self.occurred |= occurred > 0
         result = f"{reproducer.name} on {version}, {self.arm.label}: {occurred} of {len(plays)}"
         self.results.append(result)
         self.sections.append(page.section(reproducer.name, reproducer.summary, result, plays))
         self.tests.append(exported.exported(reproducer, result, plays))
-        print(result, flush=True)
+        self._keep(reproducer, occurred, plays)
+        self._say(result)
+        missed = [line["missed"] for line in plays if line["missed"] and line["ok"]]
+        if missed:
+            options.progress(f"the interleaving did not happen in {len(missed)} of {len(plays)} plays: {missed[0]}")
+
+    def _keep(
+        self, reproducer: Race, occurred: int = 0, plays: Sequence[Mapping[str, Any]] = (), reason: str = ""
+    ) -> None:
+        first = plays[0] if plays else {}
+        self.facts.append(
+            {
+                "name": reproducer.name,
+                "race": reproducer.race,
+                "summary": reproducer.summary,
+                "occurred": occurred,
+                "plays": len(plays),
+                "reason": reason,
+                "failures": first.get("failures", []),
+                "steps": first.get("steps", []),
+            }
+        )
+
+    def _say(self, line: str) -> None:
+        if not self.quiet:
+            print(line, flush=True)
 
 
 def request_of(reproducers: Sequence[Race], times: int) -> dict[str, Any]:

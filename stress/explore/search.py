@@ -96,13 +96,16 @@ def explore(asked: ExploreOptions) -> int:
 def _check(asked: ExploreOptions) -> _ExplorePlan:
     mistakes: list[str] = []
     pairs: dict[str, Searchable] = {}
+    arm = options.arm(asked.airflow or DEFAULT_RELEASE, asked.fixes, mistakes)
     for name in asked.pairs:
         if name == ALL:
-            pairs.update(PAIRS)
+            pairs.update((pair.name, pair) for pair in PAIRS.values() if arm is None or pair.is_of(arm.version))
         elif name in PAIRS:
             pairs[name] = PAIRS[name]
         else:
-            mistakes.append(f"there is no pair {name!r}: `stress list pairs` lists them; `all` are all of them")
+            mistakes.append(
+                f"there is no pair {name!r}: `stress list pairs` lists them; `all` are those of the release"
+            )
     bound = options.number(asked.preemptions, "--preemptions", 0, _MOST_PREEMPTIONS, mistakes)
     times = options.number(asked.times, "--times", 1, MOST_TIMES, mistakes)
     aio = any(pair.engine is Engine.AIO for pair in pairs.values())
@@ -115,7 +118,6 @@ def _check(asked: ExploreOptions) -> _ExplorePlan:
     if asked.no_pruning and (asked.replay is not None or aio):
         mistakes.append("--no-pruning is for a search of pairs of the database")
     budget_s = options.seconds(asked.budget, mistakes)
-    arm = options.arm(asked.airflow or DEFAULT_RELEASE, asked.fixes, mistakes)
     if mistakes or arm is None:
         raise Mistakes(mistakes)
     return _ExplorePlan(list(pairs.values()), arm, bound, asked.replay, budget_s, times, pruning=not asked.no_pruning)

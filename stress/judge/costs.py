@@ -1,16 +1,22 @@
-"""The measures of harm, read from a block's history. Each has its reason; `harm.py` compares them."""
+"""The measures of harm and cost, read from a block's history. Each has its reason.
+
+`harm.py` judges them, and `ratios.py` compares those that are costs. Where a source left nothing there is no reading.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from itertools import pairwise
+from operator import attrgetter
 from types import MappingProxyType
 
 import msgspec
+import numpy as np
 
 from stress import events
 from stress.checkers.view import BlockView
+from stress.components import role_of
 from stress.judge.harm import BlockCosts, Measure
 from stress.races import registry
 
@@ -28,6 +34,13 @@ answers are the quantile: in blocks of 16 answers the 95th percentile of equal a
 LEAST_FINISHED = 50
 """Finished task instances below which their rate is not a measure. A load without tasks has only those of the scheduled
 DAGs, and twice as many in a block that spans a full minute."""
+
+LEAST_VALUES = 20
+"""Delays or requests that a quantile of a cost needs in each block, and passes of the loop that their mean needs half
+of. A cost has an interval that shows its noise: one value beyond the quantile is enough."""
+
+_LOOK_S = 0.5
+"""Seconds between two looks of the observers: a record is in the history at most so much later."""
 
 _SERVER_ERROR = 500
 _THOUSAND = 1000.0
@@ -147,6 +160,84 @@ def cpu(view: BlockView) -> Reading | None:
     return _THOUSAND * sum(used.seconds.values()), float(finished)
 
 
+def transactions(view: BlockView) -> Reading | None:
+    """Transactions of the database under load, committed or rolled back, per finished task instance.
+
+    Those of the harness's own reads are part of it, a few a second. The counters start again with the server.
+    """
+    samples = [(t, event) for t, event in view.all(events.DatabaseSampled) if _under_load(view, t)]
+    finished = _finished(view)
+    if len(samples) < 2 or finished < LEAST_FINISHED:
+        return None
+    (first_t, first), (last_t, last) = samples[0], samples[-1]
+    ended = last.commits + last.rollbacks - first.commits - first.rollbacks
+    if ended <= 0 or any(b.commits < a.commits for (_, a), (_, b) in pairwise(samples)):
+        return None
+    return ended / (last_t - first_t) * view.load_s, float(finished)
+
+
+def scheduler_loop(view: BlockView) -> Reading | None:
+    """Duration of a pass of the schedulers' loops under load: the mean, in milliseconds.
+
+    A mean, because a block of 12 s has some 20 passes, of which those without work are short: the median falls on
+    either side.
+    """
+    passes = [s for t, event in view.all(events.SchedulerLooped) if _under_load(view, t) for s in event.seconds]
+    return (_THOUSAND * sum(passes), float(len(passes))) if 2 * len(passes) >= LEAST_VALUES else None
+
+
+def _under_load(view: BlockView, t: float) -> bool:
+    began = view.load_started_at
+    return began is not None and began <= t <= began + view.load_s + _LOOK_S
+
+
+def _delay(waits: Callable[[events.TaskDelays], list[float]], quantile: float) -> Reader:
+    """A quantile of the time that task instances waited, in milliseconds."""
+
+    def read(view: BlockView) -> Reading | None:
+        delays = view.last(events.TaskDelays)
+        if delays is None or not _enough(len(waits(delays)), quantile):
+            return None
+        return _THOUSAND * float(np.quantile(waits(delays), quantile)), 1.0
+
+    return read
+
+
+def _enough(number: int, quantile: float) -> bool:
+    return number >= max(LEAST_VALUES, round(1 / (1 - quantile)))
+
+
+def _scheduled(delays: events.TaskDelays) -> list[float]:
+    return delays.scheduled_s
+
+
+def _queued(delays: events.TaskDelays) -> list[float]:
+    return delays.queued_s
+
+
+def _rest(value: Callable[[events.LoadReported], float], quantile: float) -> Reader:
+    """A quantile of the load's requests to the public REST API, in milliseconds, by the load generator's own count."""
+
+    def read(view: BlockView) -> Reading | None:
+        whole = next((event for _, event in view.all(events.LoadReported) if event.name == "Aggregated"), None)
+        return (value(whole), 1.0) if whole is not None and _enough(whole.requests, quantile) else None
+
+    return read
+
+
+def _cpu_of(role: str) -> Reader:
+    """CPU seconds of one role's components, per 1,000 finished task instances."""
+
+    def read(view: BlockView) -> Reading | None:
+        used, finished = view.last(events.CpuUsed), _finished(view)
+        if used is None or finished < LEAST_FINISHED:
+            return None
+        own = [seconds for component, seconds in used.seconds.items() if role_of(component) == role]
+        return (_THOUSAND * sum(own), float(finished)) if own else None
+
+    return read
+
+
 _RACES: Mapping[str, str] = MappingProxyType({"lost_callbacks": "lost_callback", "stuck_tasks": "stuck_task"})
 """The measures that count incidents of a race that is not asked for, and the race."""
 
@@ -163,13 +254,13 @@ def _of_race(measure: str) -> Reader:
     return read
 
 
-def _latency(quantile: float) -> Reader:
+def _latency(quantile: float, slower: int = LEAST_SLOWER) -> Reader:
     """A quantile of the durations of state updates, in milliseconds, interpolated within its histogram bucket."""
 
     def read(view: BlockView) -> Reading | None:
         answers = [event for event in _answers(view) if event.operation in STATE_UPDATES and event.code != 0]
         number = sum(event.count for event in answers)
-        if number < max(LEAST_ANSWERS, round(LEAST_SLOWER / (1.0 - quantile))):
+        if number < max(LEAST_ANSWERS, round(slower / (1.0 - quantile))):
             return None
         value = quantile_s(answers, quantile)
         return None if value is None else (_THOUSAND * value, 1.0)
@@ -196,6 +287,11 @@ def quantile_s(answers: Iterable[events.ApiAnswered], quantile: float) -> float 
     return bounds[-1]
 
 
+def _cost(name: str, unit: str) -> Measure:
+    """A cost that is shown, and is no measure of harm: less of it is better."""
+    return Measure(name, unit, relative=True, harm=False)
+
+
 _READERS: Mapping[Measure, Reader] = MappingProxyType(
     {
         Measure("callbacks_run_share", "of missed deadlines", worse_if_higher=False, margin=0.02): callbacks_run,
@@ -213,11 +309,22 @@ _READERS: Mapping[Measure, Reader] = MappingProxyType(
         Measure(
             "throughput", "task instances/s", worse_if_higher=False, margin=0.2, interest=0.05, relative=True
         ): throughput,
+        _cost("scheduled_delay_p50", "ms"): _delay(_scheduled, 0.5),
+        _cost("scheduled_delay_p95", "ms"): _delay(_scheduled, 0.95),
+        _cost("queued_delay_p50", "ms"): _delay(_queued, 0.5),
+        _cost("queued_delay_p95", "ms"): _delay(_queued, 0.95),
+        _cost("scheduler_loop", "ms"): scheduler_loop,
         # The cost of an answer that does not wait. On a busy cluster the median is mostly waiting time, which hides it.
         Measure("state_update_p01", "ms", margin=1.0, interest=0.25, relative=True): _latency(0.01),
         Measure("state_update_p50", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.5),
         Measure("state_update_p95", "ms", margin=0.5, interest=0.05, relative=True): _latency(0.95),
+        _cost("state_update_p99", "ms"): _latency(0.99, slower=1),
+        _cost("rest_p50", "ms"): _rest(attrgetter("median_ms"), 0.5),
+        _cost("rest_p95", "ms"): _rest(attrgetter("p95_ms"), 0.95),
         Measure("cpu", "s per 1,000 task instances", margin=0.25, interest=0.05, relative=True): cpu,
+        _cost("scheduler_cpu", "s per 1,000 task instances"): _cpu_of("scheduler"),
+        _cost("api_server_cpu", "s per 1,000 task instances"): _cpu_of("api-server"),
+        _cost("transactions", "per task instance"): transactions,
     }
 )
 

@@ -42,7 +42,8 @@ class Measure:
     """What is compared, and when a difference is harm.
 
     `worse_if_higher` is its direction. `margin` and `interest` are relative to the control (0.2 is 20 %) if `relative`,
-    else in the measure's own unit. `margin` None: only a shown difference counts.
+    else in the measure's own unit. `margin` None: only a shown difference counts. A measure that is not `harm` is never
+    judged: it is a cost that reports show (`ratios.py`), as every `relative` one is.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Measure:
     margin: float | None = None
     interest: float = 0.0
     relative: bool = False
+    harm: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,12 @@ class BlockCosts:
 def compare(
     blocks: Sequence[BlockCosts], measures: Sequence[Measure], *, control: str, under_test: str
 ) -> tuple[HarmMeasure, ...]:
-    """Every measure that was read at all, in the order of `measures`. `blocks` are the usable ones, in their order."""
+    """Every measure of harm that was read at all, in the order of `measures`. `blocks`: the usable ones, in order."""
     own = [block for block in blocks if block.arm in (control, under_test)]
     if control == under_test or not own:
         return ()
-    read = [measure for measure in measures if any(measure.name in block.readings for block in own)]
+    judged = [measure for measure in measures if measure.harm]
+    read = [measure for measure in judged if any(measure.name in block.readings for block in own)]
     whole = [measure for measure in read if all(_has(block, measure) for block in own)]
     worse, better = _p_values(own, whole, under_test)
     return tuple(

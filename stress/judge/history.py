@@ -23,16 +23,19 @@ from dataclasses import dataclass, field, replace
 from stress import events
 from stress.checkers.view import BlockView
 from stress.history import History
+from stress.judge.anomalies import anomalies_of
 from stress.judge.costs import MEASURES, costs_of, measure_of
 from stress.judge.counts import usable_blocks
 from stress.judge.harm import BlockCosts, Measure, compare
 from stress.judge.loading import unloaded
+from stress.judge.ratios import changes
 from stress.judge.verdicts import judge, judge_all, overall
 from stress.races import registry
 from stress.results import (
     ArmSummary,
     BlockCheck,
     BlockSummary,
+    CostChange,
     HarmMeasure,
     Incident,
     RaceVerdict,
@@ -182,10 +185,28 @@ def harm_of(
     control: str,
     under_test: str,
 ) -> tuple[HarmMeasure, ...]:
-    """What `under_test` costs against `control`, without the blocks that are set aside for the races."""
-    usable = {block for block, _ in usable_blocks(checks, control, under_test).blocks}
-    compared = [each for each in sorted(costs, key=lambda each: each.block) if each.block in usable]
+    """What is worse on `under_test` than on `control`, without the blocks that are set aside for the races."""
+    compared = _usable(checks, costs, control, under_test)
     return compare(compared, measures, control=control, under_test=under_test)
+
+
+def costs_against(
+    checks: Sequence[BlockCheck],
+    costs: Sequence[BlockCosts],
+    measures: Sequence[Measure],
+    control: str,
+    under_test: str,
+) -> tuple[CostChange, ...]:
+    """How the costs of `under_test` differ from those of `control`, over the same blocks as the harm."""
+    compared = _usable(checks, costs, control, under_test)
+    return changes(compared, measures, control=control, under_test=under_test)
+
+
+def _usable(
+    checks: Sequence[BlockCheck], costs: Sequence[BlockCosts], control: str, under_test: str
+) -> list[BlockCosts]:
+    usable = {block for block, _ in usable_blocks(checks, control, under_test).blocks}
+    return [each for each in sorted(costs, key=lambda each: each.block) if each.block in usable]
 
 
 def summary_of(view: BlockView, checks: Sequence[BlockCheck] = ()) -> BlockSummary:
@@ -244,6 +265,8 @@ def judge_history(history: History, state: RunState, *, errors: Sequence[str] = 
         incidents=tuple(incident for result in checks for incident in result.incidents),
         notes=(*_notes(history, blocks, checks), *_between(checks, costs, plan, missing, ended_early)),
         harm=judged.harm,
+        costs=costs_against(checks, costs, plan.measures, names[0], names[-1]),
+        anomalies=anomalies_of(blocks, plan.arms),
         errors=tuple(errors),
     )
 

@@ -205,35 +205,34 @@ class ApiUser(HttpUser):
 
         def patch(run_id: str) -> Any:
             path = f"/dags/{dag_id}/dagRuns/{run_id}"
-            return self.call("PATCH", path, "/dags/{dag}/dagRuns/{run}", json={"state": state})
+            name = "/dags/{dag}/dagRuns/{run}"
+            return self.change("mark_run", "PATCH", path, name, dag_id, run_id, state=state, json={"state": state})
 
         return sum(answer is not None for answer in together(patch, [(run_id,) for run_id in run_ids]))
 
-    def change(self, request: str, method: str, path: str, name: str, dag: str, run: str, **facts: Any) -> None:
-        """Make one request that a checker compares with what is stored in the end, and record its answer.
+    def change(self, request: str, method: str, path: str, name: str, dag: str, run: str, **facts: Any) -> Any:
+        """Make one request that changes what is stored, and record it: checkers compare it with what was stored.
 
-        `facts` are `task` and `state` (`RequestAnswered`) and the request's `json`.
+        `facts` are `task` and `state` (`RequestAnswered`) and the request's `json`. Returns the answer's JSON, None if
+        it was not a success.
         """
         body = facts.pop("json")
         sent_at = time.time()
+        asked = {"sent_at": sent_at, "request": request, "dag": dag, "run": run, "task": "", "state": "", **facts}
+        append("requests", {"kind": "request_sent", **asked})
         response = self.client.request(
             method, f"/api/v2{path}", name=f"{method} {name}", timeout=_REQUEST_TIMEOUT_S, json=body
         )
-        answered = 200 <= response.status_code < 300 and response.content
+        answer = response.json() if 200 <= response.status_code < 300 and response.content else None
         line = {
             "kind": "request_answered",
             "at": time.time(),
-            "sent_at": sent_at,
-            "request": request,
-            "dag": dag,
-            "run": run,
-            "task": "",
-            "state": "",
+            **asked,
             "code": response.status_code,
-            "changed": response.json().get("total_entries") if answered else None,
-            **facts,
+            "changed": answer.get("total_entries") if answer is not None else None,
         }
         append("requests", line)
+        return answer
 
 
 def together(call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:

@@ -72,7 +72,10 @@ def final_before(newer: Release, faults: Faults) -> Release | None:
     older = () if newer.number <= OLDEST else between(str(OLDEST), newer.version)
     finals = [each for each in older if not each.number.is_prerelease and each.number < newer.number]
     if not finals:
-        faults.mistakes.append(f"there is no final release before {newer.version}: name a release with --against")
+        faults.mistakes.append(
+            f"there is no final release before {newer.version} that can run here ({OLDEST} is the oldest): name an "
+            f"earlier pre-release with --against, or see it alone with: stress matrix --airflow {newer.version}"
+        )
         return None
     return finals[-1]
 

@@ -13,11 +13,14 @@ class State(StrEnum):
 
     SEEN = "seen"
     NOT_SEEN = "not seen"
+    NOT_THERE = "not there"
+    """The release has not yet what the race is about."""
+
     NOT_EXERCISED = "not exercised"
     FAILED = "failed"
 
 
-ANSWERED = (State.SEEN, State.NOT_SEEN)
+ANSWERED = (State.SEEN, State.NOT_SEEN, State.NOT_THERE)
 """The states that say whether the race occurs."""
 
 
@@ -62,7 +65,7 @@ def state_of(tried: Sequence[Tried]) -> State:
     """The state of a cell: seen if anything saw the race, else failed if anything failed, else not seen if anything was
     played."""
     states = {each.state for each in tried}
-    order = (State.SEEN, State.FAILED, State.NOT_SEEN)
+    order = (State.SEEN, State.FAILED, State.NOT_SEEN, State.NOT_THERE)
     return next((state for state in order if state in states), State.NOT_EXERCISED)
 
 

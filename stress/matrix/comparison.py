@@ -9,6 +9,9 @@ from typing import Any
 from stress.exits import EXIT_UNKNOWN
 from stress.matrix.cells import Tried
 from stress.matrix.status import PRESENT, Row, Status
+from stress.report import costs
+from stress.report.results_json import cost
+from stress.results import CostChange
 
 FAILED = 1
 """The exit code if a race remains or is new."""
@@ -37,6 +40,9 @@ class Comparison:
 
     load_verdicts: Mapping[str, str] = field(default_factory=dict)
     """Of each race under load: the verdict and its reason."""
+
+    load_costs: tuple[CostChange, ...] = ()
+    """What this release costs under load against the previous one."""
 
     @property
     def exit_code(self) -> int:
@@ -80,9 +86,16 @@ def document(found: Comparison) -> dict[str, Any]:
         "exit_code": found.exit_code,
         "rows": [_row(row) for row in found.rows],
         "not_asked": dict(found.not_asked),
-        "load": None
-        if found.load_run is None
-        else {"run": found.load_run, "error": found.load_error, "verdicts": dict(found.load_verdicts)},
+        "load": None if found.load_run is None else _load(found),
+    }
+
+
+def _load(found: Comparison) -> dict[str, Any]:
+    return {
+        "run": found.load_run,
+        "error": found.load_error,
+        "verdicts": dict(found.load_verdicts),
+        "costs": [cost(each) for each in found.load_costs],
     }
 
 
@@ -125,6 +138,14 @@ def table(found: Comparison) -> list[tuple[str, str, str, str, str]]:
         lines.append((row.race, issues, str(row.previous), str(row.this), str(row.status)))
         lines += [(f"  {way.name}", "", str(way.previous), str(way.this), str(way.status)) for way in row.ways]
     return lines
+
+
+def cost_table(found: Comparison) -> list[list[str]]:
+    """The costs under load, with their header; empty without a run under load."""
+    if not found.load_costs:
+        return []
+    shown = costs.header((found.previous, found.this), harm=False)
+    return [shown, *(costs.row(each, tuple(each.medians)) for each in found.load_costs)]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:

@@ -21,7 +21,7 @@ from stress.matrix.cells import State, Tried, counted
 from stress.matrix.status import LOAD, UnderLoad
 from stress.plan import METRICS_PORT, Options, Plan, check
 from stress.races.registry import RACES
-from stress.results import ArmCount, RaceState, RaceVerdict, Results, RunState
+from stress.results import ArmCount, CostChange, RaceState, RaceVerdict, Results, RunState
 from stress.run.lifecycle import Run
 from stress.run.stored import analyse
 from stress.screen import choose
@@ -60,6 +60,7 @@ class LoadResult(msgspec.Struct, frozen=True):
 
     races: tuple[Loaded, ...]
     error: str = ""
+    costs: tuple[CostChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class LoadStage:
     def _result(self, results: Results) -> LoadResult:
         link = self._link()
         races = tuple(_loaded(verdict, link) for verdict in results.races.values())
-        return LoadResult(link, races)
+        return LoadResult(link, races, costs=results.costs)
 
     def _failed(self, error: str) -> LoadResult:
         link = self._link()

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from stress.matrix.comparison import Comparison, table
+from stress.matrix.comparison import Comparison, cost_table, table
 from stress.matrix.play import ENOUGH
 from stress.matrix.status import Status
+from stress.report.costs import MEANING
 
 LIMIT_BYTES = 60_000
 """A comment on GitHub takes 65,536 characters."""
@@ -39,6 +40,7 @@ def render(found: Comparison, listings: Mapping[str, str]) -> str:
         *_list("Reasons:", found.notes()),
         *_list("Not asked:", [f"{race}: {reason}" for race, reason in found.not_asked.items()]),
         *_list("Verdicts under load:", [f"{race}: {verdict}" for race, verdict in found.load_verdicts.items()]),
+        *_costs(found),
         f"Repeat with (airflow-stress {inline(found.made_by)}):\n\n```sh\n{found.command}\n```",
     ]
     text = "\n\n".join(parts) + "\n"
@@ -88,6 +90,15 @@ def _legend(found: Comparison) -> str:
 
 def _list(title: str, sentences: list[str]) -> list[str]:
     return ["\n".join([title, "", *(f"- {inline(sentence)}" for sentence in sentences)])] if sentences else []
+
+
+def _costs(found: Comparison) -> list[str]:
+    header, *rows = cost_table(found) or [[]]
+    if not rows:
+        return []
+    lines = [header, ["---", *(["---:"] * (len(header) - 1))], *rows]
+    table = "\n".join(f"| {' | '.join(map(inline, line))} |" for line in lines)
+    return ["Costs under load:", table, f"{inline(MEANING)}."]
 
 
 def _fenced(text: str) -> str:

@@ -8,9 +8,10 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from stress.matrix.comparison import Comparison
+from stress.matrix.comparison import Comparison, cost_table
 from stress.matrix.markdown import ISSUES, LEGEND
 from stress.matrix.status import PRESENT, Status
+from stress.report.costs import MEANING
 from stress.report.text import printable
 
 _CLASSES = {
@@ -31,6 +32,8 @@ def render(found: Comparison, listings: Mapping[tuple[str, str], str]) -> str:
         verdict=_VERDICTS[found.exit_code],
         listings=listings,
         notes=found.notes(),
+        costs=cost_table(found),
+        cost_meaning=MEANING,
         legend=LEGEND,
         classes=_CLASSES,
         issues=ISSUES,

@@ -25,7 +25,7 @@ from stress.matrix import asked, load, markdown, page
 from stress.matrix.asked import Faults, Refused
 from stress.matrix.cells import State
 from stress.matrix.command import LOCK
-from stress.matrix.comparison import Comparison, columns, document, table
+from stress.matrix.comparison import Comparison, columns, cost_table, document, table
 from stress.matrix.fill import Cells, fill
 from stress.matrix.load import LoadResult, LoadStage
 from stress.matrix.status import row
@@ -176,6 +176,7 @@ def _compare(what: _Asked, cells: Cells, loaded: LoadResult | None) -> Compariso
         load_run=loaded.run if loaded is not None else None,
         load_error=loaded.error if loaded is not None else "",
         load_verdicts={race: each.reason for race, each in under_load.items()},
+        load_costs=loaded.costs if loaded is not None else (),
     )
 
 
@@ -197,4 +198,6 @@ def _text(found: Comparison) -> str:
     rows = [("race", "issue", found.previous, found.this, "status"), *table(found)]
     lines = [columns(rows), "", *found.notes()]
     lines += [f"not asked: {race}: {reason}" for race, reason in found.not_asked.items()]
+    if under_load := cost_table(found):
+        lines += ["", columns(under_load)]
     return "\n".join([*lines, "", found.headline])

@@ -3,7 +3,8 @@
 Each race is compared by several ways to see it: its reproducers, and the load. A way says
 
     remains         it saw the race on both releases
-    new             a reproducer did not see it on the previous release and sees it on this one
+    new             a reproducer did not see it on the previous release, or what it is about was not there, and sees it
+                    on this one
     occurs          it sees the race on this release; whether the previous one has it is not known: the reproducer does
                     not support that release, or the load did not meet the race there, which proves nothing
     addressed       it saw the race on the previous release; a reproducer does not see it on this one, or under load the
@@ -115,9 +116,9 @@ def _state(tried: Sequence[Tried]) -> State:
 
 def _by_reproducer(previous: Tried, this: Tried) -> Status:
     if this.state is State.SEEN:
-        found = {State.SEEN: Status.REMAINS, State.NOT_SEEN: Status.NEW}
+        found = {State.SEEN: Status.REMAINS, State.NOT_SEEN: Status.NEW, State.NOT_THERE: Status.NEW}
         return found.get(previous.state, Status.OCCURS)
-    if this.state is State.NOT_SEEN:
+    if this.state in ANSWERED:
         return Status.ADDRESSED if previous.state is State.SEEN else Status.ABSENT
     return Status.NOT_EXERCISED
 

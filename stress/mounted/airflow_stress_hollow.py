@@ -21,6 +21,7 @@ from typing import Any
 
 from airflow.configuration import conf
 from airflow.executors.base_executor import BaseExecutor
+from airflow_stress_loops import record_loops
 
 
 class HollowExecutor(BaseExecutor):
@@ -31,7 +32,11 @@ class HollowExecutor(BaseExecutor):
     serve_logs = False
 
     def start(self) -> None:
-        """Start the worker process; it ends by itself when its standard input is closed, however we die."""
+        """Start the worker process; it ends by itself when its standard input is closed, however we die.
+
+        The scheduler calls this once, before its loop: from here on the passes of the loop are recorded, too.
+        """
+        record_loops()
         self._ended: deque[tuple[str, bool]] = deque()
         self._keys: dict[str, Any] = {}
         environment = {k: v for k, v in os.environ.items() if k != "AIRFLOW_STRESS_FIXES"}

@@ -33,6 +33,13 @@ _TRIGGERS = """
 SELECT t.id, t.classpath LIKE '%allback%', j.hostname FROM trigger t LEFT JOIN job j ON j.id = t.triggerer_id
 """
 _TASKS = "SELECT coalesce(state, 'none'), count(*) FROM task_instance GROUP BY 1"
+# How long each task instance waited that was queued between two times (unix seconds): until it was queued, and until it
+# started. A resumed one was queued again after its start; one that waits to be queued again was queued before.
+_DELAYS = """
+SELECT CASE WHEN queued_dttm >= scheduled_dttm THEN extract(epoch FROM queued_dttm - scheduled_dttm)::float8 END,
+       CASE WHEN start_date >= queued_dttm THEN extract(epoch FROM start_date - queued_dttm)::float8 END
+FROM task_instance WHERE extract(epoch FROM queued_dttm) BETWEEN {start:.6f} AND {end:.6f}
+"""
 # From 3.2 on a handled deadline is marked; before, its callback has a state.
 _MISSED = "SELECT id FROM deadline WHERE missed"
 _MISSED_3_1 = "SELECT id FROM deadline WHERE callback_state IS NOT NULL"
@@ -55,6 +62,8 @@ class Database(Observer):
         self._sampled_at = 0.0
         self._missed = _MISSED
         self._aftermath: Aftermath | None = None
+        self._load_began: float | None = None
+        self._load_ended: float | None = None
         self._versions = Versions(self._rows)
 
     def start(self) -> None:
@@ -64,6 +73,8 @@ class Database(Observer):
         self._started = True
 
     def poll(self) -> Iterator[events.AnyEvent]:
+        if self._load_began is None:  # the first look is made when the load begins
+            self._load_began = time.time()
         if not self._sample or time.monotonic() - self._sampled_at < SAMPLE_INTERVAL_S:
             return
         self._sampled_at = time.monotonic()
@@ -77,6 +88,7 @@ class Database(Observer):
             yield from self._counters()
         yield events.DeadlinesMissed(deadlines=[str(row[0]) for row in self._rows(self._missed)])
         yield events.TasksCounted(by_state=dict(self._rows(_TASKS)))
+        yield from self._delays()
         yield self._versions.counted()
         if self._aftermath is not None:
             yield from self._aftermath.left()
@@ -87,6 +99,7 @@ class Database(Observer):
         `drains`: finite runs are awaited to their end.
         """
         if self._started and self._aftermath is None:
+            self._load_ended = time.time()
             self._aftermath = Aftermath(self._rows, since_3_2=self._missed == _MISSED, drains=drains)
         return self._aftermath
 
@@ -101,6 +114,13 @@ class Database(Observer):
         yield events.DatabaseSampled(
             deadlocks=deadlocks, commits=commits, rollbacks=rollbacks, sessions=sessions, lock_waits=lock_waits
         )
+
+    def _delays(self) -> Iterator[events.AnyEvent]:
+        if self._load_began is None:
+            return
+        rows = self._rows(_DELAYS.format(start=self._load_began, end=self._load_ended or time.time()))
+        scheduled, queued = (sorted(round(row[at], 4) for row in rows if row[at] is not None) for at in (0, 1))
+        yield events.TaskDelays(scheduled_s=scheduled, queued_s=queued)
 
     def _triggers(self) -> Iterator[events.AnyEvent]:
         owned: dict[str, int] = {}

@@ -39,16 +39,22 @@ class ExecutionApi(Observer):
     def poll(self) -> Iterator[events.AnyEvent]:
         durations: dict[tuple[str, int], list[float]] = defaultdict(list)
         acknowledged: list[str] = []
+        answered: list[tuple[float, float]] = []
         for _, line in self._tail.lines():
             answer = json.loads(line)
             durations[answer["op"], answer["code"]].append(answer["s"])
             if answer.get("reported") == "success" and 200 <= answer["code"] < 300:
                 acknowledged.append(answer["ti"])
+                answered.append((round(answer["t"] - answer["s"], 3), round(answer["t"], 3)))
+            elif not 200 <= answer["code"] < 300:
+                yield events.WorkerRefused(
+                    at=round(answer["t"], 3), id=answer["ti"], operation=answer["op"], code=answer["code"]
+                )
             if "dag" in answer:
                 yield _report(answer)
             self._note(answer)
         if acknowledged:
-            yield events.SuccessAcknowledged(task_instances=acknowledged)
+            yield events.SuccessAcknowledged(task_instances=acknowledged, answered=answered)
         for (operation, code), seconds in durations.items():
             buckets = [0] * (len(BOUNDS_S) + 1)
             for duration in seconds:

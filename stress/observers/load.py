@@ -21,10 +21,11 @@ class Load(Observer):
     def __init__(self, cluster: Cluster) -> None:
         self._tail = DirectoryTail(cluster.shared / "load")
         self._requests = DirectoryTail(cluster.shared / "load")
+        self._decoder = msgspec.json.Decoder(events.RequestSent | events.RequestAnswered)
 
     def poll(self) -> Iterator[events.AnyEvent]:
         for _, line in self._tail.lines("actions"):
             action = json.loads(line)
             yield events.LoadActed(at=action["t"], action=action["action"], count=action["count"])
         for _, line in self._requests.lines("requests"):
-            yield msgspec.json.decode(line, type=events.RequestAnswered)
+            yield self._decoder.decode(line)

@@ -4,7 +4,7 @@ polled again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,10 +15,12 @@ from stress.observers.base import Observer
 from stress.observers.component_logs import ComponentLogs
 from stress.observers.database import Database
 from stress.observers.execution_api import ExecutionApi
+from stress.observers.feed.observer import ChangeFeed
 from stress.observers.harness_clock import HarnessClock
 from stress.observers.load import Load
 from stress.observers.postgres_log import PostgresLog
 from stress.observers.receipts import FixReports, Receipts
+from stress.observers.scheduler_loops import SchedulerLoops
 from stress.observers.tail import SourceLost
 from stress.settling import Unfinished
 
@@ -29,14 +31,20 @@ KINDS: Mapping[type[Observer], Callable[[Cluster], Observer]] = MappingProxyType
         Load: Load,
         PostgresLog: PostgresLog,
         ComponentLogs: ComponentLogs,
+        SchedulerLoops: SchedulerLoops,
         # Answers to workers are read before stored states, and stored states before receipts of callbacks: a last look
         # in this order never misses the older half of a comparison.
         ExecutionApi: ExecutionApi,
         Database: Database,
         Receipts: Receipts,
+        # Last: what the others have seen in the database, an acknowledged answer for example, is then in the feed.
+        ChangeFeed: ChangeFeed,
     }
 )
 """Every observer with its constructor, in the order in which they look."""
+
+_OF_HOLLOW_WORKERS = (ExecutionApi, SchedulerLoops)
+"""Observers of records that only the hollow workers and their executor leave."""
 
 NAMES = tuple(kind.name for kind in KINDS)
 
@@ -112,16 +120,24 @@ class Panel:
         return False
 
 
-def panel_of(cluster: Cluster, record: Recorder, *, hollow: bool, seeing: bool = True) -> Panel:
+def panel_of(
+    cluster: Cluster,
+    record: Recorder,
+    *,
+    hollow: bool,
+    seeing: bool = True,
+    without: Collection[type[Observer]] = (),
+) -> Panel:
     """All observers, for any scenarios: the harm of one race can show in the source of another.
 
     `hollow`: the workers are ours and leave records. Not `seeing` measures what observing costs: nothing is observed
-    but the count at the end, without which there is no measure.
+    but the count at the end, without which there is no measure; `without` measures what some observers cost.
     """
     if not seeing:
         counts = Database(cluster, sample=False)
         return Panel([counts], record, lambda drains: counts.aftermath(drains=drains))
-    observers = {kind: make(cluster) for kind, make in KINDS.items() if hollow or kind is not ExecutionApi}
+    left_out = {*without, *(() if hollow else _OF_HOLLOW_WORKERS)}
+    observers = {kind: make(cluster) for kind, make in KINDS.items() if kind not in left_out}
     database = observers[Database]
     assert isinstance(database, Database)
     return Panel(list(observers.values()), record, lambda drains: database.aftermath(drains=drains))

@@ -6,5 +6,6 @@ touched     which reproducers a diff concerns, by the code that the fixes of the
 verdict     one race from the outcomes on both arms and the load's verdict
 witness     the frame that raises, the commit boundary and the statements, from the schedule of a reproducer
 comment     `comment.md`, in the headings that Airflow's decision records ask for
-command     the order: reproducers first, load second, then the comment
+junit       `junit.xml`, for CI systems
+command     the order: reproducers first, load second, then the files
 """

@@ -1,4 +1,4 @@
-"""`stress pr`: the reproducers on both revisions, then the load, then the comment.
+"""`stress pr`: the reproducers on both revisions, then the load, then the comment and `junit.xml`.
 
 Exit codes: 0 every race was seen on the merge base and is removed by the head; 1 one remains, is only reduced, or is
 traded for harm; 2 unknown; 3 the machine, or a revision from which Airflow cannot be imported; 64 bad arguments.
@@ -10,6 +10,7 @@ import contextlib
 import json
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,14 +19,17 @@ from stress.exits import EXIT_FAILED, EXIT_USAGE
 from stress.explore import options
 from stress.explore.outcome import Outcome, outcomes
 from stress.plan import BadOptions
+from stress.pr import junit
 from stress.pr.comment import Load, command, headline, render
 from stress.pr.request import Request, Words, request_of, with_load
 from stress.pr.verdict import Judged, exit_code, judge, upper95
+from stress.report import results_json
 from stress.results import RunState
 
 
 def pr(words: Words, *, as_json: bool) -> int:
-    """Compare, write the comment, and print it. The exit code."""
+    """Compare, write the comment and `junit.xml`, and print the comment. The exit code."""
+    started_at = time.time()
     try:
         request = request_of(words)
     except BadOptions as bad:
@@ -39,10 +43,13 @@ def pr(words: Words, *, as_json: bool) -> int:
         under_test = outcomes(request.under_test, request.reproducers, request.times, options.progress)
         for before, after in zip(control, under_test, strict=True):
             options.progress(f"{before.reproducer}: before {before}, after {after}")
-        judged, load, code = _judged(request, control, under_test, asked=bool(words.races))
+        asked = bool(words.races)
+        judged, load, code = _judged(request, control, under_test, asked=asked)
         request.directory.mkdir(parents=True, exist_ok=True)
         comment = render(request, judged, load)
         (request.directory / "comment.md").write_text(comment, encoding="utf-8")
+        cases = junit.render(request, judged, load, asked=asked, started_at=started_at)
+        (request.directory / "junit.xml").write_text(cases, encoding="utf-8")
     except (StressError, OSError) as error:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -131,7 +138,9 @@ def _as_json(request: Request, judged: Sequence[Judged], load: Load | None) -> s
             {"measure": m.measure, **m.values, "verdict": m.verdict, "p_value": m.p_value}
             for m in (load.results.harm if load is not None else ())
         ],
+        "costs": [results_json.cost(cost) for cost in (load.results.costs if load is not None else ())],
         "comment": str(request.directory / "comment.md"),
+        "junit": str(request.directory / "junit.xml"),
         "command": command(request),
     }
     return json.dumps(document, indent=2, ensure_ascii=False)

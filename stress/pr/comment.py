@@ -11,13 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stress import instrument
 from stress.cluster.postgres import server_version
+from stress.components import Role, components
 from stress.explore.outcome import Outcome
 from stress.explore.table import table
 from stress.pr import witness
 from stress.pr.request import CONTROL, UNDER_TEST, Request
 from stress.pr.verdict import Judged, upper95
-from stress.report import text
+from stress.races.registry import RACES
+from stress.report import costs, text
 from stress.results import Results, RunFacts
 
 _LIMIT = 60_000
@@ -37,9 +40,9 @@ def render(request: Request, judged: Sequence[Judged], load: Load | None) -> str
     parts = [
         f"## Live reproduction: {headline(judged)}",
         _setup(request, load),
-        *(part for each in judged for part in _race(each)),
-        _cost(load),
-        "### Repeat\n\n" + _code(command(request), "sh"),
+        *(part for each in judged for part in _race(each, request)),
+        cost_section(load),
+        "### Repeat\n\nIn a checkout of Airflow that has both commits:\n\n" + _code(command(request, repo="."), "sh"),
     ]
     full = "\n\n".join([*parts, *map(_listing, judged)]) + "\n"
     return full if len(full) <= _LIMIT else ("\n\n".join(parts) + "\n")[:_LIMIT]
@@ -50,18 +53,16 @@ def headline(judged: Sequence[Judged]) -> str:
     return "; ".join(f"{each.race} {each.state}" for each in judged)
 
 
-def command(request: Request) -> str:
-    """The command that repeats the comparison, with its revisions and races as they were resolved."""
+def command(request: Request, repo: str | None = None) -> str:
+    """The command that repeats the comparison, with its revisions and races as they were resolved.
+
+    `repo`: the checkout as the command names it, if not by its path, which may hold the name of a user.
+    """
     races = [word for name in request.reasons for word in ("--race", name)]
-    words = ["stress", "pr", "--repo", str(request.repo), "--base", request.base, "--head", request.head, *races]
-    return shlex.join(
-        [
-            *words,
-            "--times",
-            str(request.times),
-            *(["--no-load"] if request.load is None else ["--budget", request.load.budget]),
-        ]
-    )
+    revisions = ["--base", request.base, "--head", request.head]
+    rest = ["--no-load"] if request.load is None else ["--budget", request.load.budget]
+    place = ["--repo", repo or str(request.repo)]
+    return shlex.join(["stress", "pr", *place, *revisions, *races, "--times", str(request.times), *rest])
 
 
 def _setup(request: Request, load: Load | None) -> str:
@@ -69,6 +70,7 @@ def _setup(request: Request, load: Load | None) -> str:
         f"- control (`{CONTROL}`, the merge base): Airflow {request.control.version}",
         f"- under test (`{UNDER_TEST}`): Airflow {request.under_test.version}",
         f"- backend: PostgreSQL {server_version().split()[-1]}, READ COMMITTED",
+        f"- tool: airflow-stress {instrument.version()} at commit {instrument.commit()}",
     ]
     if request.reproducers:
         lines.append(
@@ -76,25 +78,35 @@ def _setup(request: Request, load: Load | None) -> str:
             f"{request.times:,} plays on each revision"
         )
     if load is not None:
-        settings = load.facts.settings
-        lines.append(
-            f"- load: {settings.get('schedulers', '?')} schedulers, {settings.get('triggerers', '?')} triggerers, "
-            f"{settings.get('workers', '?')} workers, {text.counted(len(load.results.blocks), 'block')}, "
-            f"seed {load.results.seed}"
-        )
+        lines += _loaded(load)
     reasons = [f"- {name}: {why}" for name, why in request.reasons.items()]
     return "\n".join(["### Setup", "", *lines, "", "Races, and why:", "", *reasons])
 
 
-def _race(each: Judged) -> list[str]:
-    parts = [f"### {each.race}: {each.state}", f"{each.reason.rstrip('.')}."]
+def _loaded(load: Load) -> list[str]:
+    """The cluster, its load, and the machine."""
+    settings, host = load.facts.settings, load.facts.host
+    processors = sum(spec.role is Role.DAG_PROCESSOR for spec in components())
+    return [
+        f"- load: {settings.get('schedulers', '?')} schedulers, {settings.get('triggerers', '?')} triggerers, "
+        f"{text.counted(processors, 'DAG processor')}, {settings.get('api-server workers', '?')} api-server process, "
+        f"{settings.get('workers', '?')} task workers, PostgreSQL {settings.get('PostgreSQL', '?')}",
+        f"- blocks: {len(load.results.blocks)} of {settings.get('load per block', '?')}, each on a new database, "
+        f"seed {load.results.seed}",
+        f"- machine: {host.get('cpus', '?')} CPUs, {host.get('memory_gib', '?')} GiB of memory, "
+        f"{host.get('machine', '?')}, Linux {host.get('kernel', '?')}",
+    ]
+
+
+def _race(each: Judged, request: Request) -> list[str]:
+    parts = [f"### {each.race}: {each.state}", f"{each.reason.rstrip('.')}.", _provoked(each, request)]
     parts.append(_before_and_after(each))
     shown = _witnessed(each)
     if shown is None:
         return parts
     steps = shown["steps"]
     failing = witness.raising(steps)
-    lines = [f"- {failure['invariant']}: {_one_line(failure['detail'])}" for failure in shown["failures"]]
+    lines = []
     if failing is not None:
         at = f"`{failing['frame']}`" if failing["frame"] else f"a step of {failing['operation']}"
         lines.append(
@@ -103,6 +115,7 @@ def _race(each: Judged) -> list[str]:
     else:
         lines.append("- no frame raises: every transaction commits, and the stored state is wrong")
     lines += [f"- {_one_line(sentence)}" for sentence in witness.boundaries(steps)]
+    lines += [f"- violated: {failure['invariant']}: {_one_line(failure['detail'])}" for failure in shown["failures"]]
     parts.append("\n".join(["**The frame that raises, and the commit boundary** (on the control)", "", *lines]))
     parts.append("**Both statements** (on the control)")
     for step in witness.statements(steps):
@@ -111,11 +124,21 @@ def _race(each: Judged) -> list[str]:
     return parts
 
 
+def _provoked(each: Judged, request: Request) -> str:
+    """How the race was provoked: by each reproducer, and by the load."""
+    played = {outcome.reproducer for outcome in each.control}
+    lines = [f"- `{found.name}`: {found.summary}" for found in request.reproducers if found.name in played]
+    scenario = RACES[each.race].scenario
+    if each.load is not None and scenario is not None:
+        lines.append(f"- load `{scenario.name}`: {scenario.summary}")
+    return "\n".join(["How it was provoked:", "", *map(_one_line, lines)])
+
+
 def _before_and_after(each: Judged) -> str:
     rows = [["", "before (merge base)", "after (head)"], ["---", "---:", "---:"]]
     after = {outcome.reproducer: outcome for outcome in each.under_test}
     rows += [
-        [f"reproducer `{outcome.reproducer}`", str(outcome), _with_bound(after.get(outcome.reproducer))]
+        [f"reproducer `{outcome.reproducer}`", str(outcome), with_bound(after.get(outcome.reproducer))]
         for outcome in each.control
     ]
     if each.load is not None:
@@ -134,7 +157,8 @@ def _before_and_after(each: Judged) -> str:
     return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
 
 
-def _with_bound(outcome: Outcome | None) -> str:
+def with_bound(outcome: Outcome | None) -> str:
+    """The count of an outcome; without an occurrence, with the bound on its share of plays."""
     if outcome is None:
         return text.NONE
     if outcome.occurred or not outcome.plays:
@@ -142,16 +166,19 @@ def _with_bound(outcome: Outcome | None) -> str:
     return f"{outcome} (below {100 * upper95(outcome.plays):.3g} % of plays with 95 %)"
 
 
-def _cost(load: Load | None) -> str:
+def cost_section(load: Load | None) -> str:
+    """What the head costs under load against the merge base, and the measures of harm that are no costs."""
     if load is None:
         return "### Cost\n\nNot measured: no load was run."
-    rows = [["measure", CONTROL, UNDER_TEST, "verdict", "p"], ["---", "---:", "---:", "---", "---:"]]
-    rows += [
+    results = load.results
+    rows = [costs.header((CONTROL, UNDER_TEST)), ["---", "---:", "---:", "---:", "---:", "---"], *costs.rows(results)]
+    harm = [["harm", CONTROL, UNDER_TEST, "verdict", "p"], ["---", "---:", "---:", "---", "---:"]]
+    harm += [
         [m.measure, text.harm_value(m, CONTROL), text.harm_value(m, UNDER_TEST), m.verdict, text.p_or_none(m.p_value)]
-        for m in load.results.harm
+        for m in costs.harm_alone(results)
     ]
-    lines = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-    return "\n".join(["### Cost", "", *lines, "", "`~`: no difference is shown."])
+    tables = ["\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table) for table in (rows, harm)]
+    return "\n\n".join(["### Cost", tables[0], f"{_cell(costs.MEANING)}.", tables[1]])
 
 
 def _witnessed(each: Judged) -> Mapping[str, Any] | None:

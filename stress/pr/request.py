@@ -9,6 +9,7 @@ from pathlib import Path
 from stress.arms.environments import environment_for
 from stress.arms.errors import ArmSpecError, EnvironmentFailed
 from stress.arms.overlay import directories
+from stress.arms.overlay.checkout import if_shallow
 from stress.arms.overlay.git import GitFailed, git
 from stress.arms.releases import DEFAULT_RELEASE
 from stress.arms.releases import check as check_release
@@ -108,13 +109,13 @@ def _commits(words: Words, repo: Path, mistakes: list[str]) -> tuple[str, str] |
         return None
     head = _commit(repo, words.head) if words.head else None
     if head is None and words.head:
-        mistakes.append(f"--head {words.head!r}: {repo} has no such revision")
+        mistakes.append(f"--head {words.head!r}: {repo} has no such revision{if_shallow(repo)}")
     names = _TARGETS if words.base is None else (words.base,)
     target = next((commit for commit in (_commit(repo, name) for name in names) if commit), None)
     if target is None and words.base is not None:
-        mistakes.append(f"--base {words.base!r}: {repo} has no such revision")
+        mistakes.append(f"--base {words.base!r}: {repo} has no such revision{if_shallow(repo)}")
     elif target is None:
-        mistakes.append(f"--base is required: {repo} has none of {', '.join(names)}")
+        mistakes.append(f"--base is required: {repo} has none of {', '.join(names)}{if_shallow(repo)}")
     return _merge_base(repo, target, head, words, mistakes) if head and target else None
 
 
@@ -134,7 +135,7 @@ def _merge_base(repo: Path, target: str, head: str, words: Words, mistakes: list
     try:
         base = git(repo, "merge-base", target, head).strip()
     except GitFailed:
-        mistakes.append(f"--base and --head {words.head!r} have no common ancestor in {repo}")
+        mistakes.append(f"--base and --head {words.head!r} have no common ancestor in {repo}{if_shallow(repo)}")
         return None
     if base == head:
         mistakes.append(f"--head {words.head!r} adds nothing to --base: their merge base is the head itself")
@@ -155,6 +156,7 @@ def _arms(repo: Path, commits: tuple[str, str], mistakes: list[str], machine: li
         overlays_fit(parse_arms(_specs(repo, commits), check_release(DEFAULT_RELEASE)), mistakes, machine)
     except ArmSpecError as error:
         mistakes.extend(error.problems)
+        return None
     found = [options.arm(f"{repo}@{commit}", "stock", mistakes) for commit in commits]
     control, under_test = found
     if control is None or under_test is None or mistakes:

@@ -18,7 +18,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from stress.judge.wording import p_clause
-from stress.report import blind_spots, cycle, text, timeline
+from stress.report import blind_spots, costs, cycle, text, timeline
 from stress.results import (
     ArmCount,
     ArmSummary,
@@ -138,7 +138,6 @@ class ArmFacts:
     task_instances_per_s: float | None
     task_instances: int
     load_s: float
-    compared: str
     blocks: int
     cut_short: int
     restarts: int
@@ -154,6 +153,10 @@ def render(results: Results, facts: RunFacts) -> str:
         ended=text.ended(results, facts),
         sections=[_section(results, race) for race in results.races],
         arm_facts=_arm_facts(results),
+        harm=costs.harm_alone(results),
+        cost_rows=costs.rows(results),
+        cost_interval=costs.INTERVAL,
+        cost_meaning=costs.MEANING,
         blocks=sorted(results.blocks, key=lambda block: block.index)[:MAX_BLOCKS],
         blocks_left_out=max(0, len(results.blocks) - MAX_BLOCKS),
         blind=results.blind[:MAX_SENTENCES],
@@ -163,6 +166,9 @@ def render(results: Results, facts: RunFacts) -> str:
         notes=[note for note in results.notes if note not in text.errors_of(results)][:MAX_SENTENCES],
         blind_spots=blind_spots.of_run(facts.settings, results.races),
         order=" ".join(block.arm for block in sorted(results.blocks, key=lambda block: block.index)[:MAX_BLOCKS]),
+        anomaly_witnesses=[
+            (witness, _table(witness.table)) for witness in (results.anomalies.unexplained if results.anomalies else ())
+        ],
         glyphs=_GLYPHS,
         css=resource("page.css"),
     )
@@ -267,7 +273,6 @@ def highlighted(statement: str) -> Markup:
 
 
 def _arm_facts(results: Results) -> tuple[ArmFacts, ...]:
-    control = results.throughput.get(results.arms[0].name) if results.arms else None
     found = []
     for arm in results.arms:
         throughput = results.throughput.get(arm.name)
@@ -278,9 +283,6 @@ def _arm_facts(results: Results) -> tuple[ArmFacts, ...]:
                 task_instances_per_s=throughput.task_instances_per_s if throughput else None,
                 task_instances=throughput.task_instances if throughput else 0,
                 load_s=throughput.load_s if throughput else 0.0,
-                compared=text.change(throughput.task_instances_per_s, control.task_instances_per_s)
-                if throughput and control and arm is not results.arms[0]
-                else text.NONE,
                 blocks=len(blocks),
                 cut_short=sum(1 for block in blocks if not block.complete),
                 restarts=sum(block.restarts for block in blocks),
@@ -305,6 +307,8 @@ def _template() -> Template:
         "airflow": lambda arm: text.airflow_of(arm.airflow, arm.code),
         "block_count": text.block_count,
         "harm_value": text.harm_value,
+        "anomalies_out_of": text.anomalies_out_of,
+        "transitions": text.transitions,
         "count": text.count,
         "counted": text.counted,
         "out_of": text.out_of,

@@ -1,23 +1,28 @@
 """`results.json`, the contract with the outside: its keys, in their order, and null where a value is absent.
 
 `p_value` of a race is adjusted for all races asked for together. Beyond the contract: `config` and `code` of an arm
-(null for a release as it is); `p_raw`, `test`, `dispersion`, `blocks`, `set_aside`, `decided_after` and `more_minutes`
-of a race; `task_instances` and `load_s` of a throughput; the times and sizes of a block; `unit` and `reason` of a harm
-measure; `notes`, `instrument` and `command` of the run (the last two null without the manifest). In
-`blocks` a race's counts are its incidents and opportunities. Seconds are rounded to milliseconds, p-values are not
-rounded.
+(null for a release as it is); `p_raw`, `test`, `dispersion`, `blocks`, `set_aside`, `decided_after` and
+`more_minutes` of a race; `task_instances` and `load_s` of a throughput; the times and sizes of a block; `unit` and
+`reason` of a harm measure; `costs`; `anomalies` (null where no block had a change feed); `notes`, `instrument` and
+`command` of the run (the last two null without the manifest). In `blocks` a race's counts are its incidents and
+opportunities. Seconds are rounded to milliseconds, p-values are not rounded.
 """
 
 from __future__ import annotations
 
 import json
 
+from stress.judge.ratios import LEVEL
 from stress.results import (
     SCHEMA,
+    Anomalies,
+    AnomalyCount,
+    AnomalyWitness,
     ArmCode,
     ArmCount,
     ArmSummary,
     BlockSummary,
+    CostChange,
     HarmMeasure,
     Instrument,
     RaceVerdict,
@@ -29,7 +34,12 @@ from stress.results import (
 
 def render(results: Results, facts: RunFacts | None = None) -> str:
     """The text of `results.json`, ending in a newline. `facts` are the manifest's."""
-    document = {
+    return json.dumps(document(results, facts), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def document(results: Results, facts: RunFacts | None = None) -> dict[str, object]:
+    """What `results.json` says, as a JSON object."""
+    return {
         "schema": SCHEMA,
         "run_id": results.run_id,
         "seed": results.seed,
@@ -42,11 +52,12 @@ def render(results: Results, facts: RunFacts | None = None) -> str:
         "throughput": {arm.name: _throughput(results.throughput.get(arm.name)) for arm in results.arms},
         "blind": list(results.blind),
         "errors": list(results.errors),
+        "costs": [cost(each) for each in results.costs],
         "notes": list(results.notes),
         "instrument": None if facts is None else _instrument(facts.instrument),
         "command": None if facts is None else facts.command,
+        "anomalies": None if results.anomalies is None else _anomalies(results.anomalies),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _arm(arm: ArmSummary) -> dict[str, object]:
@@ -106,6 +117,61 @@ def _harm(measure: HarmMeasure) -> dict[str, object]:
         "p_value": measure.p_value,
         "unit": measure.unit,
         "reason": measure.reason,
+    }
+
+
+def cost(change: CostChange) -> dict[str, object]:
+    """One cost: the median of each arm under its name, then the comparison."""
+    return {
+        "measure": change.measure,
+        **change.medians,
+        "change": change.change,
+        "low": change.low,
+        "high": change.high,
+        "level": LEVEL,
+        "verdict": change.verdict,
+        "unit": change.unit,
+        "margin": change.margin,
+        "blocks": dict(change.blocks),
+        "reason": change.reason,
+    }
+
+
+def _anomalies(anomalies: Anomalies) -> dict[str, object]:
+    return {
+        "transitions": dict(anomalies.transitions),
+        "checkers": {
+            checker: {
+                "unit": anomalies.units.get(checker),
+                **{arm: _anomaly_count(count) for arm, count in counts.items()},
+            }
+            for checker, counts in anomalies.checkers.items()
+        },
+        "unexplained": [_anomaly(witness) for witness in anomalies.unexplained],
+        "blind": list(anomalies.blind),
+    }
+
+
+def _anomaly_count(count: AnomalyCount) -> dict[str, object]:
+    return {
+        "found": count.found,
+        "unexplained": count.unexplained,
+        "opportunities": count.opportunities,
+        "explained": dict(count.explained),
+    }
+
+
+def _anomaly(witness: AnomalyWitness) -> dict[str, object]:
+    return {
+        "checker": witness.checker,
+        "block": witness.block,
+        "arm": witness.arm,
+        "at_s": round(witness.at_s, 3),
+        "what": witness.what,
+        "also": list(witness.also),
+        "steps": [
+            dict(zip(("at", "transaction", "writer", "row", "change"), row, strict=True)) for row in witness.table.rows
+        ],
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stress.report import text
+from stress.report import costs, text
 from stress.results import Incident, RaceVerdict, Results, RunFacts
 
 LIMIT_BYTES = 60_000  # a comment on GitHub takes 65,536 characters
@@ -41,6 +41,8 @@ def _judged(results: Results) -> list[str]:
     return [
         _table(results),
         *_harm(results),
+        *_costs(results),
+        *_anomalies(results),
         *_blind(results),
         "\n".join(f"- **{_inline(text.race_title(r))}** {_inline(v.reason)}" for r, v in results.races.items()),
         *_notes(results),
@@ -61,14 +63,42 @@ def _table(results: Results) -> str:
 
 
 def _harm(results: Results) -> list[str]:
-    if not results.harm:
+    measures = costs.harm_alone(results)
+    if not measures:
         return []
     arms = [arm.name for arm in results.arms]
     rows = [
         [m.measure, *(text.harm_value(m, arm) for arm in arms), m.verdict, text.p_or_none(m.p_value), m.reason]
-        for m in results.harm
+        for m in measures
     ]
     return ["## Harm", _markdown_table(["measure", *arms, "verdict", "p", "reason"], rows, text_columns=1)]
+
+
+def _costs(results: Results) -> list[str]:
+    if not results.costs:
+        return []
+    header = costs.header([arm.name for arm in results.arms])
+    return ["## Cost", _markdown_table(header, costs.rows(results), text_columns=2), f"{_inline(costs.MEANING)}."]
+
+
+def _anomalies(results: Results) -> list[str]:
+    """Counts of every checker of the model, and the first anomalies that no known race explains."""
+    anomalies = results.anomalies
+    if anomalies is None:
+        return []
+    arms = [arm.name for arm in results.arms]
+    rows = [
+        [text.race_title(checker), anomalies.units[checker], *(text.anomalies_out_of(counts.get(arm)) for arm in arms)]
+        for checker, counts in anomalies.checkers.items()
+    ]
+    checked = ", ".join(f"{arm} {text.transitions(anomalies, arm)}" for arm in arms)
+    lines = "\n".join(f"- {_inline(line)}" for line in text.anomaly_lines(anomalies))
+    return [
+        "## Anomalies",
+        f"Transitions checked against the model: {_inline(checked)}. Anomalies decide no verdict.",
+        _markdown_table(["checker", "of", *arms], rows, text_columns=2),
+        *([lines] if lines else []),
+    ]
 
 
 def _blocks(results: Results) -> list[str]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from stress.report import text
-from stress.results import RaceState, Results, RunState, Verdict
+from stress.report import costs, text
+from stress.results import Anomalies, RaceState, Results, RunState, Verdict
 
 _ANSI = MappingProxyType(
     {
@@ -40,13 +40,18 @@ def render(results: Results, *, colour: bool = False) -> str:
     blocks += [""] if errors else []
     if results.blocks:
         blocks += [*_races(results, colour), ""]
-        if results.harm:
+        if costs.harm_alone(results):
             blocks += [*_harm(results, colour), ""]
+        if results.costs:
+            blocks += [*_costs(results, colour), ""]
+        if results.anomalies is not None:
+            blocks += [*_anomalies(results, results.anomalies), ""]
     notes = [
         f"{text.race_title(race)}: {verdict.reason}"
         for race, verdict in results.races.items()
         if verdict.verdict is not RaceState.REMOVED and results.blocks
     ]
+    notes += text.anomaly_lines(results.anomalies)
     notes += [f"not seen: {sentence}" for sentence in results.blind]
     notes += [f"note: {note}" for note in results.notes if note not in errors]
     word = _painted(str(results.verdict).upper(), str(results.verdict), colour)
@@ -79,15 +84,34 @@ def _races(results: Results, colour: bool) -> list[str]:
 
 
 def _harm(results: Results, colour: bool) -> list[str]:
-    """One row a measure of what the arms cost."""
+    """One row a measure of harm that is no cost."""
     arms = [arm.name for arm in results.arms]
+    measures = costs.harm_alone(results)
     rows = [["harm", "verdict", *arms, "p"]]
     rows += [
-        [m.measure, m.verdict, *(text.harm_value(m, arm) for arm in arms), text.p_or_none(m.p_value)]
-        for m in results.harm
+        [m.measure, m.verdict, *(text.harm_value(m, arm) for arm in arms), text.p_or_none(m.p_value)] for m in measures
     ]
-    states = ["", *(measure.verdict for measure in results.harm)]
+    states = ["", *(measure.verdict for measure in measures)]
     return [_line(cells, _widths(rows), state, colour) for cells, state in zip(rows, states, strict=True)]
+
+
+def _costs(results: Results, colour: bool) -> list[str]:
+    """One row a cost, as benchstat writes them."""
+    rows = [costs.header([arm.name for arm in results.arms]), *costs.rows(results)]
+    states = ["", *(cost.verdict for cost in results.costs)]
+    return [_line(cells, _widths(rows), state, colour) for cells, state in zip(rows, states, strict=True)]
+
+
+def _anomalies(results: Results, anomalies: Anomalies) -> list[str]:
+    """One row a checker that found something; how many transitions were checked, always."""
+    arms = [arm.name for arm in results.arms]
+    rows = [["anomalies", "", *arms], ["transitions checked", "", *(text.transitions(anomalies, arm) for arm in arms)]]
+    rows += [
+        [text.race_title(checker), "", *(text.anomalies_out_of(counts.get(arm)) for arm in arms)]
+        for checker, counts in anomalies.checkers.items()
+        if any(count.found for count in counts.values())
+    ]
+    return [_line(cells, _widths(rows), "", colour=False) for cells in rows]
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:

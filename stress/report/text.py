@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 
 from stress.judge.wording import p_text
 from stress.results import (
+    Anomalies,
+    AnomalyCount,
+    AnomalyWitness,
     ArmCode,
     ArmCount,
     ArmSummary,
@@ -51,6 +54,33 @@ def counted(number: int, noun: str) -> str:
 def out_of(arm: ArmCount | None) -> str:
     """`14 of 5,120`: never a count without its denominator."""
     return NONE if arm is None else f"{arm.incidents:,} of {arm.opportunities:,}"
+
+
+def anomalies_out_of(counted: AnomalyCount | None) -> str:
+    """`3 of 5,120`, and how many of them no known race explains: `3 of 5,120 (2 unexplained)`."""
+    if counted is None:
+        return NONE
+    unexplained = f" ({counted.unexplained:,} unexplained)" if counted.unexplained else ""
+    return f"{counted.found:,} of {counted.opportunities:,}{unexplained}"
+
+
+def transitions(anomalies: Anomalies, arm: str) -> str:
+    """How many transitions of an arm were checked."""
+    return count(anomalies.transitions.get(arm, 0))
+
+
+def anomaly_lines(anomalies: Anomalies | None) -> list[str]:
+    """The first unexplained anomaly of each checker on each arm, and the blocks that the model did not check."""
+    if anomalies is None:
+        return []
+    first: dict[tuple[str, str], AnomalyWitness] = {}
+    for witness in anomalies.unexplained:
+        first.setdefault((witness.checker, witness.arm), witness)
+    lines = [
+        f"unexplained {race_title(each.checker)}, {each.arm}, block {each.block} at {seconds(each.at_s)}: {each.what}"
+        for each in first.values()
+    ]
+    return lines + [f"not checked for anomalies: {sentence}" for sentence in anomalies.blind]
 
 
 def significant(number: float | None, digits: int = 3) -> str:

@@ -22,6 +22,7 @@ from contextlib import closing
 from stress.cluster.base import PreparedRuntime
 from stress.errors import StressError
 from stress.exits import EXIT_FAILED
+from stress.feed import FeedFile
 from stress.history import HistoryBroken, Recorder
 from stress.interrupt import Interrupt, Interrupted
 from stress.judge.verdicts import exit_code
@@ -117,7 +118,8 @@ class Run:
         directory.mkdir(parents=True, exist_ok=True)
         self._live.block_begins(block, arm.name)
         cluster = prepared.open(arm, block, directory, cluster_settings(plan))
-        record = Recorder(self._store.journal, block, (self._live.on_entry,))
+        feed = FeedFile(plan.directory, block)
+        record = Recorder(self._store.journal, block, (self._live.on_entry,), feed.append)
         turn = Turn(
             arm=arm.name,
             dags=plan.dags,
@@ -126,18 +128,19 @@ class Run:
             drains=bool(plan.faults),
             config=airflow_config(plan, arm.name),
         )
-        Block(
-            turn,
-            cluster,
-            parts.load(plan, cluster, prepared.label, directory),
-            parts.observers(plan, cluster, record),
-            record,
-            interrupt,
-            phase=self._screen.phase,
-            directory=directory,
-            dags=parts.dags,
-            clock=self._clock,
-        ).run()
+        with closing(feed):
+            Block(
+                turn,
+                cluster,
+                parts.load(plan, cluster, prepared.label, directory),
+                parts.observers(plan, cluster, record),
+                record,
+                interrupt,
+                phase=self._screen.phase,
+                directory=directory,
+                dags=parts.dags,
+                clock=self._clock,
+            ).run()
         return self._live.block_ends(Recorder(self._store.journal, block))
 
     def _await_scrapes(self, interrupt: Interrupt) -> None:

@@ -89,6 +89,7 @@ class LiveJudge:
         screen: Screen,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._directory = plan.directory
         self._races = plan.races
         self._arms: Sequence[ArmSummary] = [summary_of_arm(arm) for arm in _arms(manifest)]
         self._metrics = metrics
@@ -164,7 +165,7 @@ class LiveJudge:
         self._metrics.judged({race: verdict.verdict for race, verdict in races.items()})
 
     def _view(self) -> BlockView:
-        return BlockView(self._block, self._arm, tuple(self._entries))
+        return BlockView.in_run(self._directory, self._block, self._arm, tuple(self._entries))
 
     def _check(self) -> list[BlockCheck]:
         """Every race on the present block as it stands, published."""

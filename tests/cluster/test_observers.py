@@ -14,7 +14,6 @@ import pytest
 from stress import events
 from stress.cluster.postgres import Postgres
 from stress.cluster.postgres_settings import LOG_FILE
-from stress.cluster.supervision.guard import RunGuard
 from stress.observers import connection, postgres_log
 from stress.observers.database import Database
 from stress.observers.postgres_log import PostgresLog
@@ -24,8 +23,8 @@ from tests.unit.clusters import PaperCluster
 # As much of Airflow's tables as the observers ask about, with the columns of 3.2.
 TABLES = """
 CREATE TABLE task_instance (id int PRIMARY KEY, state text, dag_id text, run_id text, dag_version_id int,
-    try_number int DEFAULT 0, scheduled_dttm timestamptz);
-CREATE TABLE dag_run (dag_id text, run_id text, state text, bundle_version text);
+    try_number int DEFAULT 0, scheduled_dttm timestamptz, queued_dttm timestamptz, start_date timestamptz);
+CREATE TABLE dag_run (dag_id text, run_id text, state text, bundle_version text, id int);
 CREATE TABLE dag_version (id int, dag_id text, version_number int, created_at timestamptz);
 CREATE TABLE deadline (id int, missed boolean NOT NULL, deadline_time timestamptz);
 CREATE TABLE job (id int, hostname text);
@@ -96,19 +95,6 @@ class Sessions(PaperCluster):
         """Close the sessions."""
         while self._pool:
             self._pool.popitem()[1].close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A running server of the tests' own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_STRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        guard = RunGuard()
-        server = Postgres(guard.directory / "postgres", guard.label)
-        server.start()
-        yield server
-        server.stop()
-        guard.close()
 
 
 @pytest.fixture
@@ -242,6 +228,39 @@ def test_the_database_is_asked_for_what_is_counted_once(database: Database) -> N
     assert found[events.StaleVersionsCounted] == events.StaleVersionsCounted(
         task_instances=1, behind_their_run=1, passed_over=0
     )
+
+
+def test_delays_are_those_of_tasks_queued_under_load(database: Database, cluster: Sessions) -> None:
+    waits = {
+        # queued before the load
+        1: ("now() - interval '1 hour'", "now() - interval '1 hour'", "now()"),
+        # queued after 2 s, started after another 0.5 s
+        2: ("{queued} - interval '2 s'", "{queued}", "{queued} + interval '0.5 s'"),
+        # resumed, with its first start
+        3: ("{queued} - interval '3 s'", "{queued}", "{queued} - interval '9 s'"),
+        # resumed, and not queued again yet
+        4: ("{queued} + interval '1 s'", "{queued}", "{queued} - interval '9 s'"),
+    }
+    list(database.poll())
+    with psycopg.connect(cluster.dsn("scheduler-1"), autocommit=True) as connection:
+
+        def wait(task: int, times: tuple[str, str, str]) -> None:
+            [now] = connection.execute("SELECT quote_literal(clock_timestamp()) || '::timestamptz'").fetchone() or ()
+            values = ", ".join(times).format(queued=now)
+            columns = "(scheduled_dttm, queued_dttm, start_date)"
+            connection.execute(f"UPDATE task_instance SET {columns} = ({values}) WHERE id = {task}".encode())
+
+        for task, times in waits.items():
+            wait(task, times)
+        assert database.aftermath(drains=False) is not None  # asked for when the load has ended
+        connection.execute("INSERT INTO task_instance VALUES (5, 'queued', 'd', 'r', 1)")
+        wait(5, waits[2])
+    found = next(event for event in database.finish() if isinstance(event, events.TaskDelays))
+    assert found == events.TaskDelays(scheduled_s=[2.0, 3.0], queued_s=[0.5])
+
+
+def test_without_a_look_under_load_there_are_no_delays(database: Database) -> None:
+    assert not any(isinstance(event, events.TaskDelays) for event in database.finish())
 
 
 def test_triggers_are_told_when_their_owner_changes(database: Database, cluster: Sessions) -> None:

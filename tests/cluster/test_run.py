@@ -17,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from stress import feed, history
 from stress.cluster.supervision import procfs, registry
+from stress.components import NAMES
+from stress.judge.history import views
 from tests.timing import wait_for
 
 STARTED_WITHIN_S = 150.0
@@ -46,8 +49,8 @@ class StartedRun:
 
     def await_events(self, kind: str, count: int) -> None:
         """Until the history has so many events of a kind."""
-        history = self.directory / "history.jsonl"
-        wait_for(lambda: history.read_text().count(f'"kind":"{kind}"') >= count, 60.0, f"{count} events {kind}")
+        journal = self.directory / "history.jsonl"
+        wait_for(lambda: journal.read_text().count(f'"kind":"{kind}"') >= count, 60.0, f"{count} events {kind}")
 
     @property
     def record(self) -> registry.RunRecord:
@@ -109,6 +112,8 @@ def test_a_killed_harness_leaves_no_process_and_a_history_that_can_be_judged(run
 
     last = json.loads((run.directory / "history.jsonl").read_text().splitlines()[-1])
     assert killed_at - last["t"] < 2.0, "more than the last moment of the history is missing"
+    written = list(feed.transactions(run.directory, 0))
+    assert last["t"] - written[-1].at < 3.0, "more than the last moment of the change feed is missing"
     judged = stress("analyze", str(run.directory))
     assert judged.returncode == 2, judged.stdout + judged.stderr
     results = json.loads((run.directory / "results.json").read_text())
@@ -127,6 +132,7 @@ def test_an_interrupt_stops_the_load_and_judges_what_there_is(run: StartedRun) -
     manifest = json.loads((run.directory / "manifest.json").read_text())
     assert manifest["state"] == "interrupted"
     assert (run.directory / "report.html").exists()
+    assert [path.name for path in (run.directory / "feed").iterdir()] == ["0.jsonl.gz"]
 
 
 def test_a_log_that_is_moved_away_makes_the_race_unknown(run: StartedRun) -> None:
@@ -138,3 +144,19 @@ def test_a_log_that_is_moved_away_makes_the_race_unknown(run: StartedRun) -> Non
     assert results["races"]["deadlock"]["verdict"] == "unknown"
     assert "blind" in results["races"]["deadlock"]["reason"]
     assert any("postgres_log" in reason for reason in results["blind"])
+    # The change feed is whole all the same: each task instance that succeeded went through the states before.
+    stored = history.read(run.directory / history.FILE_NAME)
+    for view in views(stored):
+        assert view.blind("change_feed") == ()
+        states: dict[tuple[str, ...], list[str | None]] = {}
+        writers = set()
+        for transaction in view.transactions():
+            writers.add(transaction.writer)
+            for change in transaction.changes:
+                if change.table == "task_instance" and "state" in change.columns:
+                    states.setdefault(change.key, []).append(change.columns["state"])
+        finished = [each for each in states.values() if each[-1] == "success"]
+        assert len(finished) > 20
+        assert all(each[-4:] == ["scheduled", "queued", "running", "success"] for each in finished), finished
+        assert writers - {""} <= set(NAMES)
+        assert {"scheduler-1", "api-server"} <= writers

@@ -56,9 +56,11 @@ def only_pytest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def played(test: Path, database: str, paths: list[Path], fix: str = "") -> subprocess.CompletedProcess[str]:
+def played(
+    test: Path, database: str, paths: list[Path], fix: str = "", release: str = RELEASE
+) -> subprocess.CompletedProcess[str]:
     """The test, run with a release's Python in an environment that has nothing else."""
-    python = environment_for(check(RELEASE), progress=lambda _: None).python
+    python = environment_for(check(release), progress=lambda _: None).python
     variables = {
         "PATH": f"{python.parent}:{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
@@ -99,6 +101,17 @@ def test_it_fails_on_stock_and_passes_with_the_fix(
     fixed = played(test, database, [FIXES, only_pytest], fix)
     assert fixed.returncode == 0, fixed.stdout + fixed.stderr
     assert f"{len(reproducers)} passed" in fixed.stdout
+
+
+def test_a_play_without_the_interleaving_fails(database: str, only_pytest: Path, tmp_path: Path) -> None:
+    """The fix of another race removes the deadlock that the false failure needs: that is no repair of the handler."""
+    test = tmp_path / "test_false_failed.py"
+    assert main(["repro", "false_failed", "--airflow", "3.4.0b2", "--pytest", str(test)]) == 1
+    other = played(test, database, [FIXES, only_pytest], "asset_event_order", "3.4.0b2")
+    assert other.returncode == 1, other.stdout + other.stderr
+    assert "the interleaving did not happen: no statement ended with 40P01" in other.stdout
+    fixed = played(test, database, [FIXES, only_pytest], "transient_error_answer", "3.4.0b2")
+    assert fixed.returncode == 0, fixed.stdout + fixed.stderr
 
 
 def test_a_directory_for_the_file_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

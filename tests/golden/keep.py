@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from stress import commands, history
+from stress import commands, feed, history
 
 _OWN_PATH = re.compile(rb"/(?:home|root|tmp|work)/[\w./-]*?(?=/airflow|[^\w./-])")
 _CRC = re.compile(rb',"crc":"[0-9a-f]{8}"}\n$')
@@ -28,15 +28,19 @@ def stripped(line: bytes) -> bytes:
 
 
 def keep(run: Path, golden: Path) -> int:
-    """Write the three files of a golden run; how many lines of its history were changed."""
+    """Write the files of a golden run; how many lines of its history were changed."""
     golden.mkdir()
     lines = (run / history.FILE_NAME).read_bytes().splitlines(keepends=True)
     written = [stripped(line) for line in lines]
     text = b"".join(written)
     (golden / "history.jsonl.xz").write_bytes(lzma.compress(text, preset=9 | lzma.PRESET_EXTREME))
     (golden / "manifest.json").write_bytes(_OWN_PATH.sub(b"/airflow-stress", (run / "manifest.json").read_bytes()))
+    if (run / feed.DIRECTORY).is_dir():  # names of components and ids, and no path of the machine
+        shutil.copytree(run / feed.DIRECTORY, golden / feed.DIRECTORY)
     with tempfile.TemporaryDirectory() as scratch:
         judged = Path(scratch)
+        if (golden / feed.DIRECTORY).is_dir():
+            shutil.copytree(golden / feed.DIRECTORY, judged / feed.DIRECTORY)
         (judged / history.FILE_NAME).write_bytes(text)
         shutil.copy(golden / "manifest.json", judged)
         commands.analyze(scratch)

@@ -115,8 +115,12 @@ def test_the_inputs_become_options(tmp_path: Path, variables: dict[str, str], wo
 def test_an_answer_is_passed_on_and_shown(tmp_path: Path, code: int) -> None:
     done, directory = compared(tmp_path, code, COMMENT)
     assert done.returncode == 0, done.stderr
-    assert (directory / "output").read_text() == f"exit-code={code}\n"
-    assert (directory / "summary").read_text() == "**removed**\n"
+    junit = directory / "results" / "junit.xml"
+    assert (directory / "output").read_text() == f"exit-code={code}\njunit={junit}\n"
+    assert (directory / "summary").read_text().splitlines() == [
+        "**removed**",
+        "JUnit: `junit.xml` in the artifact `airflow-stress`",
+    ]
     verdict = STEPS[-1]["run"]
     ended = subprocess.run(["bash", "-e", "-c", verdict], env={"CODE": str(code)}, check=False)  # noqa: S607
     assert ended.returncode == code

@@ -175,3 +175,20 @@ def test_an_index_that_is_a_directory_can_t_be_asked(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(index, "index_url", lambda: "file:///somewhere/simple")
     with pytest.raises(IndexUnreachable, match="not an http address"):
         index.published_releases()
+
+
+def test_a_release_that_its_day_breaks_is_resolved_with_its_bounds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_STRESS_CACHE", str(tmp_path))
+    asked: list[str] = []
+
+    def run_uv(_arguments: object, *, stdin: str, **_: object) -> str:
+        asked.append(stdin)
+        return "structlog==25.4.0 --hash=sha256:0\n"
+
+    monkeypatch.setattr(releases, "run_uv", run_uv)
+    bounded, free = (releases.locked(check(version), lambda _: None) for version in ("3.1.1", "3.1.2"))
+    assert ["structlog<25.5" in stdin.splitlines() for stdin in asked] == [True, False]
+    assert bounded.path.name != "airflow-3.1.1-20251027.txt"  # a lock of a version without bounds may be there
+    assert free.path.name == "airflow-3.1.2-20251105.txt"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from stress.arms.errors import ArmSpecError
+from stress.arms.fixes import resolve
 from stress.arms.releases import Release, check
-from stress.arms.spec import parse_arm, parse_arms
+from stress.arms.spec import arm_text, parse_arm, parse_arms
 
 DEFAULT = check("3.2.1")
 
@@ -192,3 +193,22 @@ def test_a_path_that_can_not_be_looked_at_is_a_mistake_and_no_traceback(path: st
     with pytest.raises(ArmSpecError) as raised:
         parse_arm(f"mine={path}", check("3.2.1"))
     assert len(raised.value.problems) == 1
+
+
+@pytest.mark.parametrize("text", ["mine=/a/core.whl,/a/sdk.whl", "mine=airflow:/a/core.whl,airflow:/a/sdk.whl"])
+def test_wheels_with_a_comma_between_them_are_told_how_to_be_joined(text: str) -> None:
+    assert "join wheels with '+', as in a.whl+b.whl" in "; ".join(problems_of(text))
+
+
+def test_the_text_of_an_arm_reads_as_the_same_arm(
+    checkout: Path, wheel: Path, sdk_wheel: Path, diff: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(wheel.parent)
+    for text in (
+        "stock",
+        f"mine={checkout},fixes:none",
+        f"mine={wheel.name}+{sdk_wheel},config:scheduler.max_tis_per_query=64,config:core.x=a,b",
+        f"mine=airflow:3.1.8,diff:{diff},fixes:deadline_claim+triggerer_comms",
+    ):
+        arm = parse_arm(text, DEFAULT, resolve)
+        assert parse_arm(arm_text(arm), DEFAULT, resolve) == arm

@@ -266,6 +266,21 @@ def test_two_runs_are_shown_side_by_side(removed: Path, killed: Path, capsys: py
     assert lines[0] == ["race", "arm", "20270115-080000-abcdef", "20270115-080000-abcdef"]
     assert ["stock", "50", "of", "8,000", "(600/h)", "1", "of", "1,000", "(60/h)"] in lines
     assert ["task", "instances/s", "stock", "10.0", "0.0"] in lines
+    assert ["throughput,", "change", "~", "(+0.0", "to", "+0.0", "%)", "not", "measured"] in lines
+
+
+def test_two_runs_as_json_have_the_keys_of_their_results(
+    removed: Path, killed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(removed), str(killed), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["notes"] == []
+    assert [run["verdict"] for run in document["runs"]] == ["pass", "unknown"]
+    stock = [run["races"]["deadlock"]["arms"]["stock"] for run in document["runs"]]
+    assert [(arm["incidents"], arm["opportunities"]) for arm in stock] == [(50, 8000), (1, 1000)]
+    main(["analyze", str(removed)])
+    whole = json.loads((removed / "results.json").read_text())
+    assert document["runs"][0] == {key: whole[key] for key in document["runs"][0]}
 
 
 def test_comparing_with_what_is_no_run_is_a_bad_argument(removed: Path, tmp_path: Path) -> None:

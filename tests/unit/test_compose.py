@@ -13,6 +13,8 @@ import pytest
 from docker.errors import DockerException
 
 from stress import layout
+from stress.arms.releases import check
+from stress.arms.spec import parse_arms
 from stress.cluster.base import Component, EventKind
 from stress.cluster.compose import delayer, engine, outside, secrets
 from stress.cluster.compose.member import Member
@@ -21,6 +23,7 @@ from stress.cluster.compose.project import airflow_image
 from stress.cluster.compose.service import Service
 from stress.cluster.compose.watch import EngineEvent, _event
 from stress.components import COMPONENTS, Role
+from tests.unit.test_overlay_checkout import git, version_of
 
 
 def test_secrets_are_made_once_and_the_password_is_the_addresss(tmp_path: Path) -> None:
@@ -61,6 +64,49 @@ def test_the_projects_own_release_has_the_projects_own_image_and_others_have_the
 )
 def test_the_words_of_the_outside_are_passed_on_but_for_where(words: list[str], expected: list[str]) -> None:
     assert outside.inside(words, "b") == [*expected, "--out", "/airflow-stress/runs/b", "--no-tui"]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A checkout of Airflow with a commit, and a linked work tree beside it."""
+    root = tmp_path / "airflow"
+    version_of(root, "3.3.2")
+    git(tmp_path, "init", "-q", str(root))
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "3.3.2")
+    git(root, "worktree", "add", "-q", str(tmp_path / "linked"))
+    return root
+
+
+def test_arms_with_code_are_passed_on_with_absolute_paths(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository.parent)
+    specs = ["stock", "mine=./airflow,fixes:none"]
+    arms = parse_arms(specs, check("3.3.2"))
+    for words in (["run", "--arm", specs[0], "--seed", "3", f"--arm={specs[1]}"], ["run", "--seed", "3"]):
+        passed = outside.inside(words, "b", arms)
+        assert passed == [
+            *("run", "--seed", "3"),
+            *("--arm", "stock=airflow:3.3.2,fixes:none", "--arm", f"mine=airflow:{repository},fixes:none"),
+            *("--out", "/airflow-stress/runs/b", "--no-tui"),
+        ]
+
+
+def test_what_arms_are_made_of_is_mounted_each_once(repository: Path, tmp_path: Path) -> None:
+    sources, linked = repository / "airflow-core" / "src", tmp_path / "linked"
+    patch = tmp_path / "mine.diff"
+    patch.write_text(
+        "--- a/airflow-core/src/airflow/x.py\n+++ b/airflow-core/src/airflow/x.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
+    )
+
+    def mounted(*texts: str) -> list[Path]:
+        return outside.mounted(parse_arms(texts, check("3.3.2")))
+
+    assert mounted("stock") == []
+    assert mounted(f"a=diff:{patch}", f"b=diff:{patch}") == [patch]
+    assert mounted(f"a={repository}", f"b={repository}@HEAD") == [repository]
+    assert mounted(f"a={sources}") == [repository]
+    # git's own files of a linked work tree are in the first one.
+    assert sorted(mounted(f"a={linked}")) == [repository / ".git", linked]
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,17 @@ def test_the_measures_of_harm_are_those_of_the_judge() -> None:
             size(measure, measure.interest or None),
         )
         for measure in MEASURES
+        if measure.harm
+    ]
+
+
+def test_the_costs_are_those_of_the_judge() -> None:
+    page = text_of(Path("docs/explanation/costs.md"))
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    costs = [measure for measure in MEASURES if measure.relative]
+    assert rows == [
+        (measure.name, measure.unit, f"{measure.margin:.0%}".replace("%", " %") if measure.margin else "-")
+        for measure in costs
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -24,9 +24,12 @@ def example(kind: type[Any]) -> Any:
 def value_of(hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         return value_of(next(part for part in get_args(hint) if part is not types.NoneType))
-    if get_origin(hint) is list:
-        return [value_of(get_args(hint)[0]), value_of(get_args(hint)[0])]
-    if get_origin(hint) is dict:
+    origin = get_origin(hint)
+    if origin in {list, tuple}:
+        return origin(value_of(get_args(hint)[0]) for _ in range(2))
+    if origin is Literal:
+        return get_args(hint)[-1]
+    if origin is dict:
         return {"a": value_of(get_args(hint)[1])}
     if isinstance(hint, type) and (issubclass(hint, msgspec.Struct) or dataclasses.is_dataclass(hint)):
         return example(hint)
@@ -58,6 +61,21 @@ def test_an_event_can_t_be_changed(kind: type[events.Event]) -> None:
 
 # Written by earlier versions: what is stored in a run's directory must stay readable for ever.
 STORED = (
+    (
+        '{"kind":"transaction_committed","xid":7,"lsn":99,"at":1.5,"writer":"scheduler-1","changes":[{"table":'
+        '"task_instance","op":"update","key":["t"],"columns":{"state":null}}]}',
+        events.TransactionCommitted(
+            xid=7,
+            lsn=99,
+            at=1.5,
+            writer="scheduler-1",
+            changes=(events.RowChange("task_instance", "update", ("t",), {"state": None}),),
+        ),
+    ),
+    (
+        '{"kind":"feed_ended","transactions":5,"changes":8,"bytes":900,"largest_lag_s":0.5}',
+        events.FeedEnded(transactions=5, changes=8, bytes=900, largest_lag_s=0.5),
+    ),
     ('{"kind":"block_started","arm":"stock"}', events.BlockStarted(arm="stock")),
     ('{"kind":"block_ended","complete":true}', events.BlockEnded(complete=True)),
     (

@@ -147,7 +147,7 @@ def test_a_span_that_is_none_is_refused(
     assert asked == []
 
 
-@pytest.mark.parametrize(("span", "reason"), [("v4..v0", "is not a descendant"), ("v0..nope", "single revision")])
+@pytest.mark.parametrize(("span", "reason"), [("v4..v0", "is not a descendant"), ("v0..nope", "has no revision")])
 def test_revisions_that_are_no_line_are_refused(
     played: Any, repository: Path, capsys: pytest.CaptureFixture[str], span: str, reason: str
 ) -> None:

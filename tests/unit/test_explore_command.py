@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,10 +27,10 @@ STEPS: list[dict[str, Any]] = [
 SUMMARY = {"kind": "summary", "tried": 3, "pruned": 1, "failed": 0, "exhausted": True, "seconds": 0.1}
 
 
-def schedule(number: int, *invariants: str) -> dict[str, Any]:
+def schedule(number: int, *invariants: str, missed: str = "") -> dict[str, Any]:
     failures = [{"invariant": invariant, "detail": "why"} for invariant in invariants]
     return {"kind": "schedule", "n": number, "schedule": "A4B", "ok": not failures, "failures": failures,
-            "steps": STEPS if number == 1 else []}  # fmt: skip
+            "missed": missed, "steps": STEPS if number == 1 else []}  # fmt: skip
 
 
 @pytest.fixture
@@ -48,6 +49,14 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Any:
         return requests
 
     return tell
+
+
+def test_plays_that_missed_the_interleaving_are_reported(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    told(schedule(1, missed="A did not come to INSERT"), schedule(2), SUMMARY)
+    assert main(["repro", "deadlock", "--times", "2"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == "deadlock on 3.2.1, stock: 0 of 2"
+    assert "the interleaving did not happen in 1 of 2 plays: A did not come to INSERT" in captured.err
 
 
 def test_a_race_that_occurred_ends_with_its_count_and_code_1(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +104,34 @@ def test_a_cause_that_the_release_has_not_is_said(told: Any, capsys: pytest.Capt
     assert main(["repro", "duplicate_callback", "--airflow", "3.3.2"]) == 1
     assert "duplicate_callback_schedulers" not in requests[0]["reproducers"]
     assert "duplicate_callback_schedulers: not in Airflow 3.3.2" in capsys.readouterr().out
+
+
+def test_as_json_each_reproducer_has_its_count_and_its_first_play(
+    told: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(schedule(1, "duplicate"), schedule(2), SUMMARY)
+    words = ["repro", "duplicate_callback", "--airflow", "3.3.2", "--times", "2"]
+    assert main([*words, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["airflow"], document["fixes"]) == ("3.3.2", "stock")
+    assert document["command"] == "stress repro duplicate_callback --airflow 3.3.2 --fixes stock --times 2"
+    found = {each["name"]: each for each in document["reproducers"]}
+    absent, played = found["duplicate_callback_schedulers"], found["duplicate_callback_triggerers"]
+    assert (played["race"], played["occurred"], played["plays"]) == ("duplicate_callback", 1, 2)
+    assert (played["failures"], played["steps"]) == ([{"invariant": "duplicate", "detail": "why"}], STEPS)
+    assert (absent["occurred"], absent["plays"], absent["steps"]) == (0, 0, [])
+    assert absent["reason"].startswith("not in Airflow 3.3.2 (it is in ")
+
+
+def test_as_json_a_reproducer_that_the_release_does_not_know_has_the_reason(
+    told: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told({"kind": "unknown_operation", "operation": "deadline_check", "why": "it is gone"}, schedule(1), SUMMARY)
+    assert main(["repro", "duplicate_callback", "--json"]) == 3
+    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)["reproducers"]}
+    unknown, known = found["duplicate_callback_schedulers"], found["duplicate_callback_triggerers"]
+    assert unknown["reason"] == "the operation deadline_check does not support Airflow 3.2.1: it is gone"
+    assert [(each["occurred"], each["plays"]) for each in (unknown, known)] == [(0, 0), (0, 1)]
 
 
 PLAY = (schedule(1), SUMMARY)
@@ -274,6 +311,18 @@ def test_a_pair_of_the_database_is_named_by_its_operations() -> None:
     assert {name for name, pair in PAIRS.items() if pair.engine is Engine.SQL} == set(DATABASE_PAIRS)
 
 
+def test_all_leaves_out_the_pairs_of_later_releases(told: Any) -> None:
+    asked = {}
+    for version in ("3.3.2", "3.4.0b2"):
+        requests = told(SUMMARY)
+        main(["explore", "all", "--airflow", version])
+        asked[version] = {name for request in requests for name in request["pairs"]}
+    assert asked["3.4.0b2"] == set(PAIRS)
+    left_out = asked["3.4.0b2"] - asked["3.3.2"]
+    assert left_out == {name for name, pair in PAIRS.items() if pair.since == (3, 4)}
+    assert "restart_end+clearing" in left_out
+
+
 def test_the_pairs_of_both_engines_are_listed_from_their_data() -> None:
     assert {name for name, pair in PAIRS.items() if pair.engine is Engine.AIO} == set(COMMS_PAIRS)
     assert len(PAIRS) == len(DATABASE_PAIRS) + len(COMMS_PAIRS)
@@ -304,3 +353,10 @@ def test_a_statement_is_shortened_to_what_matters() -> None:
 @pytest.mark.parametrize("reproducer", RACES.values(), ids=RACES)
 def test_the_fix_of_each_reproducer_is_one_of_its_race(reproducer: Race) -> None:
     assert fix_race(reproducer.fix) == reproducer.race
+
+
+def test_wheels_with_a_comma_between_them_are_refused(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    requests = told()
+    assert main(["repro", "deadlock", "--airflow", "/a/core.whl,/a/sdk.whl"]) == 64
+    assert "join wheels with '+', as in a.whl+b.whl" in capsys.readouterr().err
+    assert requests == []

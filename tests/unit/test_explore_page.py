@@ -21,8 +21,8 @@ STEPS: list[dict[str, Any]] = [
     {"actor": "A", "operation": "state_update", "what": "ROLLBACK", "locks": [], "waited_for": None, "outcome": "done"},
 ]  # fmt: skip
 PLAYS: list[dict[str, Any]] = [
-    {"kind": "schedule", "n": number, "schedule": "BA", "ok": number == 2, "steps": STEPS if number == 1 else [],
-     "failures": [{"invariant": "deadlock", "detail": "A & B <wait>"}]}
+    {"kind": "schedule", "n": number, "schedule": "BA", "ok": number == 2, "missed": "",
+     "steps": STEPS if number == 1 else [], "failures": [{"invariant": "deadlock", "detail": "A & B <wait>"}]}
     for number in (1, 2, 3)
 ]  # fmt: skip
 

@@ -89,6 +89,13 @@ def test_named_options_wait_until_nothing_else_can_go_on() -> None:
     assert script.choose(options("answer", "start A", "cancel B"), False) == 2
     assert script.choose(options("answer", "start A"), False) == 1
     assert encode_positions(script.choices) == "A2C1B"
+    assert script.missed == ""
+
+
+def test_named_options_name_the_first_that_did_not_happen() -> None:
+    script = NamedOptions(names=("cancel B", "start A"))
+    assert script.choose(options("answer", "cancel B"), False) == 1
+    assert script.missed == "the event 'start A' did not happen"
 
 
 def test_a_replay_by_name_takes_the_default_where_a_name_is_missing() -> None:
@@ -113,6 +120,18 @@ def test_a_script_moves_on_when_a_statement_is_reached_or_an_actor_blocks() -> N
     assert scheduler.choose([b, a], True) == 0, "B goes on until it is blocked"
     assert scheduler.choose([a], False) == 0, "B is blocked, so the turn is A's"
     assert scheduler.choose([b], False) == 0, "the script is over"
+    assert scheduler.missed == ""
+
+
+def test_a_script_whose_first_stop_never_comes_is_missed() -> None:
+    scheduler = ScriptedScheduler([Move("A"), Move("B", "^UPDATE t"), Move("C", "^DELETE"), Move("B")])
+    assert scheduler.choose([FakeActor("B", "SELECT 1"), FakeActor("C", "DELETE FROM t")], False) == 0
+    assert scheduler.choose([FakeActor("C", "DELETE FROM t")], False) == 0, "B has ended"
+    assert scheduler.missed == "B did not come to ^UPDATE t"
+
+
+def test_a_script_without_a_stop_misses_nothing() -> None:
+    assert ScriptedScheduler([Move("A"), Move("B", "blocked")]).missed == ""
 
 
 @given(st.integers(), st.integers(0, 3))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stress import commands, events, history
+from stress import commands, events, feed, history
 from stress.layout import ROOT
 from stress.report.files import FILE_NAMES
 
@@ -22,6 +22,8 @@ GOLDEN = ROOT / "tests" / "golden"
 SCHEMAS = sorted(int(path.name) for path in GOLDEN.iterdir() if path.is_dir())
 EVERY = pytest.mark.parametrize("schema", SCHEMAS)
 TIMEOUT_S = 60
+COSTS = ["throughput", "state_update_p01", "state_update_p50", "state_update_p95", "cpu"]
+"""The costs of the plans of these runs; later plans have more."""
 EXIT_CODES = {"pass": 0, "fail": 1, "unknown": 2}
 
 
@@ -31,6 +33,8 @@ def unpacked(schema: int, directory: Path) -> Path:
     golden = GOLDEN / str(schema)
     (directory / history.FILE_NAME).write_bytes(lzma.decompress((golden / "history.jsonl.xz").read_bytes()))
     shutil.copy(golden / "manifest.json", directory)
+    if (golden / feed.DIRECTORY).is_dir():
+        shutil.copytree(golden / feed.DIRECTORY, directory / feed.DIRECTORY)
     return directory
 
 
@@ -71,6 +75,8 @@ def test_a_stored_run_is_judged_as_it_was(schema: int, tmp_path: Path, capsys: p
     assert decided(results) == expected(schema)
     assert code == EXIT_CODES[results["verdict"]]
     assert not any("ends early" in note for note in results["notes"])
+    assert [cost["measure"] for cost in results["costs"]] == COSTS
+    assert all(cost["low"] < cost["change"] < cost["high"] for cost in results["costs"] if cost["change"] is not None)
     assert results["run_id"] in capsys.readouterr().out
 
 

@@ -291,8 +291,18 @@ def test_the_margin_of_a_measure_is_the_plan_s(margin: float, state: RaceState) 
     assert [(measure.measure, measure.unit) for measure in results.harm] == [("throughput", "tasks")]
 
 
-def test_a_run_without_planned_measures_judges_no_harm() -> None:
-    assert judge_history(with_plan(slower()), RunState.DONE).harm == ()
+def test_a_cost_that_is_no_measure_of_harm_is_shown_and_never_judged() -> None:
+    planned_cost = msgspec.structs.replace(throughput(0.2, interest=0.2), harm=False)
+    results = judge_history(with_plan(slower(), planned_cost), RunState.DONE)
+    assert results.races["deadlock"].verdict is RaceState.REMOVED
+    assert results.harm == ()
+    [cost] = results.costs
+    assert (cost.measure, cost.unit, cost.verdict, cost.margin) == ("throughput", "tasks", "worse", None)
+
+
+def test_a_run_without_planned_measures_judges_no_harm_and_shows_no_cost() -> None:
+    results = judge_history(with_plan(slower()), RunState.DONE)
+    assert (results.harm, results.costs) == ((), ())
 
 
 def test_units_and_summaries_of_races_are_the_plan_s() -> None:

@@ -34,10 +34,8 @@ def empty_index(monkeypatch: pytest.MonkeyPatch) -> None:
 def played(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Say where reproducers occur, are unknown or crash; returns what is played, as `release reproducer`, in order."""
 
-    def say(
-        having: Having, unknown: Having | None = None, crash: Having | None = None, outcome: str = "40P01: deadlock"
-    ) -> list[str]:
-        steps = [{"actor": "A", "operation": "one", "what": "COMMIT", "outcome": outcome}]
+    def say(having: Having, unknown: Having | None = None, crash: Having | None = None, missed: str = "") -> list[str]:
+        steps = [{"actor": "A", "operation": "one", "what": "COMMIT", "outcome": "done"}]
         asked: list[str] = []
 
         def ask(self: Runner, request: dict[str, Any], _engine: Engine, **_: Any) -> Iterator[dict[str, Any]]:
@@ -53,7 +51,8 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Any:
                 ok = version not in having.get(name, ())
                 for number in range(1, (request["times"] if ok else request["enough"]) + 1):
                     failures = [] if ok else [{"invariant": "deadlock", "detail": "40P01"}]
-                    yield {"kind": "schedule", "n": number, "ok": ok, "failures": failures, "steps": steps}
+                    line = {"kind": "schedule", "n": number, "ok": ok, "failures": failures, "steps": steps}
+                    yield {**line, "missed": "" if failures else missed}
                 yield {"kind": "summary", "tried": 1, "failed": 0, "seconds": 0.1}
 
         monkeypatch.setattr(Runner, "ask", ask)
@@ -183,13 +182,28 @@ def test_a_crash_fails_one_reproducer_and_is_played_again_by_the_next_command(
 def test_plays_that_lack_what_sets_the_race_off_say_nothing_of_it(
     played: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    played({"false_failed": {"3.2.1"}}, outcome="1 rows")
+    played({"false_failed": {"3.2.1"}}, missed="no statement ended with 40P01")
     assert matrix(tmp_path / "a", "--race", "false_failed") == 2
     out = capsys.readouterr().out
     assert "false_failed  3 of 3  not exercised" in out
-    assert "no play had 40P01, without which the race cannot occur" in out
+    assert "the interleaving did not happen: no statement ended with 40P01" in out
     played({})
     assert matrix(tmp_path / "b", "--race", "false_failed") == 0
+
+
+def test_a_race_of_a_later_release_is_not_there_and_is_new_in_that_one(
+    played: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("archived_attempt_deadlock", "archived_attempt_overwrite", "archived_attempt_purge")
+    asked = played({name: {"3.4.0b2"} for name in names})
+    assert matrix(tmp_path / "a", "--race", "archived_attempt", airflow="3.3.2") == 0
+    assert asked == []
+    assert "archived_attempt_purge" in (out := capsys.readouterr().out)
+    assert "not there" in out
+    words = ("rc", "3.4.0b2", "--against", "3.3.2", "--no-load", "--race", "archived_attempt", "--json")
+    assert main([*words, "--out", str(tmp_path / "b")]) == 1
+    assert asked == [f"3.4.0b2 {name}" for name in names]
+    assert '"status": "new"' in capsys.readouterr().out
 
 
 def test_all_mistakes_of_a_matrix_are_reported_at_once(

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from stress.arms.releases import Release, check
-from stress.matrix import load
+from stress.matrix import load, markdown, page
 from stress.matrix.cells import Cell, State, Tried, counted, state_of
+from stress.matrix.comparison import Comparison, cost_table, document
 from stress.matrix.load import LoadStage
 from stress.matrix.status import LOAD, Row, Status, UnderLoad, row
 from stress.plan import BadOptions
-from stress.results import ArmCount, RaceState, RaceVerdict, Results, RunState, Verdict
+from stress.results import ArmCount, CostChange, RaceState, RaceVerdict, Results, RunState, Verdict
 from stress.run.lifecycle import Run
 
 pytestmark = pytest.mark.usefixtures("fit_machine")
@@ -95,9 +96,14 @@ def verdict(race: str, state: RaceState, previous: ArmCount, this: ArmCount) -> 
     return RaceVerdict(race, state, "a reason", None, None, None, "previous", "this", arms)
 
 
+SLOWER = CostChange(
+    "cpu", "s", {"previous": 49.2, "this": 64.6}, {"previous": 5, "this": 4}, 0.312, 0.094, 0.571, "worse", margin=0.25
+)
+
+
 def results(state: RunState, *verdicts: RaceVerdict, errors: tuple[str, ...] = ()) -> Results:
     races = {each.race: each for each in verdicts}
-    return Results("run", 1, state, Verdict.UNKNOWN, (), races, {}, (), errors=errors)
+    return Results("run", 1, state, Verdict.UNKNOWN, (), races, {}, (), errors=errors, costs=(SLOWER,))
 
 
 @pytest.fixture
@@ -144,6 +150,22 @@ def test_a_run_under_load_is_stored_and_used_again(stage: LoadStage, ended: list
     assert (str(deadlock.previous), str(deadlock.this)) == ("0 of 90 (< 3.3 %)", "2 of 95")
     assert (str(duplicate.previous), duplicate.this.state, duplicate.removed) == ("9 of 40", State.NOT_SEEN, True)
     assert found.run == "runs/load-1"
+    assert found.costs == (SLOWER,)
+
+
+def test_every_form_of_the_comparison_shows_the_costs_under_load() -> None:
+    found = Comparison("3.4.0b2", "3.3.2", (), {}, 20, "0.1", "stress rc", load_run="runs/load-1", load_costs=(SLOWER,))
+    header = ["cost", "change", "3.3.2", "3.4.0b2", "99 % interval"]
+    assert cost_table(found) == [header, ["cpu, s", "+31.2 %", "49.2", "64.6", "+9.4 to +57.1 %"]]
+    assert "| cpu, s | +31.2 % | 49.2 | 64.6 | +9.4 to +57.1 % |" in markdown.render(found, {})
+    assert '<td class="n">+9.4 to +57.1 %</td>' in page.render(found, {})
+    assert [cost["measure"] for cost in document(found)["load"]["costs"]] == ["cpu"]
+
+
+def test_without_a_run_under_load_there_is_no_table_of_costs() -> None:
+    found = Comparison("3.4.0b2", "3.3.2", (), {}, 20, "0.1", "stress rc")
+    assert cost_table(found) == []
+    assert "Costs" not in markdown.render(found, {}) + page.render(found, {})
 
 
 def test_a_deadlock_that_another_race_counts_is_not_one_of_deadlock(stage: LoadStage, ended: list[Results]) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from stress.arms.overlay.checkout import read_checkout, source_directories
-from stress.arms.overlay.requirements import unmet
+from stress.arms.overlay.requirements import misfits, unmet
+from stress.arms.releases import check
+from stress.arms.spec import arm_text, parse_arm
 
 NO_PROVIDERS: frozenset[str] = frozenset()
 
@@ -142,3 +144,58 @@ def test_a_checkout_may_be_a_folder_of_a_larger_repository(tmp_path: Path, monke
     git(root, "commit", "-qm", "one")
     core, _ = source_directories(read_checkout(root / "forks" / "airflow", "HEAD"), NO_PROVIDERS)
     assert (core / "airflow" / "__init__.py").is_file()
+
+
+def test_a_folder_of_a_checkout_and_the_whole_one_are_not_taken_for_each_other(repository: Path) -> None:
+    core = repository / "airflow-core"
+    (alone,) = source_directories(read_checkout(core, "3.3.2"), NO_PROVIDERS)
+    assert (alone / "airflow" / "__init__.py").is_file()
+    _, sdk = source_directories(read_checkout(repository, "3.3.2"), NO_PROVIDERS)
+    assert (sdk / "airflow" / "sdk" / "__init__.py").is_file()
+
+
+def test_links_that_lead_out_of_a_folder_are_followed(repository: Path) -> None:
+    link = repository / "airflow-core" / "src" / "airflow" / "_shared" / "logging"
+    link.parent.mkdir()
+    link.symlink_to("../../../../shared/logging/src/airflow_shared/logging")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "a link")
+    (core,) = source_directories(read_checkout(repository / "airflow-core", "HEAD"), NO_PROVIDERS)
+    assert (core / "airflow" / "_shared" / "logging" / "__init__.py").is_file()
+
+
+def test_a_clone_without_a_work_tree_has_revisions(repository: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "clone", "-q", "--bare", str(repository), str(bare))
+    core, sdk = source_directories(read_checkout(bare, "3.3.2"), NO_PROVIDERS)
+    assert (core / "airflow" / "__init__.py").read_text() == '__version__ = "3.3.2"\n'
+    assert (sdk / "airflow" / "sdk" / "__init__.py").is_file()
+    assert git(bare, "worktree", "list").splitlines() == [f"{bare}  (bare)"]
+
+
+def test_a_clone_without_a_work_tree_needs_a_revision(repository: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", "--bare", str(repository), str(tmp_path / "bare.git"))
+    with pytest.raises(ValueError, match=r"no airflow package in .*bare\.git"):
+        read_checkout(tmp_path / "bare.git")
+
+
+def test_a_shallow_clone_is_named_as_the_reason(repository: Path, tmp_path: Path) -> None:
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "-q", "--depth", "1", repository.as_uri(), str(shallow))
+    with pytest.raises(ValueError, match=r"has no revision '3\.3\.2', which is a shallow clone: run `git fetch"):
+        read_checkout(shallow, "3.3.2")
+
+
+def test_packages_of_one_checkout_that_do_not_fit_each_other_explain_a_failure(repository: Path) -> None:
+    requires = 'dependencies = ["apache-airflow-task-sdk==1.5.0", "httpx2>=2"]'
+    write(repository, {"airflow-core/pyproject.toml": f'[project]\nname = "apache-airflow-core"\n{requires}\n'})
+    part = read_checkout(repository)
+    assert misfits([part]) == ["apache-airflow-core 3.4.0 requires apache-airflow-task-sdk==1.5.0, and there is 1.4.0"]
+    assert unmet([part], {"httpx2": "2.1"}) == []
+
+
+def test_an_arm_of_a_revision_is_written_with_its_hash(repository: Path) -> None:
+    arm = parse_arm(f"mine={repository}@3.3.2,fixes:none", check("3.3.2"))
+    commit = git(repository, "rev-parse", "3.3.2")
+    assert arm_text(arm) == f"mine=airflow:{repository}@{commit},fixes:none"
+    assert parse_arm(arm_text(arm), check("3.3.2")) == arm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from stress.arms.releases import check
 BASE = {"apache-airflow-task-sdk": "1.3.2", "pydantic": "2.12.0"}
 
 
-def wheel(directory: Path, name: str, version: str, *requires: str) -> Path:
+def wheel(directory: Path, name: str, version: str, *requires: str, files: Sequence[str] = ()) -> Path:
     path = directory / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
     headers = "".join(f"Requires-Dist: {line}\n" for line in requires)
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("airflow/__init__.py", "")
+        for file in ("airflow/__init__.py", *files):
+            archive.writestr(file, "")
         archive.writestr(
             "x.dist-info/METADATA", f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{headers}\n"
         )
@@ -28,11 +30,31 @@ def wheel(directory: Path, name: str, version: str, *requires: str) -> Path:
 def test_a_wheel_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_STRESS_CACHE", str(tmp_path / "cache"))
     path = wheel(tmp_path, "apache-airflow-core", "3.4.0")
-    directory = unpack(path)
+    directory = unpack([path], tmp_path, "3.4.0-x")
     assert (directory / "airflow" / "__init__.py").is_file()
     marker = (directory / ".complete").stat().st_mtime_ns
-    assert unpack(path) == directory
+    assert unpack([path], tmp_path, "3.4.0-x") == directory
     assert (directory / ".complete").stat().st_mtime_ns == marker
+
+
+def test_core_and_task_sdk_are_in_one_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_STRESS_CACHE", str(tmp_path / "cache"))
+    core = wheel(tmp_path, "apache-airflow-core", "3.4.0", files=("airflow/config_templates/config.yml",))
+    sdk = wheel(tmp_path, "apache-airflow-task-sdk", "1.4.0", files=("airflow/sdk/configuration.py",))
+    airflow = unpack([core, sdk], tmp_path, "3.4.0-x") / "airflow"
+    assert (airflow / "sdk" / "configuration.py").is_file()
+    assert (airflow / "config_templates" / "config.yml").is_file()
+
+
+def test_a_task_sdk_alone_has_the_configuration_files_of_the_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_STRESS_CACHE", str(tmp_path / "cache"))
+    installed = tmp_path / "site-packages"
+    (installed / "airflow" / "config_templates").mkdir(parents=True)
+    (installed / "airflow" / "config_templates" / "config.yml").touch()
+    sdk = wheel(tmp_path, "apache-airflow-task-sdk", "1.4.0", files=("airflow/sdk/configuration.py",))
+    assert (unpack([sdk], installed, "3.4.0-x") / "airflow" / "config_templates" / "config.yml").is_file()
 
 
 def test_what_the_base_has_is_enough(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -14,8 +16,11 @@ from stress.cli import main
 from stress.explore.outcome import Outcome
 from stress.explore.runner import Runner
 from stress.pr import request
+from stress.pr.comment import Load, cost_section
+from stress.pr.request import CONTROL, UNDER_TEST
 from stress.pr.verdict import exit_code, judge, upper95
-from stress.results import RaceState, RaceVerdict
+from stress.results import CostChange, HarmMeasure, RaceState, RaceVerdict
+from tests.unit.reported import FACTS, example
 from tests.unit.test_overlay_checkout import git
 
 ROUTES = "airflow-core/src/airflow/api_fastapi/execution_api/routes/task_instances.py"
@@ -133,9 +138,43 @@ def test_a_race_that_only_the_merge_base_has_is_removed(
         "SELECT ... FROM dag_run FOR UPDATE",
         "UPDATE task_instance SET state=1",
         "PostgreSQL",
+        "tool: airflow-stress ",
+        "- `deadlock`: a state update against a DAG version refresh (#66734)",
+        "- violated: deadlock: A: deadlock",
+        "\nstress pr --repo . --base ",
         "--race deadlock --times 20 --no-load",
     ):
         assert part in comment
+
+
+@pytest.mark.parametrize(
+    ("having", "words", "kind", "attributes"),
+    [
+        (["main"], ["--race", "deadlock"], None, {"failures": "0", "errors": "0", "skipped": "0"}),
+        (["main", "repair"], ["--race", "deadlock"], "failure", {"failures": "1", "errors": "0", "skipped": "0"}),
+        ([], ["--race", "deadlock"], "error", {"failures": "0", "errors": "1", "skipped": "0"}),
+    ],
+)
+def test_each_race_asked_for_is_a_test_case(
+    played: Any, repository: Path, having: list[str], words: list[str], kind: str | None, attributes: dict[str, str]
+) -> None:
+    played(*having)
+    run(repository, "--head", "repair", *words)
+    (suite,) = ET.parse("out/junit.xml").getroot()
+    assert suite.attrib.items() >= {"tests": "1", **attributes}.items()
+    (case,) = suite.iter("testcase")
+    assert (case.get("name"), [child.tag for child in case]) == ("deadlock", [*([kind] if kind else []), "system-out"])
+    after = "20 of 20" if "repair" in having else "0 of 20 (below 13.9 % of plays with 95 %)"
+    assert f"after {after}" in str(case.findtext("system-out"))
+    told = {each.get("name"): each.get("value") for each in suite.iter("property")}
+    assert str(told["reproduce_with"]).endswith("--race deadlock --times 20 --no-load")
+
+
+def test_a_race_that_the_diff_chose_and_no_revision_has_is_skipped(played: Any, repository: Path) -> None:
+    played()
+    run(repository, "--head", "repair")
+    cases = list(ET.parse("out/junit.xml").iter("testcase"))
+    assert [case.find("skipped") is not None for case in cases] == [True] * len(cases) != []
 
 
 def test_a_race_that_both_revisions_have_remains(played: Any, repository: Path) -> None:
@@ -191,6 +230,19 @@ def test_what_can_not_be_compared_is_one_error(
     (line,) = capsys.readouterr().err.splitlines()
     assert sentence in line
     assert asked == []
+
+
+def test_a_head_without_a_version_is_one_error(
+    played: Any, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(repository, "checkout", "-q", "-b", "nameless", "main")
+    (repository / "airflow-core/src/airflow/__init__.py").write_text("")
+    _commit(repository)
+    played("main")
+    assert run(repository, "--head", "nameless", "--race", "deadlock") == 64
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "arm 'head'" in line
+    assert "has no __version__" in line
 
 
 def test_a_directory_without_a_repository_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,3 +302,19 @@ def test_the_checkout_is_left_as_it_is(played: Any, repository: Path) -> None:
     before = git(repository, "status", "--porcelain", "--branch")
     run(repository, "--head", "repair", "--race", "deadlock")
     assert git(repository, "status", "--porcelain", "--branch") == before
+
+
+def test_the_comment_shows_the_costs_and_apart_from_them_the_other_harm() -> None:
+    def harm(name: str, verdict: str) -> HarmMeasure:
+        return HarmMeasure(name, "s", {CONTROL: 49.0, UNDER_TEST: 64.0}, verdict, 0.2)
+
+    medians, blocks = {CONTROL: 49.2, UNDER_TEST: 64.6}, {CONTROL: 5, UNDER_TEST: 4}
+    slower = CostChange("cpu", "s", medians, blocks, 0.312, 0.094, 0.571, "worse", margin=0.25)
+    both = (harm("cpu", "worse"), harm("lock_timeouts", "~"))
+    arms = [replace(arm, name=name) for arm, name in zip(example().arms, (CONTROL, UNDER_TEST), strict=True)]
+    results = replace(example(), arms=arms, costs=(slower,), harm=both)
+    section = cost_section(Load(results, FACTS))
+    assert "| cpu, s | +31.2 % | 49.2 | 64.6 | +9.4 to +57.1 % | worse, 25 % |" in section
+    assert "| lock_timeouts | 49 s | 64 s | ~ | 0.20 |" in section
+    assert section.count("cpu") == 1
+    assert cost_section(None).endswith("Not measured: no load was run.")

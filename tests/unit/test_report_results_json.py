@@ -18,7 +18,7 @@ def test_results_json_has_the_contracts_keys_in_their_order() -> None:
     document = json.loads(results_json.render(example()))
     assert list(document) == [
         "schema", "run_id", "seed", "state", "verdict", "arms", "races", "blocks", "harm", "throughput", "blind",
-        "errors", "notes", "instrument", "command",
+        "errors", "costs", "notes", "instrument", "command", "anomalies",
     ]  # fmt: skip
     assert document["schema"] == 2
     assert list(document["races"]) == list(RACES)

@@ -115,8 +115,9 @@ def test_without_observers_nothing_looks_before_the_end(tmp_path: Path) -> None:
     assert panel(check(Options(observers=False)), tmp_path).names == ("database",)
 
 
-def test_real_workers_leave_no_answers_to_observe(tmp_path: Path) -> None:
-    assert set(NAMES) - set(panel(check(Options(workers="real")), tmp_path).names) == {"execution_api"}
+def test_real_workers_leave_no_records_to_observe(tmp_path: Path) -> None:
+    left_out = set(NAMES) - set(panel(check(Options(workers="real")), tmp_path).names)
+    assert left_out == {"execution_api", "scheduler_loops"}
 
 
 @pytest.mark.parametrize(
@@ -193,9 +194,9 @@ def test_races_of_a_plan_keep_the_order_of_the_registry_with_those_that_need_fau
 
 
 def test_the_last_looks_come_in_the_order_in_which_they_may_be_compared(tmp_path: Path) -> None:
-    # What a worker was told, then what is stored, then what callbacks told: see `panel.KINDS`.
+    # Answers to workers, what is stored, receipts of callbacks, and then every change up to here: see `panel.KINDS`.
     plan = check(Options(faults="kill", out=str(tmp_path / "run")))
-    assert panel(plan, tmp_path).names[-3:] == ("execution_api", "database", "receipts")
+    assert panel(plan, tmp_path).names[-4:] == ("execution_api", "database", "receipts", "change_feed")
 
 
 @pytest.mark.parametrize("faults", ["kill", None])

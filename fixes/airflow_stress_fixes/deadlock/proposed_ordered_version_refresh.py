@@ -89,7 +89,7 @@ def apply(module: ModuleType) -> None:
 
 FIX = Fix(
     thread=66734,
-    place=18,
+    place=20,
     summary="as #66734 proposes: the scheduler refreshes DAG versions in ordered batches, skip locked",
     components=("scheduler",),
     targets=(Target("airflow.jobs.scheduler_job_runner", "SchedulerJobRunner._verify_integrity_if_dag_changed"),),

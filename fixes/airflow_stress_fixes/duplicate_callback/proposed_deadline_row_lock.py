@@ -66,7 +66,7 @@ def apply(module: ModuleType) -> None:
 
 FIX = Fix(
     thread=64710,
-    place=17,
+    place=19,
     summary="as #64710 proposes: the scheduler selects expired deadlines with row locks, skip locked",
     components=("scheduler",),
     targets=(

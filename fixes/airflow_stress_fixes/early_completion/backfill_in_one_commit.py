@@ -94,7 +94,7 @@ def apply(module: ModuleType) -> None:
 
 FIX = Fix(
     thread=68721,
-    place=19,
+    place=24,
     summary="a backfill and its runs are stored in one transaction",
     components=("api-server",),
     targets=(

@@ -70,7 +70,7 @@ def apply(module: ModuleType) -> None:
 
 
 FIX = Fix(
-    place=21,
+    place=26,
     summary="a scheduler sends the callbacks of failed tasks after it has stored the failures",
     components=("scheduler",),
     targets=(

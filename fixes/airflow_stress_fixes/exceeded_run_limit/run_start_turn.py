@@ -59,7 +59,7 @@ def apply(module: ModuleType) -> None:
 
 FIX = Fix(
     thread=45388,
-    place=16,
+    place=21,
     summary="schedulers take turns in counting running runs and starting queued ones",
     components=("scheduler",),
     targets=(

@@ -127,7 +127,7 @@ def apply(module: ModuleType) -> None:
 
 FIX = Fix(
     thread=42553,
-    place=18,
+    place=23,
     summary="a task without heartbeats fails under its row lock, in one transaction, with one callback",
     components=("scheduler",),
     targets=(

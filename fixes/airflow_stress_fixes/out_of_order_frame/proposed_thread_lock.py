@@ -61,7 +61,7 @@ def locked(stock: Any) -> type[Any]:
 
 FIX = Fix(
     thread=64620,
-    place=16,
+    place=18,
     summary="as #64620 proposes: a threading.Lock held while a request is written and its reply is read",
     components=("triggerer",),
     targets=triggerer_comms.FIX.targets,

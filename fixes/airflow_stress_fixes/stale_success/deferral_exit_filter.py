@@ -13,10 +13,10 @@ The invariant
     finished.
 
 Why the obvious repair is wrong
-    A report cannot be told from that of the resumed worker: the try, and from 3.4 on the task instance's id, are the
-    same. A list of states in which it is ignored, as upstream has it, was too short each time, because the task goes
-    on while the report waits. Ignoring it in each state of each task would hide workers that exit well and report
-    nothing.
+    Nothing distinguishes a report from that of the resumed worker: the try, and from 3.4 on the task instance's id,
+    are the same. A list of states in which it is ignored, as upstream has it, was too short each time, because the
+    task goes on while the report waits. Ignoring it in each state of each task would hide workers that exit well and
+    report nothing.
 
 How
     Before the events are processed, successes of task instances that are deferred, or are unfinished with a method to
@@ -86,7 +86,7 @@ def apply(module: ModuleType) -> None:
 
 FIX = Fix(
     thread=72716,
-    place=20,
+    place=25,
     summary="a scheduler ignores an executor's success of a task that is deferred or has been resumed",
     components=("scheduler",),
     targets=(

@@ -106,7 +106,7 @@ def apply(module: ModuleType) -> None:
 
 FIX = Fix(
     thread=49889,
-    place=17,
+    place=22,
     summary="a task is swept from the queue only under its row lock, while it is still queued",
     components=("scheduler",),
     targets=(

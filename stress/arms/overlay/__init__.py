@@ -1,6 +1,7 @@
 """Code of one's own as an arm: wheels, a checkout of Airflow, or a diff, laid over the packages of a release.
 
-    wheel       a file; its packages are unpacked into the cache, since Airflow reads templates and migrations as files
+    wheel       a file; its packages are unpacked into the cache, since Airflow reads templates and migrations as files;
+                several wheels go into one directory, as an installation has them
     checkout    a directory: Airflow's repository (`airflow-core/src`, `task-sdk/src`), or a folder with an `airflow`
                 package. It is used where it is; with `@REV`, the files of that revision are written to the cache, and
                 the user's work tree and its git metadata stay as they are
@@ -14,6 +15,6 @@ Airflow's packages may be spread over several directories (`pkgutil.extend_path`
 from __future__ import annotations
 
 from stress.arms.overlay.part import Package, Part
-from stress.arms.overlay.prepare import directories
+from stress.arms.overlay.prepare import IMPORTS, directories, import_failure, written
 
-__all__ = ["Package", "Part", "directories"]
+__all__ = ["IMPORTS", "Package", "Part", "directories", "import_failure", "written"]

@@ -7,11 +7,13 @@ revision belong together.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import tempfile
 import tomllib
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from packaging.utils import canonicalize_name
@@ -39,11 +41,19 @@ class Files:
         self.root = root
         self.revision = revision
 
+    @cached_property
+    def folder(self) -> str:
+        """Where the checkout is in its repository, with a slash at its end; empty if it is the whole. Raises GitFailed.
+
+        git's own `REV:./path` needs a work tree, which a bare repository lacks.
+        """
+        return git(self.root, "rev-parse", "--show-prefix").strip()
+
     def text(self, path: str) -> str | None:
         """A file's text; None if there is no such file."""
         if self.revision:
             try:
-                return git(self.root, "show", f"{self.revision}:./{path}")
+                return git(self.root, "show", f"{self.revision}:{self.folder}{path}")
             except GitFailed:
                 return None
         try:
@@ -64,7 +74,7 @@ class Files:
 
 def read_checkout(path: Path, wanted_revision: str = "") -> Part:
     """Read what a checkout is. Raises ValueError with a sentence: no such revision, no airflow package, no version."""
-    revision = _resolve(path, wanted_revision) if wanted_revision else ""
+    revision = commit_of(path, wanted_revision) if wanted_revision else ""
     files = Files(path, revision)
     core = _core_of(files)
     source = f"{core}/airflow/__init__.py".lstrip("/")
@@ -135,8 +145,8 @@ def _providers(files: Files) -> list[tuple[str, Package]]:
     return found
 
 
-def _resolve(path: Path, revision: str) -> str:
-    """The full commit hash of a revision."""
+def commit_of(path: Path, revision: str) -> str:
+    """The full commit hash of a revision. Raises ValueError with a sentence if there is none."""
     if not path.is_dir():
         raise ValueError(f"{path} is not a directory, so it has no revision {revision!r}")
     try:
@@ -146,45 +156,63 @@ def _resolve(path: Path, revision: str) -> str:
             git(path, "rev-parse", "--git-dir")
         except GitFailed:
             raise ValueError(f"{path} is not a git checkout, so {revision!r} can't be looked up: {error}") from error
-        raise ValueError(f"{path} has no revision {revision!r}") from error
+        raise ValueError(f"{path} has no revision {revision!r}{if_shallow(path)}") from error
+
+
+def if_shallow(path: Path) -> str:
+    """How to get the commits that a shallow clone lacks, as the end of a sentence; empty for another repository."""
+    shallow = git(path, "rev-parse", "--is-shallow-repository").strip() == "true"
+    return ", which is a shallow clone: run `git fetch --unshallow` in it" if shallow else ""
 
 
 def _written(part: Part) -> Path:
-    """The files of a revision in the cache. A separate index is used, so the user's repository is not changed."""
-    target = cache_directory() / "checkouts" / part.revision
+    """The files of a revision in the cache. A separate index is used, so the user's repository is not changed.
+
+    They have the places that they have in the repository, where links of a folder may lead out of it. The files of a
+    folder are another set than those of the whole repository, so they have a directory of their own.
+    """
+    try:
+        folder = Files(part.path, part.revision).folder
+    except GitFailed as error:
+        raise EnvironmentFailed(f"{part.path} can't be read as a git checkout: {error}") from error
+    name = f"{part.revision}-{hashlib.sha256(folder.encode()).hexdigest()[:12]}" if folder else part.revision
+    target = cache_directory() / "checkouts" / name
     complete = target / ".complete"
     with exclusive(target.with_name(target.name + ".lock"), f"write {part.revision[:12]}", _CHECKOUT_TIMEOUT_S, quiet):
         if not complete.is_file():
             shutil.rmtree(target, ignore_errors=True)
             try:
-                _write(part, target)
+                _write(part, folder, target)
             except (OSError, GitFailed) as error:
                 shutil.rmtree(target, ignore_errors=True)
                 raise EnvironmentFailed(
                     f"revision {part.revision[:12]} of {part.path} could not be written to {target}: {error}"
                 ) from error
             complete.touch()
-    return target
+    return target / folder
 
 
-def _write(part: Part, target: Path) -> None:
+def _write(part: Part, folder: str, target: Path) -> None:
+    """`folder`: the path of the checkout in its repository, with a slash at its end; empty for the repository."""
     target.mkdir(parents=True)
     files = Files(part.path, part.revision)
-    wanted: tuple[str, ...] = ("",)
+    wanted = [folder or "."]
     if _core_of(files) == _CORES[0]:
-        wanted = (*_WANTED, *(directory for directory, _ in _providers(files)))
+        wanted = [f"{folder}{path}" for path in (*_WANTED, *(directory for directory, _ in _providers(files)))]
+    # The links of a package that is named alone lead to the shared parts of the checkout that it belongs to.
+    wanted += [f"{parent}/shared" if parent.name else "shared" for parent in PurePosixPath(folder).parents]
+    directory = git(part.path, "rev-parse", "--absolute-git-dir").strip()
     with tempfile.TemporaryDirectory() as temporary:
-        variables = {"GIT_INDEX_FILE": str(Path(temporary) / "index")}
-        git(part.path, "read-tree", part.revision, variables=variables)
-        prefix = git(part.path, "rev-parse", "--show-prefix").strip()
-        top = Path(git(part.path, "rev-parse", "--show-toplevel").strip())
-        listed = git(top, "ls-files", "-z", "--", *[f"{prefix}{path}" or "." for path in wanted], variables=variables)
-        git(top, "checkout-index", "-z", "--stdin", f"--prefix={target}/", variables=variables, stdin=listed)
-    if prefix:
-        # The checkout is a folder of a larger repository: what was written is below that folder's name.
-        for path in (target / prefix).iterdir():
-            path.rename(target / path.name)
-    _link_shared(target)
+        # A work tree of our own: a bare repository has none, and the user's stays as it is.
+        variables = {
+            "GIT_DIR": directory,
+            "GIT_WORK_TREE": str(target),
+            "GIT_INDEX_FILE": str(Path(temporary) / "index"),
+        }
+        git(target, "read-tree", part.revision, variables=variables)
+        listed = git(target, "ls-files", "-z", "--", *wanted, variables=variables)
+        git(target, "checkout-index", "-z", "--stdin", variables=variables, stdin=listed)
+    _link_shared(target / folder)
 
 
 def _link_shared(root: Path) -> None:

@@ -14,7 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from stress.arms.overlay.part import Part
+from stress.arms.overlay.part import Package, Part
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)\s*(?:;\s*([^\\]+?))?\s*\\?$", re.MULTILINE)
 
@@ -46,11 +46,30 @@ def unmet(parts: Sequence[Part], base: Mapping[str, str]) -> list[str]:
                     continue
                 has = {**base, **supplied}.get(canonicalize_name(requirement.name))
                 if not _meets(has, requirement):
-                    wanted = f"{requirement.name}{requirement.specifier}"
-                    sentences.append(
-                        f"{package.name} {package.version} requires {wanted}, and there is {has or 'none'}"
-                    )
+                    sentences.append(_sentence(package, requirement, has))
     return list(dict.fromkeys(sentences))
+
+
+def misfits(parts: Sequence[Part]) -> list[str]:
+    """What the packages of the parts require of each other and do not have, a sentence each.
+
+    A branch may name versions that are not out yet, so this explains a failure, and is none by itself.
+    """
+    packages = [package for part in parts for package in part.packages]
+    supplied = {package.name: package.version for package in packages}
+    wanted = [(package, requirement) for package in packages for requirement in map(_read, package.requires)]
+    return [
+        _sentence(package, requirement, supplied[name])
+        for package, requirement in wanted
+        if requirement is not None
+        and (name := canonicalize_name(requirement.name)) in supplied
+        and not _meets(supplied[name], requirement)
+    ]
+
+
+def _sentence(package: Package, requirement: Requirement, has: str | None) -> str:
+    wanted = f"{requirement.name}{requirement.specifier}"
+    return f"{package.name} {package.version} requires {wanted}, and there is {has or 'none'}"
 
 
 def _read(line: str) -> Requirement | None:

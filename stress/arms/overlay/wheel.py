@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
+from collections.abc import Sequence
 from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
@@ -17,6 +18,7 @@ from stress.arms.overlay.part import Package, Part
 from stress.cache import cache_directory, exclusive, quiet
 
 _UNPACK_TIMEOUT_S = 60
+_CONFIGURATION = Path("airflow", "config_templates")
 
 
 def read_wheel(path: Path) -> Part:
@@ -47,18 +49,27 @@ def _package(path: Path, headers: Message) -> Package:
     return Package(canonicalize_name(name), version, tuple(headers.get_all("Requires-Dist") or ()))
 
 
-def unpack(wheel: Path) -> Path:
-    """The wheel's content as a directory in the cache, named by its digest. Raises EnvironmentFailed."""
-    target = cache_directory() / "overlays" / f"{wheel.stem}-{digest_of(wheel)}"
+def unpack(wheels: Sequence[Path], site_packages: Path, name: str) -> Path:
+    """The wheels' content as one directory in the cache, named by their digests. Raises EnvironmentFailed.
+
+    One directory, as `pip` installs them: the task-sdk reads the core's configuration files beside its own package.
+    Without the core among the wheels they are linked from the release's packages, whose environment has this `name`.
+    """
+    digests = "-".join(digest_of(wheel) for wheel in wheels)
+    target = cache_directory() / "overlays" / f"wheels-{hashlib.sha256(digests.encode()).hexdigest()[:12]}-{name}"
     complete = target / ".complete"
-    with exclusive(target.with_name(target.name + ".lock"), f"unpack {wheel.name}", _UNPACK_TIMEOUT_S, quiet):
+    what = f"unpack {', '.join(wheel.name for wheel in wheels)}"
+    with exclusive(target.with_name(target.name + ".lock"), what, _UNPACK_TIMEOUT_S, quiet):
         if not complete.is_file():
             shutil.rmtree(target, ignore_errors=True)
-            try:
-                with zipfile.ZipFile(wheel) as archive:
-                    archive.extractall(target)
-            except (OSError, zipfile.BadZipFile) as error:
-                raise EnvironmentFailed(f"{wheel} could not be unpacked into {target}: {error}") from error
+            for wheel in wheels:
+                try:
+                    with zipfile.ZipFile(wheel) as archive:
+                        archive.extractall(target)
+                except (OSError, zipfile.BadZipFile) as error:
+                    raise EnvironmentFailed(f"{wheel} could not be unpacked into {target}: {error}") from error
+            if not (target / _CONFIGURATION).exists():
+                (target / _CONFIGURATION).symlink_to(site_packages / _CONFIGURATION)
             complete.touch()
     return target
 

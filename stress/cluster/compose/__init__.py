@@ -5,6 +5,7 @@ runtime.py     inside the `stress` container: what all blocks share
 cluster.py     one block's containers
 member.py      one component of a block
 project.py     the project's containers, by service
+overlays.py    wheels, checkouts and diffs of arms, in a volume that the components read
 service.py     a compose service as a pattern for containers
 engine.py      the Docker engine, and what can be wrong with it
 watch.py       what the engine tells: containers that start, end, or run out of memory

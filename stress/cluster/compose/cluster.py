@@ -62,6 +62,9 @@ class Site:
     template: str
     """The migrated database that a block's database is a copy of."""
 
+    overlay: tuple[Path, ...] = ()
+    """Directories of an arm's own code, as the components see them."""
+
 
 class ComposeCluster(Cluster):
     """One block's containers. `on_stop` is called when none of them is left."""
@@ -266,7 +269,9 @@ class ComposeCluster(Cluster):
     def _make(self) -> None:
         for spec in components(api_workers=self._settings.api_workers):
             name = spec.name
-            variables = component_variables(self._settings, self._arm, name, self.api_url, self._shared, defaults={})
+            variables = component_variables(
+                self._settings, self._arm, name, self.api_url, self._shared, defaults={}, overlay=self._site.overlay
+            )
             variables["AIRFLOW_STRESS_DATABASE"] = self._database
             container = self._project.create(spec, self._arm, variables)
             self._members[name] = Member(spec, container, self._directory / f"{name}.log")

@@ -20,7 +20,8 @@ import requests
 from docker.errors import DockerException, NotFound
 
 from stress import instrument
-from stress.arms.spec import Arm
+from stress.arms.overlay.git import GitFailed, git
+from stress.arms.spec import Arm, arm_text
 from stress.cluster.compose.engine import (
     HARNESS,
     EngineError,
@@ -62,14 +63,19 @@ def environment(release: str, runs: Path | None = None) -> dict[str, str]:
     return found
 
 
-def run(run_id: str, words: Sequence[str], directory: Path, release: str) -> int:
-    """Run `stress WORDS` in a separate project; the run's directory is `directory`. Returns its exit code."""
+def run(run_id: str, words: Sequence[str], directory: Path, release: str, arms: Sequence[Arm]) -> int:
+    """Run `stress WORDS` in a separate project; the run's directory is `directory`. Returns its exit code.
+
+    The wheels, checkouts and diffs of `arms` are mounted read only under their own paths.
+    """
     project = f"airflow-stress-{run_id.lower()}"
     directory.parent.mkdir(parents=True, exist_ok=True)
     variables = {**environment(release, directory.parent), "AIRFLOW_STRESS_ONE_RUN": run_id}
     docker = shutil.which("docker") or "docker"
     compose = [docker, "compose", "--project-name", project, "--project-directory", str(project_tree())]
-    arguments = [*compose, "run", "--rm", "--build", "--use-aliases", "-T", "stress", *inside(words, directory.name)]
+    arguments = [*compose, "run", "--rm", "--build", "--use-aliases", "-T"]
+    arguments += [f"--volume={path}:{path}:ro" for path in mounted(arms)]
+    arguments += ["stress", *inside(words, directory.name, arms)]
     guard = RunGuard(run_id)  # shows `stress clean` that a process looks after this project
     try:
         return _until_it_ends(arguments, variables, project)
@@ -96,18 +102,42 @@ def _await_harness(project: str) -> None:
                 container.wait(timeout=_HARNESS_END_S)
 
 
-def inside(words: Sequence[str], name: str) -> list[str]:
-    """The user's words as the container needs them: its own runtime, and the run's directory where it is mounted."""
+def mounted(arms: Sequence[Arm]) -> list[Path]:
+    """What the container needs of this machine's files: wheels, diffs, and checkouts with the git directories of theirs
+    that lie elsewhere (a linked work tree's, say).
+    """
+    found: dict[Path, None] = {}
+    for part in (part for arm in arms for part in arm.overlay):
+        found[part.path] = None
+        if part.kind == "checkout":
+            try:
+                printed = git(part.path, "rev-parse", "--path-format=absolute", "--show-toplevel", "--git-common-dir")
+            except GitFailed:
+                continue  # a folder of sources
+            found |= dict.fromkeys(map(Path, printed.splitlines()))
+    return [path for path in found if not any(path != other and path.is_relative_to(other) for other in found)]
+
+
+def inside(words: Sequence[str], name: str, arms: Sequence[Arm] = ()) -> list[str]:
+    """The user's words as the container needs them: its own runtime, and the run's directory where it is mounted.
+
+    If an arm has an overlay, all are written with absolute paths: the container has another working directory.
+    """
+    left_out = ["--out", "--runtime"]
+    named: list[str] = []
+    if any(arm.overlay for arm in arms):
+        left_out.append("--arm")
+        named = [word for arm in arms for word in ("--arm", arm_text(arm))]
     kept: list[str] = []
     skip = False
     for word in words:
         if skip:
             skip = False
-        elif word in ("--out", "--runtime"):
+        elif word in left_out:
             skip = True
-        elif not word.startswith(("--out=", "--runtime=")):
+        elif not word.startswith(tuple(f"{option}=" for option in left_out)):
             kept.append(word)
-    return [*kept, "--out", f"{RUNS}/{name}", "--no-tui"]
+    return [*kept, *named, "--out", f"{RUNS}/{name}", "--no-tui"]
 
 
 def _until_it_ends(arguments: Sequence[str], variables: Mapping[str, str], project: str) -> int:

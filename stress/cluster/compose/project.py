@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import docker
+import requests
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from stress.arms.releases import DEFAULT_RELEASE
@@ -14,6 +16,12 @@ from stress.arms.spec import Arm
 from stress.cluster.compose.engine import SERVICE_LABEL, containers_of, remove
 from stress.cluster.compose.service import MIGRATE, POSTGRES, Service
 from stress.components import COMPONENTS, ComponentSpec
+
+_OUTPUT_TIMEOUT_S = 120
+
+
+class CommandFailed(Exception):  # noqa: N818 - it says what happened
+    """A command in a container failed; the message is what it wrote to stderr."""
 
 
 def airflow_image(pattern: str, release: str, default_release: str) -> str:
@@ -50,6 +58,26 @@ class Project:
         """A container of a component for an arm, not started. Raises EngineError."""
         image = self.image(arm.airflow.version)
         return self.services[spec.name].create(self.client, self.run_id, image, environment, command=spec.command)
+
+    def output(self, image: str, purpose: str, command: Sequence[str], environment: Mapping[str, str]) -> str:
+        """What a command prints in a container like `migrate`'s, which is removed. Raises CommandFailed."""
+        pattern = self.services[MIGRATE]
+        config = {**pattern.config, "Entrypoint": list(command), "Cmd": []}
+        container = replace(pattern, config=config).create(
+            self.client, self.run_id, image, environment, name=f"{pattern.container_name}-{purpose}"
+        )
+        try:
+            container.start()
+            code = container.wait(timeout=_OUTPUT_TIMEOUT_S)["StatusCode"]
+            printed: str = container.logs(stdout=True, stderr=False).decode()
+            said: str = container.logs(stdout=False, stderr=True).decode("utf-8", "replace").strip()
+        except (APIError, requests.RequestException) as error:
+            raise CommandFailed(str(error)) from error
+        finally:
+            remove(container)
+        if code != 0:
+            raise CommandFailed(said or f"exit code {code}")
+        return printed
 
     def remove_components(self) -> None:
         """End and remove all containers that the project has of Airflow's components. Raises EngineError."""

@@ -1,7 +1,7 @@
 """Inside the `stress` container: what all blocks of a run share, on the engine that the project runs on.
 
     the project's containers -> patterns (`service`), and out of the way: their blocks' containers take their names
-    one template database for each release, migrated by that release's own image
+    one template database for each release, migrated by that release's own image; an arm's own code lies over it
     PostgreSQL stays the project's one, a database a block
 
 What `docker compose up` started was the stock cluster. Between blocks and after the run its containers stand in their
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import docker
@@ -20,11 +19,12 @@ import requests
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
+from stress.arms.overlay import Part
 from stress.arms.spec import Arm
 from stress.cluster import differences
 from stress.cluster.airflow import component_variables
 from stress.cluster.base import ClusterSettings, PreparedRuntime, Progress, Runtime, silent
-from stress.cluster.compose import secrets
+from stress.cluster.compose import overlays, secrets
 from stress.cluster.compose.cluster import API_URL, SHARED, ComposeCluster, Site
 from stress.cluster.compose.engine import (
     HARNESS,
@@ -39,7 +39,7 @@ from stress.cluster.compose.engine import (
     remove,
 )
 from stress.cluster.compose.network import Network
-from stress.cluster.compose.project import Project, airflow_image, own_release
+from stress.cluster.compose.project import CommandFailed, Project, airflow_image, own_release
 from stress.cluster.compose.service import MIGRATE, Service
 from stress.cluster.errors import ClusterError, ComponentFailed
 from stress.cluster.postgres_settings import PostgresSettings
@@ -50,9 +50,11 @@ from stress.components import Role
 from stress.results import SettingDifference
 
 _MIGRATE_TIMEOUT_S = 180
-_DEFAULTS_TIMEOUT_S = 60
 _POSTGRES_PORT = 5432
 _POSTGRES_STOP_S = 10
+Code = tuple[str, tuple[Part, ...]]
+"""A release and what is laid over it."""
+
 _PAGES: Mapping[str, int] = {"grafana": 3000, "prometheus": 9090}
 
 
@@ -101,13 +103,17 @@ class ComposeRuntime(Runtime):
         progress("ending the stock cluster that compose started")
         project.remove_components()
         project.restore_components()
-        sites: dict[str, Site] = {}
-        for release in dict.fromkeys(arm.airflow.version for arm in arms):
+        sites: dict[Code, Site] = {}
+        for release, parts in dict.fromkeys((arm.airflow.version, arm.overlay) for arm in arms):
+            overlay: tuple[Path, ...] = ()
+            if parts:
+                progress(f"laying {' and '.join(part.path.name for part in parts)} over Airflow {release}")
+                overlay = overlays.make(project, release, parts)
             progress(f"migrating a database for Airflow {release}")
             template = f"template_{len(sites)}"
-            _migrate(project, server, release, template)
+            _migrate(project, server, release, template, overlay)
             self._started.callback(server.drop_database, template)
-            sites[release] = Site(project, server, network, cluster_secrets, template)
+            sites[release, parts] = Site(project, server, network, cluster_secrets, template, overlay)
         prepared = PreparedComposeRuntime(guard.label, project, server, sites)
         self._started.callback(prepared.stop_clusters)
         return prepared
@@ -122,10 +128,10 @@ class ComposeRuntime(Runtime):
 
 
 class PreparedComposeRuntime(PreparedRuntime):
-    """The project with a template database for each release."""
+    """The project with a template database for the code of each arm."""
 
-    def __init__(self, label: Label, project: Project, server: DatabaseServer, sites: Mapping[str, Site]) -> None:
-        """`sites` by release."""
+    def __init__(self, label: Label, project: Project, server: DatabaseServer, sites: Mapping[Code, Site]) -> None:
+        """`sites` by the code of arms."""
         self._label = label
         self._project = project
         self._server = server
@@ -140,7 +146,7 @@ class PreparedComposeRuntime(PreparedRuntime):
         """What the run stands on."""
         client = self._project.client
         images = {service.image for service in self._project.services.values()}
-        images |= {self._project.image(release) for release in self._sites}
+        images |= {self._project.image(release) for release, _ in self._sites}
         described = []
         for image in sorted(images):
             labels = client.images.get(image).labels
@@ -164,10 +170,7 @@ class PreparedComposeRuntime(PreparedRuntime):
 
     def open(self, arm: Arm, block: int, directory: Path, settings: ClusterSettings) -> ComposeCluster:
         """A cluster for one block."""
-        site = self._sites.get(arm.airflow.version)
-        if site is None:
-            raise ClusterError(f"arm {arm.name} was not among those that the runtime was prepared for")
-        cluster = ComposeCluster(site, arm, block, directory, settings, self._clusters.remove)
+        cluster = ComposeCluster(self._site(arm), arm, block, directory, settings, self._clusters.remove)
         self._clusters.append(cluster)
         return cluster
 
@@ -179,24 +182,21 @@ class PreparedComposeRuntime(PreparedRuntime):
 
     def _defaults_of(self, arm: Arm) -> str:
         """What the script prints in a container of the arm's image. Raises ValueError if it fails."""
-        pattern = self._project.services[MIGRATE]
+        site = self._site(arm)
         image = self._project.image(arm.airflow.version)
-        container = replace(
-            pattern,
-            config={**pattern.config, "Entrypoint": ["python", str(differences.DEFAULTS_SCRIPT)], "Cmd": []},
-        ).create(self._project.client, self._project.run_id, image, {}, name=f"{pattern.container_name}-defaults")
+        command = ["python", str(differences.DEFAULTS_SCRIPT)]
         try:
-            container.start()
-            code = container.wait(timeout=_DEFAULTS_TIMEOUT_S)["StatusCode"]
-            printed = container.logs(stdout=True, stderr=False).decode()
-            said = container.logs(stdout=False, stderr=True).decode("utf-8", "replace").strip()
-        except (APIError, requests.RequestException) as error:
-            raise ValueError(f"the defaults of {image} could not be read: {error}") from error
-        finally:
-            remove(container)
-        if code != 0:
-            raise ValueError(said.rpartition("\n")[2] or f"exit code {code}")
-        return printed
+            return self._project.output(image, "defaults", command, overlays.variables(self._project, site.overlay))
+        except CommandFailed as error:
+            raise ValueError(
+                f"the defaults of {image} could not be read: {str(error).rpartition(chr(10))[2]}"
+            ) from error
+
+    def _site(self, arm: Arm) -> Site:
+        site = self._sites.get((arm.airflow.version, arm.overlay))
+        if site is None:
+            raise ClusterError(f"arm {arm.name} was not among those that the runtime was prepared for")
+        return site
 
 
 def _addresses(project: Project) -> list[str]:
@@ -231,8 +231,10 @@ def _refuse_a_second_harness(client: docker.DockerClient, project: str, own: Con
         )
 
 
-def _migrate(project: Project, server: DatabaseServer, release: str, database: str) -> None:
-    """Make a database with the release's schema, by the release's own image. Raises ComponentFailed if that fails."""
+def _migrate(project: Project, server: DatabaseServer, release: str, database: str, overlay: Sequence[Path]) -> None:
+    """Make a database with the release's schema, by the release's own image with the overlay. Raises ComponentFailed if
+    that fails.
+    """
     server.drop_database(database)  # of a run that was killed
     server.create_database(database)
     pattern, image = project.services[MIGRATE], project.image(release)
@@ -240,7 +242,7 @@ def _migrate(project: Project, server: DatabaseServer, release: str, database: s
         project.client,
         project.run_id,
         image,
-        {"AIRFLOW_STRESS_DATABASE": database},
+        {"AIRFLOW_STRESS_DATABASE": database, **overlays.variables(project, overlay)},
         name=f"{pattern.container_name}-{database}",
     )
     try:

@@ -81,6 +81,15 @@ class Clearer(ApiUser):
             # By default only failed tasks are cleared: for a success the answer is 200 with 0 cleared tasks.
             "only_failed": False,
         }  # fmt: skip
-        cleared = self.call("POST", f"/dags/{dag_id}/clearTaskInstances", "/dags/{dag}/clearTaskInstances", json=body)
+        cleared = self.change(
+            "clear_task",
+            "POST",
+            f"/dags/{dag_id}/clearTaskInstances",
+            "/dags/{dag}/clearTaskInstances",
+            dag_id,
+            chosen["dag_run_id"],
+            task=chosen["task_id"],
+            json=body,
+        )
         if cleared:
             act("tasks_cleared", cleared["total_entries"])

@@ -122,9 +122,20 @@ def test_the_bounds_of_the_buckets_are_in_the_event(cluster: PaperCluster) -> No
 
 def test_an_answer_that_never_came_is_code_0(cluster: PaperCluster) -> None:
     cluster.leave("execution_api/a.jsonl", answer(60.0, code=0))
-    (event,) = ExecutionApi(cluster).poll()
-    assert isinstance(event, events.ApiAnswered)
+    (event,) = [event for event in ExecutionApi(cluster).poll() if isinstance(event, events.ApiAnswered)]
     assert event.code == 0
+
+
+def test_an_acknowledged_success_has_the_times_of_its_request(cluster: PaperCluster) -> None:
+    cluster.leave("execution_api/a.jsonl", reported("kept"))
+    found = [event for event in ExecutionApi(cluster).poll() if isinstance(event, events.SuccessAcknowledged)]
+    assert found == [events.SuccessAcknowledged(task_instances=["kept"], answered=[(1.4, 1.5)])]
+
+
+def test_each_refusal_names_its_task_and_request(cluster: PaperCluster) -> None:
+    cluster.leave("execution_api/a.jsonl", answer(0.5, "run", 409), answer(0.5), answer(0.1, code=500))
+    found = [event for event in ExecutionApi(cluster).poll() if isinstance(event, events.WorkerRefused)]
+    assert [(event.id, event.operation, event.code) for event in found] == [("x", "run", 409), ("x", "success", 500)]
 
 
 def test_no_answers_are_no_events(cluster: PaperCluster) -> None:

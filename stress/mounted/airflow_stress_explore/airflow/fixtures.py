@@ -319,6 +319,41 @@ def asset_consumers(fixture: Fixture) -> None:
 
 
 @ingredient
+def partition_consumer(fixture: Fixture) -> None:
+    """Two assets, x and y, a DAG that waits for the partitions of both, and runs that report to one partition."""
+    from airflow.models.asset import AssetActive
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import Asset
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    try:
+        from airflow.sdk import PartitionedAssetTimetable
+    except ImportError as error:  # until 3.1
+        raise UnknownInternals("there are no partitions") from error
+
+    assets = [Asset(name=name, uri=f"test://{name}/") for name in ("x", "y")]
+    write_dag("consumer", tasks=1, schedule=PartitionedAssetTimetable(assets=assets[0] & assets[1]))
+    with create_session() as session:
+        session.get(DagModel, "consumer").is_paused = False
+        session.execute(update(DagRun).values(partition_key="day"))
+        for asset in assets:
+            if session.get(AssetActive, (asset.name, asset.uri)) is None:
+                session.add(AssetActive(name=asset.name, uri=asset.uri))
+
+
+@ingredient
+def contended_assets(fixture: Fixture) -> None:
+    """Two assets, x and y, whose reports write a common row: plain ones, or partitioned ones where only those do."""
+    from airflow.models.asset import AssetDagRunQueue
+
+    # From 3.4 on the queue's rows are keyed by the event, so that two reports of plain assets share none.
+    make = partition_consumer if hasattr(AssetDagRunQueue, "asset_event_id") else asset_consumers
+    make(fixture)
+
+
+@ingredient
 def two_triggerers(fixture: Fixture) -> None:
     """Two triggerers that are alive."""
     for name in ("triggerer-0", "triggerer-1"):

@@ -71,7 +71,8 @@ def _duplicates(played: Execution, fixture: Fixture) -> list[Failure]:
 
 
 def _false_successes(played: Execution, legal: Iterable[tuple[str, str]]) -> list[Failure]:
-    rows = {str(row["id"]): row for row in played.committed.get("task_instance", [])}
+    tables = ("task_instance", "callback")
+    rows = {str(row["id"]): row for table in tables for row in played.committed.get(table, [])}
     found = []
     for actor in played.executor.actors:
         for instance, believed in actor.value.claims if isinstance(actor.value, Response) else ():

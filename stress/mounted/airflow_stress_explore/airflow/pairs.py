@@ -6,7 +6,7 @@ A pair is a line: its operations (A, B, ... in this order) and the ingredients o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,9 @@ class Pair:
     variant: str = ""
     row_steps: bool = False
     """Whether the search also stops between the rows of one statement (`rows.py`): many more schedules."""
+
+    since: tuple[int, int] = (3, 1)
+    """The first minor version of Airflow that has what the pair is about."""
 
     @property
     def name(self) -> str:
@@ -60,6 +63,13 @@ _PAIRS = (
         ("two_runs", "asset_consumers"),
         "the same, of two DAGs' runs",
         variant="two_runs",
+    ),
+    Pair(
+        ("asset_update", "asset_update"),
+        ("two_runs", "partition_consumer"),
+        "two tasks with the same two outlets, whose partitions a DAG waits for",
+        variant="partitions",
+        since=(3, 2),
     ),
     Pair(("same_asset_update", "same_asset_update"), ("running_run", "asset_consumers"), "two tasks with one outlet"),
     Pair(
@@ -142,11 +152,95 @@ _PAIRS = (
     ),
 )
 
+_RESTARTING = ("restarting_run", "two_schedulers")
+_SILENT = (*_RESTARTING, "silent_worker")
+_RETRYING = ("retrying_run", "two_schedulers")
+
+_ATTEMPT_PAIRS = tuple(
+    replace(pair, since=(3, 4))
+    for pair in (
+        Pair(("restart_end", "restart_end"), _RESTARTING, "a worker reports twice that it has stopped a cleared task"),
+        Pair(("restart_end", "executor_events"), _RESTARTING, "a worker stops a cleared task, and its exit is heard"),
+        Pair(("restart_end", "heartbeat_purge"), _SILENT, "a worker stops a cleared task as its heartbeats are missed"),
+        Pair(("restart_end", "heartbeat"), _RESTARTING, "a worker stops a cleared task while it sends a heartbeat"),
+        Pair(("restart_end", "clearing"), _RESTARTING, "a worker stops a cleared task while a user clears it again"),
+        Pair(("restart_end", "run_clearing"), _RESTARTING, "a worker stops a cleared task while a user clears the run"),
+        Pair(("restart_end", "marking"), _RESTARTING, "a worker stops a cleared task while a user marks it failed"),
+        Pair(("restart_end", "run_marking"), _RESTARTING, "a worker stops a cleared task while a user marks the run"),
+        Pair(("restart_end", "run_scheduling"), _RESTARTING, "a worker stops a cleared task while its run is examined"),
+        Pair(("restart_end", "dag_version_refresh"), (*_RESTARTING, "new_version"), "the same, of a DAG that is new"),
+        Pair(
+            ("restart_end", "orphan_adoption"),
+            ("restarting_run", "dead_scheduler"),
+            "a cleared task stops, and is adopted",
+        ),
+        Pair(
+            ("executor_events", "heartbeat_purge"), _SILENT, "a cleared task's exit is heard as heartbeats are missed"
+        ),
+        Pair(("executor_events", "heartbeat"), _RESTARTING, "a cleared task's exit is heard during a heartbeat"),
+        Pair(
+            ("executor_events", "clearing"), _RESTARTING, "a cleared task's exit is heard while a user clears it again"
+        ),
+        Pair(
+            ("executor_events", "marking"), _RESTARTING, "a cleared task's exit is heard while a user marks it failed"
+        ),
+        Pair(
+            ("executor_events", "run_clearing"), _RESTARTING, "a cleared task's exit is heard while its run is cleared"
+        ),
+        Pair(("heartbeat_purge", "heartbeat_purge"), _SILENT, "two schedulers miss a cleared task's heartbeats"),
+        Pair(("heartbeat_purge", "clearing"), _SILENT, "heartbeats are missed while a user clears the task again"),
+        Pair(("heartbeat_purge", "marking"), _SILENT, "heartbeats are missed while a user marks the task failed"),
+        Pair(
+            ("state_update", "heartbeat_purge"),
+            (*_RETRYING, "silent_worker"),
+            "a task ends as its heartbeats are missed",
+        ),
+        Pair(
+            ("heartbeat_purge", "heartbeat"), (*_RETRYING, "silent_worker"), "a late heartbeat as heartbeats are missed"
+        ),
+        Pair(("retry", "heartbeat_purge"), (*_RETRYING, "silent_worker"), "a task fails as its heartbeats are missed"),
+        Pair(("retry", "heartbeat"), _RETRYING, "a task fails while its worker sends a heartbeat"),
+        Pair(("retry", "clearing"), _RETRYING, "a task fails and may be tried again while a user clears it"),
+        Pair(("retry", "marking"), _RETRYING, "a task fails and may be tried again while a user marks it"),
+        Pair(("retry", "run_clearing"), _RETRYING, "a task fails and may be tried again while a user clears its run"),
+        Pair(("retry", "run_marking"), _RETRYING, "a task fails and may be tried again while a user marks its run"),
+        Pair(("retry", "run_scheduling"), _RETRYING, "a task fails and may be tried again while its run is examined"),
+        Pair(("retry", "executor_events"), _RETRYING, "a task fails and may be tried again while its exit is heard"),
+        Pair(("retry", "dag_version_refresh"), (*_RETRYING, "new_version"), "a task fails, its DAG is new"),
+        Pair(("retry", "orphan_adoption"), ("retrying_run", "dead_scheduler"), "a task fails while it is adopted"),
+        Pair(("run_clearing", "run_clearing"), _RUNNING, "two people clear one run"),
+        Pair(("run_clearing", "clearing"), _RUNNING, "one clears a run, one a task of it"),
+        Pair(("run_clearing", "marking"), _RUNNING, "one clears a run, one marks a task of it"),
+        Pair(("run_clearing", "run_marking"), _RUNNING, "one clears a run, one marks it failed"),
+        Pair(("runs_clearing", "runs_clearing"), ("two_runs",), "two people clear two runs, each in another order"),
+        Pair(("runs_clearing", "run_scheduling"), ("two_runs",), "a user clears two runs while they are examined"),
+        Pair(("state_update", "run_clearing"), _RUNNING, "a task ends while a user clears its run"),
+        Pair(("deferral", "run_clearing"), _RUNNING, "a task defers while a user clears its run"),
+        Pair(("heartbeat", "run_clearing"), _RUNNING, "a task's heartbeat while a user clears its run"),
+        Pair(
+            ("failure", "run_clearing"), ("fail_fast_run",), "a task of a fail_fast DAG fails while its run is cleared"
+        ),
+        Pair(("enter_running", "run_clearing"), ("queued_run",), "a task starts while a user clears its run"),
+        Pair(("trigger_event", "run_clearing"), _DEFERRED, "a trigger fires while a user clears the run"),
+        Pair(("run_scheduling", "run_clearing"), ("finished_run",), "a run ends while a user clears it"),
+        Pair(
+            ("dag_version_refresh", "run_clearing"), ("running_run", "new_version"), "a run is cleared, its DAG is new"
+        ),
+        Pair(("callback_start", "callback_start"), ("running_run", "queued_callback"), "two workers with one callback"),
+        Pair(
+            ("callback_round", "callback_round"),
+            ("running_run", "executor_callback"),
+            "two schedulers and their workers, one callback",
+        ),
+    )
+)
+
 _ASSETS = ("two_runs", "asset_consumers")
 _SWEEPS = ("trigger_cleanup", "timeout_sweep")
 _SEVERAL = {
     "run_marking": "a user marks a run",
     "clearing_all": "a user clears a run's tasks",
+    "run_clearing": "a user clears a run",
     "marking_all": "a user marks a run's tasks",
     "failure": "a task of a fail_fast DAG fails",
 }
@@ -160,7 +254,8 @@ def _several(operation: str, sweep: str, *, moved: bool) -> Pair:
     state = (f"fail_fast_{tasks}" if operation == "failure" else tasks, *(("moved_rows",) if moved else ()))
     order = "whose rows were updated in another order" if moved else "in the order of their ids"
     note = f"{_SEVERAL[operation]} during {during}; three rows, {order}"
-    return Pair((operation, sweep), state, note, variant="moved" if moved else "", row_steps=True)
+    since = (3, 4) if operation == "run_clearing" else (3, 1)
+    return Pair((operation, sweep), state, note, variant="moved" if moved else "", row_steps=True, since=since)
 
 
 _ROW_PAIRS = (
@@ -168,4 +263,4 @@ _ROW_PAIRS = (
     Pair(("one_asset_update", "one_asset_update"), _ASSETS, "two tasks with one outlet, two DAGs", row_steps=True),
 )
 
-PAIRS: dict[str, Pair] = {pair.name: pair for pair in (*_PAIRS, *_ROW_PAIRS)}
+PAIRS: dict[str, Pair] = {pair.name: pair for pair in (*_PAIRS, *_ATTEMPT_PAIRS, *_ROW_PAIRS)}

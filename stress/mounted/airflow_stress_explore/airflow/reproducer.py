@@ -39,7 +39,13 @@ class Reproducer:
     """Whether statements also stop between their rows: `at row 1 of: UPDATE` is a stop of the script, then."""
 
     set_off_by: str = ""
-    """Part of the outcome of a step without which the race cannot occur: plays that lack it say nothing of the race."""
+    """Part of the outcome of a step without which the race cannot occur: plays that lack it say nothing of the race.
+
+    Nor do plays in which the script's first stop is missed (`core.schedulers.ScriptedScheduler.missed`).
+    """
+
+    since: tuple[int, int] = (3, 1)
+    """The first minor version of Airflow that has what the race is about."""
 
     @property
     def pair(self) -> Pair:

@@ -6,9 +6,10 @@ from airflow_stress_explore.airflow import reported
 from airflow_stress_explore.airflow.reproducer import Reproducer
 from airflow_stress_explore.core.schedulers import Move
 
-# One report has written its first asset's row and is about to ask for its second; the other waits for that row.
+# One report has written its first asset's row and is about to ask for its second; the other waits for that row. With
+# partitions it has locked the asset itself, before it inserts the partition's row.
 _OUTLETS_IN_TWO_ORDERS = (
-    Move("A", r"INSERT INTO asset_dag_run_queue"),
+    Move("A", r"INSERT INTO (asset_dag_run_queue|asset_partition_dag_run)"),
     Move("A", r"SELECT asset\.id"),
     Move("B", "blocked"),
     Move("A"),
@@ -34,6 +35,16 @@ def _event_beside(operation: str, name: str, summary: str, invariant: str, also:
         releases=("3.1.8", "3.2.1", "3.3.2", "3.4.0b2"),
         fix="trigger_event_claim",
     )
+
+
+# The scheduler has stored the end of the first task, which released the locks, and has read the second task.
+_BETWEEN_READ_AND_END = (
+    Move("B", r"^COMMIT"),
+    Move("B", r"FROM task_instance WHERE task_instance\.id = "),
+    Move("B", r"FROM dag_version"),
+    Move("A"),
+    Move("B"),
+)
 
 
 _REPRODUCERS = (
@@ -168,10 +179,10 @@ _REPRODUCERS = (
         name="false_failed",
         summary="a deadlock between two reports of success; one is stored as failed and answered 204",
         operations=("asset_update", "asset_update"),
-        state=("running_run", "asset_consumers"),
+        state=("two_runs", "contended_assets"),
         script=_OUTLETS_IN_TWO_ORDERS,
         invariant="false_success",
-        releases=("3.3.2",),
+        releases=("3.3.2", "3.4.0b2"),
         fix="transient_error_answer",
         set_off_by="40P01",
     ),
@@ -199,10 +210,10 @@ _REPRODUCERS = (
         name="asset_deadlock",
         summary="two reports of success with the same two outlets, each process in its own order",
         operations=("asset_update", "asset_update"),
-        state=("two_runs", "asset_consumers"),
+        state=("two_runs", "contended_assets"),
         script=_OUTLETS_IN_TWO_ORDERS,
         invariant="deadlock",
-        releases=("3.1.8", "3.2.1", "3.3.2"),
+        releases=("3.1.8", "3.2.1", "3.3.2", "3.4.0b2"),
         fix="asset_event_order",
     ),
     Reproducer(
@@ -254,6 +265,48 @@ _REPRODUCERS = (
         invariant="deadlock",
         releases=("3.4.0b2",),
         fix="sweep_row_claims",
+    ),
+    Reproducer(
+        race="archived_attempt",
+        name="archived_attempt_deadlock",
+        summary="a worker reports a retry while a user clears the task: the new row refers to the run that is locked",
+        operations=("retry", "clearing"),
+        state=("retrying_run", "two_schedulers"),
+        script=(
+            Move("B", r"FROM dag_run WHERE .* FOR (NO KEY )?UPDATE"),
+            Move("B", r"FROM task_instance "),
+            Move("A", "blocked"),
+            Move("B"),
+            Move("A"),
+        ),
+        invariant="deadlock",
+        releases=("3.4.0b2",),
+        fix="run_lock_strength",
+        since=(3, 4),
+    ),
+    Reproducer(
+        race="archived_attempt",
+        name="archived_attempt_overwrite",
+        summary="a worker reports success while a scheduler fails its task for want of heartbeats, as the second one",
+        operations=("state_update", "heartbeat_purge"),
+        state=("retrying_run", "two_schedulers", "silent_worker"),
+        script=_BETWEEN_READ_AND_END,
+        invariant="false_success",
+        releases=("3.4.0b2",),
+        fix="purge_row_locks",
+        since=(3, 4),
+    ),
+    Reproducer(
+        race="archived_attempt",
+        name="archived_attempt_purge",
+        summary="a worker has stopped a cleared task that a scheduler also releases: it ends with a ValueError",
+        operations=("restart_end", "heartbeat_purge"),
+        state=("restarting_run", "two_schedulers", "silent_worker"),
+        script=_BETWEEN_READ_AND_END,
+        invariant="error",
+        releases=("3.4.0b2",),
+        fix="purge_row_locks",
+        since=(3, 4),
     ),
 )
 

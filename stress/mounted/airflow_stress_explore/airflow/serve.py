@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from airflow_stress_explore.airflow.operation import UnknownInternals
 from airflow_stress_explore.airflow.pairs import PAIRS, Pair
@@ -143,16 +144,29 @@ def _reproduce(reproducer: Reproducer, player: Player, request: Request, emit: E
         wanted = (reproducer.invariant, *reproducer.also)
         return [failure for failure in played.failures if failure.invariant in wanted]
 
-    _play_often(reproducer.name, player, request, lambda: ScriptedScheduler(reproducer.script), its_own, emit)
+    def missed(scheduler: ScriptedScheduler, played: Execution) -> dict[str, str]:
+        return {"missed": scheduler.missed or _missed_outcome(reproducer.set_off_by, played)}
+
+    _play_often(reproducer.name, player, request, lambda: ScriptedScheduler(reproducer.script), its_own, emit, missed)
+
+
+def _missed_outcome(wanted: str, played: Execution) -> str:
+    if any(wanted in (step.outcome or "") for step in played.steps):
+        return ""
+    return f"no statement ended with {wanted}"
+
+
+_Scheduler = TypeVar("_Scheduler", bound=Scheduler[ActorThread])
 
 
 def _play_often(
     name: str,
     player: Player,
     request: Request,
-    make_scheduler: Callable[[], Scheduler[ActorThread]],
+    make_scheduler: Callable[[], _Scheduler],
     failures_of: Callable[[Execution], Sequence[Failure]],
     emit: Emit,
+    more_of: Callable[[_Scheduler, Execution], Mapping[str, str]] = lambda *_: {},
 ) -> None:
     """Play one schedule some times, the first time with its witness; fewer if it fails often enough before that."""
     testbed = player.testbed
@@ -162,11 +176,13 @@ def _play_often(
     began_s = time.monotonic()
     for number in range(1, times + 1):
         watch = Witness(testbed.database).look if number == 1 else None
-        played = testbed.judge(testbed.play(make_scheduler(), watch))
+        scheduler = make_scheduler()
+        played = testbed.judge(testbed.play(scheduler, watch))
         failures = failures_of(played)
         failed += bool(failures)
         rows = played.steps if number == 1 else []
-        emit(schedule_line(number, played.schedule, failures, rows, responses=played.responses))
+        more = more_of(scheduler, played)
+        emit(schedule_line(number, played.schedule, failures, rows, responses=played.responses, **more))
         if 0 < enough <= failed:
             break
     emit(summary_line(name, number, failed, began_s))

@@ -8,7 +8,7 @@ The process reads one request, a JSON object on a line of stdin, and writes JSON
 
     ready              the process has imported what takes its time
     schedule           one schedule: `n`, `schedule`, `ok`, `failures`, `responses`, `steps`; of a search only those
-                       that fail
+                       that fail; of a reproducer `missed`: why this play says nothing of the race, or nothing
     progress           how far a search is, every two seconds
     summary            the end of a pair or reproducer: `pair`, `tried`, `failed`, `seconds`; of a search `pruned`,
                        `exhausted` and more

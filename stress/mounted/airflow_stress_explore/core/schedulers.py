@@ -95,27 +95,43 @@ class Move:
     until: str = "end"
     """A regular expression, or one of the words `end` and `blocked`. A blocked actor always loses its turn."""
 
+    @property
+    def stops(self) -> bool:
+        """Whether it ends before a statement."""
+        return self.until not in ("end", "blocked")
+
 
 class ScriptedScheduler:
     """Follows a script of moves, then the default. A statement that never comes ends a move at the actor's end."""
 
     def __init__(self, script: Sequence[Move]) -> None:
         self._moves = list(script)
+        self._first_stop = next((move for move in script if move.stops), None)
 
     def choose(self, options: Sequence[Actor], going: bool, queued: int = 0) -> int:  # noqa: ARG002
         positions = {option.name: position for position, option in enumerate(options)}
         while self._moves:
-            position = positions.get(self._moves[0].actor)
-            if position is not None and not _reached(self._moves[0], options[position]):
-                return position
+            move = self._moves[0]
+            position = positions.get(move.actor)
+            if position is not None:
+                if not _reached(move, options[position]):
+                    return position
+                if move is self._first_stop:
+                    self._first_stop = None
             self._moves.pop(0)
         return 0
 
+    @property
+    def missed(self) -> str:
+        """What the script's first stop waited for in vain, in words; empty if the actors interleaved there.
+
+        Later stops may be missed with a repair: an actor then waits for a lock before it comes to one.
+        """
+        return f"{self._first_stop.actor} did not come to {self._first_stop.until}" if self._first_stop else ""
+
 
 def _reached(move: Move, actor: Actor) -> bool:
-    if move.until in ("end", "blocked"):
-        return False
-    return re.search(move.until, " ".join(actor.next_step.split()), re.IGNORECASE) is not None
+    return move.stops and re.search(move.until, " ".join(actor.next_step.split()), re.IGNORECASE) is not None
 
 
 @dataclass
@@ -178,6 +194,11 @@ class NamedOptions(ReplayByPosition):
                 self._next += 1
         self.points.append(Point(tuple(options), going, queued, taken))
         return taken
+
+    @property
+    def missed(self) -> str:
+        """The first event that did not happen, in words; empty if all of them did."""
+        return f"the event {self.names[self._next]!r} did not happen" if self._next < len(self.names) else ""
 
 
 class RandomScheduler:

@@ -121,7 +121,8 @@ def _play_often(
             failures, rows = _witnessed(maker(scheduler))
             if scheduler.unused:
                 raise BadSchedule("this schedule is of another pair or release: the run ended before it did")
-            emit(schedule_line(number, encode_positions(scheduler.choices), failures, rows))
+            missed = scheduler.missed if isinstance(scheduler, NamedOptions) else ""
+            emit(schedule_line(number, encode_positions(scheduler.choices), failures, rows, missed=missed))
             failed += bool(failures)
             if 0 < enough <= failed:
                 break

@@ -1,6 +1,7 @@
 """Operations, by family. Importing this registers them; Airflow is imported when one is made, not before."""
 
 from airflow_stress_explore.airflow.operations import (  # noqa: F401
+    attempts,
     backfills,
     deadlines,
     execution_api,

@@ -26,7 +26,7 @@ def dag_bag() -> Any:
 
 
 @operation("state_update", "a worker reports that its task has succeeded", [("running", "success")])
-def state_update(fixture: Fixture, number: int) -> Callable[[], Response]:
+def stateupdate(fixture: Fixture, number: int) -> Callable[[], Response]:
     return _success(fixture.instances[number % len(fixture.instances)])
 
 
@@ -34,10 +34,11 @@ def _success(instance: Any, outlets: tuple[str, ...] = ()) -> Callable[[], Respo
     assets = [{"name": name, "uri": f"test://{name}/", "type": "Asset"} for name in outlets]
     make_payload = find(MODELS, "TISuccessStatePayload")
     payload = make_payload(state="success", end_date=NOW, task_outlets=assets, outlet_events=[])
-    return _update(instance, payload, ((str(instance), "success"),))
+    return update(instance, payload, ((str(instance), "success"),))
 
 
-def _update(instance: Any, payload: Any, claims: tuple[tuple[str, str], ...]) -> Callable[[], Response]:
+def update(instance: Any, payload: Any, claims: tuple[tuple[str, str], ...]) -> Callable[[], Response]:
+    """A worker's report of its task's state."""
     route = find(ROUTES, "ti_update_state")
     return ask_as_worker(route, instance, claims, ti_patch_payload=payload, dag_bag=dag_bag())
 
@@ -86,18 +87,18 @@ def deferral(fixture: Fixture, number: int) -> Callable[[], Response]:
         next_method="execute_complete",
         next_kwargs=sent["next_kwargs"],
     )
-    return _update(fixture.instances[0], payload, ())
+    return update(fixture.instances[0], payload, ())
 
 
 @operation("failure", "a worker reports that its task has failed", [("running", "failed"), ("*", "skipped")])
 def failure(fixture: Fixture, number: int) -> Callable[[], Response]:
     payload = find(MODELS, "TITerminalStatePayload")(state="failed", end_date=NOW)
     instance = fixture.instances[number % len(fixture.instances)]
-    return _update(instance, payload, ((str(instance), "failed"),))
+    return update(instance, payload, ((str(instance), "failed"),))
 
 
 @operation("asset_update", "a worker reports success of a task with two outlets, x and y", [("running", "success")])
-def asset_update(fixture: Fixture, number: int) -> Callable[[], Response]:
+def assetupdate(fixture: Fixture, number: int) -> Callable[[], Response]:
     """Each actor is a separate api-server process, and so has its own order of a set of assets."""
     update = _success(fixture.instances[number % len(fixture.instances)], ("x", "y"))
     seed = _seed_for(first="x" if number % 2 == 0 else "y")
@@ -149,7 +150,7 @@ def _key_class() -> Any:
 
 
 @operation("same_asset_update", "a worker reports success of a task with one outlet, x", [("running", "success")])
-def same_asset_update(fixture: Fixture, number: int) -> Callable[[], Response]:
+def same_assetupdate(fixture: Fixture, number: int) -> Callable[[], Response]:
     return _success(fixture.instances[number % len(fixture.instances)], ("x",))
 
 
@@ -158,7 +159,7 @@ def same_asset_update(fixture: Fixture, number: int) -> Callable[[], Response]:
     "a worker reports success of a task with one outlet, x, that two DAGs wait for",
     [("running", "success")],
 )
-def one_asset_update(fixture: Fixture, number: int) -> Callable[[], Response]:
+def one_assetupdate(fixture: Fixture, number: int) -> Callable[[], Response]:
     """As `asset_update`: each process has its own order of a set of DAGs, which are hashed by their addresses."""
     update = _success(fixture.instances[number % len(fixture.instances)], ("x",))
     _hash_dags_by_process()

@@ -23,7 +23,9 @@ _USER = SimpleNamespace(get_id=lambda: "a user", get_name=lambda: "a user")
 """Who asks; the routes look only for a note's author."""
 
 
-def ask(route: Callable[..., Any], fixture: Fixture, **arguments: Any) -> Callable[[], Response]:
+def ask(
+    route: Callable[..., Any], fixture: Fixture, dag_id: str | None = None, **arguments: Any
+) -> Callable[[], Response]:
     """Call a route's function. It reads the DAG anew each time, so that a separate bag costs it no statement."""
     bag = find("airflow.api_fastapi.common.dagbag", "create_dag_bag")()
     wants_resolver = "resolver" in inspect.signature(route).parameters
@@ -33,7 +35,7 @@ def ask(route: Callable[..., Any], fixture: Fixture, **arguments: Any) -> Callab
         if make_resolver is not None:
             # From 3.4 on the framework makes it for each request, with the request's session.
             arguments["resolver"] = make_resolver(bag, session)
-        return call(route, session, dag_id=fixture.dag_id, dag_bag=bag, user=_USER, **arguments)
+        return call(route, session, dag_id=dag_id or fixture.dag_id, dag_bag=bag, user=_USER, **arguments)
 
     return lambda: request(work, code=200)
 
@@ -44,6 +46,23 @@ def clearing(fixture: Fixture, number: int) -> Callable[[], Response]:
     make_body = find(f"{DATAMODELS}.task_instances", "ClearTaskInstancesBody")
     body = supply(make_body, dry_run=False, only_failed=False, dag_run_id=fixture.run_id, task_ids=[TASK])
     return ask(find(f"{ROUTES}.task_instances", "post_clear_task_instances"), fixture, body=body)
+
+
+@operation("run_clearing", "a user clears a run", [("running", "restarting"), ("*", "none")])
+def run_clearing(fixture: Fixture, number: int) -> Callable[[], Response]:
+    find("airflow.models.dagrun", "lock_dag_runs")
+    body = supply(find(f"{DATAMODELS}.dag_run", "DAGRunClearBody"), dry_run=False, only_failed=False)
+    return ask(find(f"{ROUTES}.dag_run", "clear_dag_run"), fixture, dag_run_id=fixture.run_id, body=body)
+
+
+@operation("runs_clearing", "a user clears the runs of two DAGs", [("running", "restarting"), ("*", "none")])
+def runs_clearing(fixture: Fixture, number: int) -> Callable[[], Response]:
+    """Each user has selected the runs in another order."""
+    find("airflow.models.dagrun", "lock_dag_runs")
+    runs = [{"dag_id": dag_id, "dag_run_id": fixture.run_id} for dag_id in (fixture.dag_id, "raced_too")]
+    make_body = find(f"{DATAMODELS}.dag_run", "BulkDAGRunClearBody")
+    body = make_body(dry_run=False, only_failed=False, dag_runs=runs if number % 2 == 0 else runs[::-1])
+    return ask(find(f"{ROUTES}.dag_run", "clear_dag_runs"), fixture, dag_id="~", body=body)
 
 
 @operation("marking", "a user marks the first task failed", [("*", "failed"), ("*", "skipped")])

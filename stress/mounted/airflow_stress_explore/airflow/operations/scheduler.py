@@ -88,7 +88,7 @@ def dag_version_refresh(fixture: Fixture, number: int) -> Callable[[], Response]
 
 _SCHEDULES = [
     *(("none", state) for state in ("scheduled", "skipped", "success", "removed", "upstream_failed")),
-    *((state, "scheduled") for state in ("up_for_retry", "up_for_reschedule")),
+    *((state, after) for state in ("up_for_retry", "up_for_reschedule") for after in ("scheduled", "success")),
 ]
 
 

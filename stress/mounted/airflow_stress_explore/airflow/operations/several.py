@@ -77,7 +77,7 @@ def fail_fast_failed_tasks(fixture: Fixture) -> None:
 @ingredient
 def moved_rows(fixture: Fixture) -> None:
     """The rows have other places, as after an update of each: an order that is neither that of keys nor that of ids."""
-    _place(fixture, MOVED)
+    place(fixture, MOVED)
 
 
 def _create(fixture: Fixture, dag: Any, state: str) -> None:
@@ -107,7 +107,7 @@ def _create(fixture: Fixture, dag: Any, state: str) -> None:
             instances = update(TaskInstance).where(TaskInstance.dag_id == fixture.dag_id, TaskInstance.task_id == task)
             session.execute(instances.values(**values))
             fixture.triggers.append(trigger.id)
-    _place(fixture, BY_ID)
+    place(fixture, BY_ID)
     with create_session() as session:
         instances = select(TaskInstance.id).where(TaskInstance.dag_id == fixture.dag_id).order_by(TaskInstance.task_id)
         fixture.instances = list(session.scalars(instances))
@@ -128,7 +128,7 @@ _PLACE = (
 )
 
 
-def _place(fixture: Fixture, tasks: Sequence[str]) -> None:
+def place(fixture: Fixture, tasks: Sequence[str]) -> None:
     """Write the table's file anew, with the rows of these tasks in this order."""
     from airflow import settings
     from sqlalchemy import text
