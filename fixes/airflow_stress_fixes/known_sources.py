@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from airflow_stress_fixes.reported_sources import REPORTED
+
 T = TypeVar("T")
 
 RELEASES = (
@@ -368,5 +370,6 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "90646c1dccf4cc2fcac9f607c8b31e619fc831332fb0dff5ae72880c38286bbb": "3.1.0..3.1.8",
         "64bb0e1ca60bc29d6690d25467d86ecb782fef24b465a674252f3ecfffa33ba4": "3.2.0..3.4.0b2",
     },
+    **REPORTED,
 }
 """Target to fingerprint to the releases that have it."""

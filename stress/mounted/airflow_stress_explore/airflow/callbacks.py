@@ -3,3 +3,7 @@
 
 async def on_miss(**kwargs: object) -> None:
     """Do nothing."""
+
+
+def on_failure(context: object) -> None:
+    """Of a task: it only has to have one."""

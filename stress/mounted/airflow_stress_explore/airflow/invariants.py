@@ -6,6 +6,8 @@ archived_change     an attempt that was archived keeps its state, and stays arch
 false_success       a caller that got the answer that a state is stored finds it stored, or changed by an operation
                     that may change it
 
+`rules.py` has those of runs, backfills and callbacks.
+
 Until 3.3 a clear, a retry or an adoption gives the task instance's row a new id, and the old id is gone. From 3.4 on
 the old row stays, as an archived attempt (`working_set` is NULL), and a new row is its successor. Archiving stores
 `failed` over a state that is not final (`TaskInstance.archive`): that is no transition, but the end of the attempt. A
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from airflow_stress_explore.airflow import rules
 from airflow_stress_explore.airflow.operation import Fixture, Operation, Response
 from airflow_stress_explore.core.failure import Failure
 from airflow_stress_explore.sql.testbed import Execution
@@ -46,6 +49,7 @@ def check(
         elif not after.startswith(ARCHIVED) and not any(b in ("*", before) and a == after for b, a in legal):
             failures.append(Failure("illegal_transition", f"task instance {instance[-12:]}: {before} -> {after}"))
     failures += _false_successes(played, legal)
+    failures += rules.check(played, fixture)
     return failures
 
 

@@ -135,6 +135,21 @@ _PAIRS = (
     Pair(("clearing", "marking"), _RUNNING, "one clears, one marks a task"),
     Pair(("marking", "marking"), _RUNNING, "two people mark one task"),
     Pair(("executor_events", "state_update"), ("running_run", "two_schedulers"), "a worker's exit is heard as it ends"),
+    Pair(("start_queued_runs", "start_queued_runs"), ("two_queued_runs",), "two schedulers start runs, one may run"),
+    Pair(("stuck_queued_sweep", "enter_running"), ("stuck_run",), "a task that was queued for too long starts"),
+    Pair(("stuck_queued_sweep", "marking"), ("stuck_run",), "the same, while a user marks it failed"),
+    Pair(("stuck_queued_sweep", "clearing"), ("stuck_run",), "the same, while a user clears it"),
+    Pair(("state_update", "heartbeat_timeout"), ("silent_run",), "a task without heartbeats ends well"),
+    Pair(("heartbeat_timeout", "heartbeat"), ("silent_run",), "a task without heartbeats has one again"),
+    Pair(("heartbeat_timeout", "deferral"), ("silent_run",), "a task without heartbeats defers"),
+    Pair(("heartbeat_timeout", "clearing"), ("silent_run",), "a user clears a task without heartbeats"),
+    Pair(("heartbeat_timeout", "marking"), ("silent_run",), "a user marks a task without heartbeats"),
+    Pair(("state_update", "executor_failure"), ("silent_run",), "a task ends well as its executor reports a failure"),
+    Pair(("backfill_creation", "backfill_completion"), ("scheduled_dag",), "a backfill is completed as it is created"),
+    Pair(("backfill_creation", "backfill_creation"), ("scheduled_dag",), "two users create a DAG's backfill"),
+    Pair(
+        ("deferral_exit", "resumption"), _DEFERRED, "a deferred task is resumed before its worker's exit is processed"
+    ),
 )
 
 _RESTARTING = ("restarting_run", "two_schedulers")

@@ -10,7 +10,8 @@ from typing import TypeVar
 from airflow_stress_explore.airflow.operation import UnknownInternals
 from airflow_stress_explore.airflow.pairs import PAIRS, Pair
 from airflow_stress_explore.airflow.process import use_database
-from airflow_stress_explore.airflow.reproducers import REPRODUCERS, Reproducer
+from airflow_stress_explore.airflow.reproducer import Reproducer
+from airflow_stress_explore.airflow.reproducers import REPRODUCERS
 from airflow_stress_explore.airflow.testbed import PairTestbed
 from airflow_stress_explore.core.failure import Failure
 from airflow_stress_explore.core.protocol import (

@@ -2,10 +2,14 @@
 
 from airflow_stress_explore.airflow.operations import (  # noqa: F401
     attempts,
+    backfills,
     deadlines,
     execution_api,
     rest_api,
+    resumption,
+    run_limits,
     scheduler,
     several,
+    silent_tasks,
     triggerer,
 )

@@ -167,7 +167,7 @@ def executor_events(fixture: Fixture, number: int) -> Callable[[], Response]:
     """The first task's, of its first try."""
     create_session = find("airflow.utils.session", "create_session")
     process = find(RUNNER, "SchedulerJobRunner.process_executor_events")
-    key = _event_key(fixture)
+    key = event_key(fixture)
 
     def work() -> Response:
         runner = scheduler(fixture, 0)
@@ -185,7 +185,7 @@ def executor_events(fixture: Fixture, number: int) -> Callable[[], Response]:
     return work
 
 
-def _event_key(fixture: Fixture) -> Any:
+def event_key(fixture: Fixture) -> Any:
     """How an executor names the try that ended: from 3.4 on by the row's id, which another try does not have."""
     if hasattr(find("airflow.executors.base_executor", "BaseExecutor"), "supports_task_instance_uuid"):
         return find("airflow.executors.workloads.types", "TaskInstanceUuid")(fixture.instances[0])
