@@ -4,6 +4,7 @@ from airflow_stress_explore.airflow.operations import (  # noqa: F401
     attempts,
     deadlines,
     execution_api,
+    outside,
     rest_api,
     scheduler,
     several,
