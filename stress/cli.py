@@ -7,6 +7,7 @@ or the machine failed; 64 bad arguments; 130 and 143 interrupted before any evid
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import signal
 import sys
@@ -132,20 +133,11 @@ def _bisect(options: argparse.Namespace) -> int:
 
 
 def _explore(options: argparse.Namespace) -> int:
-    from stress.explore.search import ExploreOptions, explore
+    from stress.explore.plan import ExploreOptions
+    from stress.explore.search import explore
 
-    return explore(
-        ExploreOptions(
-            options.pairs,
-            options.airflow,
-            options.fixes,
-            options.preemptions,
-            options.replay,
-            options.budget,
-            options.times,
-            options.no_pruning,
-        )
-    )
+    given = {each.name: getattr(options, each.name) for each in dataclasses.fields(ExploreOptions)}
+    return explore(ExploreOptions(**given))
 
 
 def _fixes(options: argparse.Namespace) -> int:

@@ -162,14 +162,26 @@ def _add_explorer(commands: _Commands) -> None:
     )
     plays.add_argument("--json", action="store_true", help="print JSON instead of the listing and the counts")
 
+    _add_explore(commands)
+    _add_bisect(commands)
+    pr.add_parser(commands)
+    matrix.add_parsers(commands)
+    _add_fixes(commands)
+
+
+def _add_explore(commands: _Commands) -> None:
     explore = commands.add_parser(
         "explore",
         help="try every schedule of a pair of operations, to find unknown races",
         epilog="examples: stress explore state_update+dag_version_refresh; "
-        "stress explore marking_all+trigger_cleanup --airflow 3.4.0b2 --replay A7B --times 20",
+        "stress explore marking_all+trigger_cleanup --airflow 3.4.0b2 --replay A7B --times 20; "
+        "stress explore state_update+clearing --save found; stress explore --replay found/FILE.json",
     )
-    explore.add_argument("pairs", metavar="PAIR", nargs="+", help="a pair of operations (`stress list pairs`), or all")
+    explore.add_argument(
+        "pairs", metavar="PAIR", nargs="*", help="two or more operations, a+b+c (`stress list pairs`), or all"
+    )
     _add_code(explore)
+    explore.set_defaults(fixes=None)  # of a schedule file: those of the file
     search = explore.add_argument_group("search")
     search.add_argument("--preemptions", default="2", metavar="K", help="most preemptions in a schedule (default: 2)")
     search.add_argument(
@@ -178,16 +190,27 @@ def _add_explorer(commands: _Commands) -> None:
     search.add_argument(
         "--no-pruning", action="store_true", help="also play equivalent schedules, to check the pruning"
     )
+    search.add_argument(
+        "--save", default=None, metavar="DIR", help="write the shortest schedule of each kind of failure as a file"
+    )
+    draw = explore.add_argument_group("schedules that are drawn, for pairs that are too large")
+    draw.add_argument(
+        "--scheduler",
+        default="bounded",
+        metavar="S",
+        help="bounded (all schedules; default), random (uniform), or pct (random priorities)",
+    )
+    draw.add_argument("--schedules", default=None, metavar="N", help="number of schedules to draw (default: 200)")
+    draw.add_argument("--seed", default=None, metavar="N", help="seed of the drawing (default: 1)")
+    draw.add_argument("--depth", default=None, metavar="D", help="of pct: constraints of a failure (default: 3)")
     replay = explore.add_argument_group("replay")
     replay.add_argument(
-        "--replay", default=None, metavar="SCHEDULE", help="play only this schedule, and print its witness"
+        "--replay",
+        default=None,
+        metavar="SCHEDULE|FILE",
+        help="play only this schedule, and print its witness; of a file only if the sources are the same",
     )
     replay.add_argument("--times", default="1", metavar="N", help="number of replays (default: 1)")
-
-    _add_bisect(commands)
-    pr.add_parser(commands)
-    matrix.add_parsers(commands)
-    _add_fixes(commands)
 
 
 def _add_code(command: argparse.ArgumentParser) -> None:

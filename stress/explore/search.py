@@ -1,84 +1,36 @@
 """`stress explore`: search the schedules of pairs of operations, or replay one schedule.
 
-Exit codes: 1 a schedule fails, 0 all were tried without one, 2 the budget ended first; 64 bad arguments, all reported
-at once; 3 the machine, or a fix that did not load, or a release whose code a pair does not know (the other pairs are
-searched all the same).
+Exit codes: 1 a schedule fails, 0 all were tried without one, 2 the budget ended first, or schedules were drawn and none
+of them failed; 64 bad arguments, all reported at once; 3 the machine, or a fix that did not load, or a release whose
+code a pair does not know (the other pairs are searched all the same), or a schedule file of other sources.
 """
 
 from __future__ import annotations
 
-import os
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stress.arms.releases import DEFAULT_RELEASE
 from stress.errors import StressError
 from stress.exits import EXIT_FAILED
 from stress.explore import options
-from stress.explore.catalogue import PAIRS, Engine, Searchable
-from stress.explore.options import Arm, Mistakes
-from stress.explore.repro import ALL, MOST_TIMES
+from stress.explore.catalogue import Engine, Searchable
+from stress.explore.options import Mistakes
+from stress.explore.plan import Drawing, ExploreOptions, ExplorePlan, check
 from stress.explore.runner import Runner
+from stress.explore.schedule_file import ScheduleFile
 from stress.explore.table import table
-
-_MOST_PREEMPTIONS = 20
-_MOST_WORKERS = 8
-"""Each needs a core, 250 MB and a database."""
 
 _SHOWN = 12
 """Failing schedules of a search that are shown with what fails; further ones are shown as their string alone."""
 
 
-@dataclass(frozen=True)
-class ExploreOptions:
-    """The options as the user typed them."""
-
-    pairs: Sequence[str]
-    airflow: str | None
-    fixes: str
-    preemptions: str
-    replay: str | None
-    budget: str
-    times: str
-    no_pruning: bool
-
-
-@dataclass(frozen=True)
-class _ExplorePlan:
-    """What is to be searched or replayed."""
-
-    pairs: Sequence[Searchable]
-    arm: Arm
-    bound: int
-    replay: str | None
-    budget_s: float
-    """Of each pair."""
-
-    times: int
-    pruning: bool
-
-    def request_of(self, pairs: Sequence[Searchable]) -> dict[str, Any]:
-        """What the release's process is asked."""
-        names = [pair.name for pair in pairs]
-        if self.replay is not None:
-            return {"command": "replay", "pairs": names, "schedule": self.replay, "times": self.times}
-        return {
-            "command": "explore", "pairs": names, "preemptions": self.bound, "pruning": self.pruning,
-            "budget_s": self.budget_s,
-        }  # fmt: skip
-
-    @property
-    def workers(self) -> int:
-        """How many schedules are played at once."""
-        return 1 if self.replay is not None else min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
-
-
 def explore(asked: ExploreOptions) -> int:
     """Search the schedules of some pairs, or replay one. The exit code."""
     try:
-        this = _check(asked)
+        this = check(asked)
     except Mistakes as mistakes:
         return mistakes.tell()
     reporter = _ExploreReporter(this)
@@ -87,63 +39,28 @@ def explore(asked: ExploreOptions) -> int:
             pairs = [pair for pair in this.pairs if pair.engine is engine]
             if pairs:
                 reporter.search(pairs, engine)
-    except StressError as error:
+    except (StressError, OSError) as error:
         print(f"stress: {error}", file=sys.stderr)
         return EXIT_FAILED
     return reporter.end()
-
-
-def _check(asked: ExploreOptions) -> _ExplorePlan:
-    mistakes: list[str] = []
-    pairs: dict[str, Searchable] = {}
-    arm = options.arm(asked.airflow or DEFAULT_RELEASE, asked.fixes, mistakes)
-    for name in asked.pairs:
-        if name == ALL:
-            pairs.update((pair.name, pair) for pair in PAIRS.values() if arm is None or pair.is_of(arm.version))
-        elif name in PAIRS:
-            pairs[name] = PAIRS[name]
-        else:
-            mistakes.append(
-                f"there is no pair {name!r}: `stress list pairs` lists them; `all` are those of the release"
-            )
-    bound = options.number(asked.preemptions, "--preemptions", 0, _MOST_PREEMPTIONS, mistakes)
-    times = options.number(asked.times, "--times", 1, MOST_TIMES, mistakes)
-    aio = any(pair.engine is Engine.AIO for pair in pairs.values())
-    if asked.replay is not None and len(pairs) > 1:
-        mistakes.append("--replay is for one pair")
-    elif asked.replay is not None:
-        mistakes += _schedule_mistakes(asked.replay)
-    if asked.times != "1" and asked.replay is None:
-        mistakes.append("--times is for --replay: a search tries each schedule once")
-    if asked.no_pruning and (asked.replay is not None or aio):
-        mistakes.append("--no-pruning is for a search of pairs of the database")
-    budget_s = options.seconds(asked.budget, mistakes)
-    if mistakes or arm is None:
-        raise Mistakes(mistakes)
-    return _ExplorePlan(list(pairs.values()), arm, bound, asked.replay, budget_s, times, pruning=not asked.no_pruning)
-
-
-def _schedule_mistakes(replay: str) -> list[str]:
-    from airflow_stress_explore.core.schedule import BadSchedule, decode
-
-    try:
-        decode(replay)
-    except BadSchedule as bad:
-        return [f"--replay {bad}"]
-    return []
 
 
 @dataclass
 class _ExploreReporter:
     """Searches or replays, prints the results, and counts."""
 
-    this: _ExplorePlan
+    this: ExplorePlan
     tried: int = 0
     failing: list[str] = field(default_factory=list)
     """Pairs with a schedule that fails."""
 
     unfinished: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why a file's schedule is not replayed."""
+
+    shortest: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Of the pair that is searched: the shortest schedule of each kind of failure."""
 
     def search(self, pairs: Sequence[Searchable], engine: Engine) -> None:
         """In one process. Raises StressError."""
@@ -157,6 +74,12 @@ class _ExploreReporter:
             if line["kind"] == "schedule":
                 shown += not line["ok"]
                 _print_schedule(line, whole=shown <= _SHOWN and (this.replay is None or line["n"] == 1))
+                if "shortest" in line:
+                    self.shortest[line["shortest"]["schedule"]] = line["shortest"]
+            elif line["kind"] == "file":
+                self._write(line)
+            elif line["kind"] == "other_sources":
+                self._refuse(line["differ"])
             elif line["kind"] in ("summary", "unknown_operation"):
                 options.check_fixes(runner.fixes, runner.statuses)
                 if line["kind"] == "summary":
@@ -164,7 +87,26 @@ class _ExploreReporter:
                 else:
                     self.unknown.append(f"{pair.name}: {options.unknown_operation(this.arm.version, line)}")
                 shown = 0
+                self.shortest.clear()
                 pair = next(remaining, pair)
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        """Write a schedule's file. Raises OSError."""
+        this = self.this
+        assert this.save is not None
+        words = {name: line[name] for name in ("pair", "schedule", "failures", "sources", "steps")}
+        file = ScheduleFile(airflow=this.airflow, code=this.arm.version, fixes=this.arm.label, **words)
+        options.progress(f"wrote {file.write(this.save)}")
+
+    def _refuse(self, differ: Sequence[str]) -> None:
+        file = self.this.file
+        assert file is not None
+        self.refused.append(
+            f"the schedule {file.schedule} is of other sources ({file.code}, {file.fixes}), so it may be another one "
+            f"here ({self.this.arm.version}, {self.this.arm.label}); {len(differ)} of {len(file.sources)} functions "
+            f"differ:"
+        )
+        self.refused += [f"  {sentence}" for sentence in differ]
 
     def _summarise(self, pair: Searchable, summary: Mapping[str, Any]) -> None:
         this = self.this
@@ -176,11 +118,16 @@ class _ExploreReporter:
             print(f"{where}, schedule {this.replay}: {summary['failed']} of {summary['tried']} fail")
             return
         rate = summary["tried"] / summary["seconds"] if summary["seconds"] else 0.0
-        print(
-            f"{where}: {summary['tried']} schedules tried with at most {this.bound} preemptions, {summary['pruned']} "
-            f"equivalent prefixes pruned, {summary['failed']} fail; {summary['seconds']:.1f} s, {rate:.0f} a "
-            "second"
-        )
+        time = f"{summary['seconds']:.1f} s, {rate:.0f} a second"
+        if this.drawing is not None:
+            print(f"{where}: {drawn(this.drawing, summary)}; {time}")
+        else:
+            print(
+                f"{where}: {summary['tried']} schedules tried with at most {this.bound} preemptions, "
+                f"{summary['pruned']} equivalent prefixes pruned, {summary['failed']} fail; {time}"
+            )
+        if self.shortest:
+            print(_shortest(list(self.shortest.values())))
         surprises = summary.get("nondeterministic", ())
         if surprises:
             print(
@@ -191,7 +138,9 @@ class _ExploreReporter:
         if summary["failed"]:
             arm = f"--airflow {this.arm.version} --fixes {this.arm.label}"
             print(f"again: stress explore {pair.name} {arm} --replay SCHEDULE")
-        if not summary["exhausted"]:
+        if this.drawing is not None and not summary["failed"]:
+            self.unfinished.append(pair.name)
+        elif not summary["exhausted"]:
             self.unfinished.append(pair.name)
             if not summary["failed"]:
                 print(f"The budget of {this.budget_s:.0f} s ended before all were tried.")
@@ -211,11 +160,42 @@ class _ExploreReporter:
                     print(f"  {what}: {name}")
         for sentence in self.unknown:
             print(f"stress: {sentence}", file=sys.stderr)
-        if self.unknown:
+        for sentence in self.refused:
+            print(f"stress: {sentence}", file=sys.stderr)
+        if self.unknown or self.refused:
             return EXIT_FAILED
         if self.failing:
             return 1
         return 2 if self.unfinished else 0
+
+
+def drawn(drawing: Drawing, summary: Mapping[str, Any]) -> str:
+    """How many schedules were drawn, what they came to, and how probable it was to meet a failure."""
+    one, steps = summary["log_probability"], summary["steps"]
+    what = f"a failure of depth {drawing.depth}" if drawing.scheduler == "pct" else "a schedule that fails"
+    text = (
+        f"{summary['played']} schedules drawn ({drawing.scheduler}, seed {drawing.seed}), {summary['tried']} of them "
+        f"different, {summary['failed']} fail; {what}, if there is one, is met with a probability of at least "
+        f"{_power_of_ten(one)} in each, {summary['probability_of_all']:.3g} in all (up to {steps} steps)"
+    )
+    if summary["longest"] > steps:
+        text += f"; the longest had {summary['longest']} steps, so the probability is less"
+    return text
+
+
+def _power_of_ten(log: float) -> str:
+    """A probability, from its natural logarithm: 10^-40 is no zero."""
+    return f"{math.exp(log):.3g}" if log > -600 else f"10^{log / math.log(10):.0f}"
+
+
+def _shortest(found: Sequence[Mapping[str, Any]]) -> str:
+    plays = sum(each["plays"] for each in found)
+    each = ", ".join(f"{it['schedule']} ({it['preemptions']} preemptions, {it['choices']} choices)" for it in found)
+    text = f"{len(found)} kinds of failure; the shortest schedule of each: {each}"
+    text += f"; {plays} plays to shrink them" if plays else ""
+    if not all(it["proved"] for it in found):
+        text += "; there may be shorter ones"
+    return text
 
 
 def _print_schedule(line: Mapping[str, Any], *, whole: bool) -> None:
@@ -223,10 +203,12 @@ def _print_schedule(line: Mapping[str, Any], *, whole: bool) -> None:
         print(table(line) + "\n")
     if line["ok"]:
         return
+    shortest = line.get("shortest", {}).get("schedule", line["schedule"])
+    shorter = f" (shortest: {shortest})" if shortest != line["schedule"] else ""
     when = f" after {line['seconds']:.1f} s" if "seconds" in line else ""
     if whole:
-        print(f"schedule {line['schedule']} fails (number {line['n']}{when})")
+        print(f"schedule {line['schedule']} fails (number {line['n']}{when}){shorter}")
         for failure in line["failures"]:
             print(f"  {failure['invariant']}: {failure['detail']}")
     else:
-        print(f"schedule {line['schedule']} fails: {', '.join(f['invariant'] for f in line['failures'])}")
+        print(f"schedule {line['schedule']} fails: {', '.join(f['invariant'] for f in line['failures'])}{shorter}")

@@ -25,8 +25,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from airflow_stress_explore.core import RandomScheduler, ReplayByName, Search
-from airflow_stress_explore.core.search import Record
-from airflow_stress_explore.core.trace import Trace
+from airflow_stress_explore.core.search import Record, class_of
 from airflow_stress_explore.core.workers import InProcessWorker
 from airflow_stress_explore.sql import Actor, Testbed
 from airflow_stress_explore.sql.actors import DEADLOCK
@@ -171,14 +170,6 @@ class Play(Testbed):
                     connection.rollback()
 
         return work
-
-
-def class_of(record: Record) -> int:
-    """The same for all schedules that differ in the order of steps that do not conflict."""
-    trace = Trace()
-    for name, before, after in zip(record.choices, record.seen, record.seen[1:], strict=False):
-        trace.follow(name, before.runnable[name], after.events)
-    return trace.signature("")
 
 
 def searched(programs: Iterable[Sequence[Sequence[str]]], mode: str) -> Iterator[dict[str, Any]]:

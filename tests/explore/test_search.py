@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +17,8 @@ def explore(*words: str) -> int:
     return main(["explore", *words])
 
 
-def test_the_deadlock_of_3_2_1_is_found_and_played_again(capsys: pytest.CaptureFixture[str]) -> None:
-    assert explore(PAIR, "--airflow", "3.2.1") == 1
+def test_the_deadlock_of_3_2_1_is_found_and_played_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore(PAIR, "--airflow", "3.2.1", "--save", str(tmp_path)) == 1
     out = capsys.readouterr().out
     found = re.search(r"schedule (\w+) fails \(number \d+ after ([\d.]+) s\)\n  deadlock: ", out)
     assert found is not None, out
@@ -25,6 +26,20 @@ def test_the_deadlock_of_3_2_1_is_found_and_played_again(capsys: pytest.CaptureF
 
     assert explore(PAIR, "--airflow", "3.2.1", "--replay", found[1], "--times", "20") == 1
     assert capsys.readouterr().out.splitlines()[-1].endswith("20 of 20 fail")
+
+    (file,) = tmp_path.iterdir()
+    assert explore("--replay", str(file)) == 1
+    assert f"on 3.2.1, stock, schedule {found[1]}: 1 of 1 fail" in capsys.readouterr().out
+    assert explore("--replay", str(file), "--fixes", "state_update_lock_scope") == 3
+    assert "task_instances:_create_ti_state_update_query_and_update_state is replaced by " in capsys.readouterr().err
+
+
+def test_a_race_that_a_time_out_sets_off_is_found_without_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is due when the schedules begin: the time-out passes when the search says so."""
+    assert explore("trigger_event+timeout_sweep+time_passes", "--airflow", "3.2.1", "--preemptions", "1") == 1
+    out = capsys.readouterr().out
+    assert "  lost_update: not as in any order one after the other: task_instance: next_method is __fail__" in out
+    assert "came to something else" not in out
 
 
 @pytest.mark.parametrize(

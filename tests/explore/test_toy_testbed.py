@@ -101,6 +101,56 @@ def test_an_actor_that_waits_in_python_is_told_with_its_line() -> None:
     assert "never.wait()" in stuck
 
 
+def test_time_is_a_step_and_a_threshold_passes_at_any_point() -> None:
+    scenario = found()["time"]
+    assert invariants(scenario) == {"two_owners"}
+    # Two serial schedules and more do not fail: without the clock's step there is nothing to take.
+    assert 0 < len(scenario["failures"]) < scenario["tried"]
+    assert all("C" in schedule for schedule in scenario["failures"])
+
+
+def test_what_one_transaction_does_is_whole_or_not_there_after_a_crash() -> None:
+    scenario = found()["crash"]
+    assert invariants(scenario["one"]) == set()
+    assert scenario["one"]["tried"] > 3
+
+
+def test_a_crash_between_two_transactions_leaves_half_of_the_work() -> None:
+    scenario = found()["crash"]
+    assert invariants(scenario["two"]) == {"lost_update"}
+    details = {failure["detail"] for failures in scenario["two"]["failures"].values() for failure in failures}
+    assert details == {"not as in any order one after the other: account: balance is 10, not 11"}
+
+
+def test_a_crash_releases_the_locks_that_another_actor_waits_for() -> None:
+    scenario = found()["crash"]
+    steps = [(step["actor"], step["waited_for"]) for step in scenario["released"]]
+    assert steps[:3] == [("A", None), ("B", "A: account 1"), ("C", None)]
+    assert {actor for actor, _ in steps[3:]} == {"B"}
+    assert invariants(scenario["waits"]) == set()
+
+
+@pytest.mark.parametrize("name", ["one", "two", "waits"])
+def test_the_starting_state_is_restored_after_crashes(name: str) -> None:
+    assert found()["crash"][name]["left"] == START
+
+
+def test_a_deadlock_shrinks_to_one_preemption_after_one_statement() -> None:
+    shortest = found()["shrunk"]["shortest"]
+    assert shortest["schedule"] in ("A1B", "B1A")
+    assert (shortest["preemptions"], shortest["choices"]) == (1, 2)
+    assert shortest["proved"]
+    assert shortest["plays"] > 0
+
+
+def test_drawn_schedules_are_those_of_their_seed_and_meet_the_lost_update() -> None:
+    scenario = found()["drawn"]
+    # Where a deadlock ends a transaction, the schedule after it depends on the victim.
+    whole = [[one for one in scenario[name] if "deadlock" not in one[1]] for name in ("tried", "again")]
+    assert whole[0] == whole[1] != []
+    assert "lost_update" in {invariant for _, failed in scenario["tried"] for invariant in failed}
+
+
 def test_a_choice_that_is_not_possible_is_noticed() -> None:
     assert found()["diverged"]["diverged"] is True
 

@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection, Engine
 
-from airflow_stress_explore.core import Failure, ReplayByName, SerialScheduler, render
-from airflow_stress_explore.sql import Actor, Execution, Testbed
+from airflow_stress_explore.core import Failure, ReplayByName, SerialScheduler, Shrinker, Walks, render
+from airflow_stress_explore.core.workers import InProcessWorker
+from airflow_stress_explore.sql import Actor, Execution, Testbed, beginning, crash_of, passing
 from airflow_stress_explore.sql import executor as executor_module
 from airflow_stress_explore.sql.database import Database
 
@@ -188,6 +189,87 @@ def stuck() -> dict[str, Any]:
     return {}
 
 
+def time() -> dict[str, Any]:
+    """A lease that is taken over once it has expired: twice at once, if the clock passes its end between two reads."""
+    now = [0]
+
+    def reset() -> None:
+        now[0] = 0
+
+    def take(name: str) -> Callable[[], str]:
+        def work(connection: Connection) -> str:
+            if now[0] < 1:  # the lease of both jobs ends at 1
+                return "too early"
+            free = connection.execute(text("SELECT id FROM job WHERE taken_by IS NULL ORDER BY id LIMIT 1")).scalar()
+            connection.execute(text("UPDATE job SET taken_by = :name WHERE id = :id"), {"name": name, "id": free})
+            return f"took {free}"
+
+        return beginning(in_transaction(work))
+
+    def one_owner(played: Execution) -> list[Failure]:
+        took = [answer for answer in played.responses.values() if answer == "took 1"]
+        return [Failure("two_owners", f"{len(took)} took job 1")] if len(took) > 1 else []
+
+    def advance() -> None:
+        now[0] = 1
+
+    class Leases(Testbed):
+        def restore(self) -> None:
+            reset()
+            super().restore()
+
+    actors = [Actor("take", take("a")), Actor("take", take("b")), Actor("clock", passing("an hour passes", advance))]
+    return found_by(Leases(ENGINE, actors, invariants=[one_owner]))
+
+
+def crash() -> dict[str, Any]:
+    """A transfer of one transaction, and one of two, each in a process that may end between any two statements."""
+
+    def in_two(connection: Connection) -> str:
+        connection.execute(text("UPDATE account SET balance = balance - 1 WHERE id = 1"))
+        connection.commit()
+        connection.execute(text("UPDATE account SET balance = balance + 1 WHERE id = 2"))
+        connection.commit()
+        return "done"
+
+    def twice() -> str:
+        with ENGINE.connect() as connection:
+            return in_two(connection)
+
+    ends = Actor("crash", crash_of("A"))
+    found = {}
+    for name, work in (("one", transfer(1, 2)), ("two", twice)):
+        found[name] = found_by(Testbed(ENGINE, [Actor("transfer", work), ends]))
+    # B waits for the row that A holds, and gets it when A's process ends.
+    actors = [Actor("transfer", transfer(1, 2)), Actor("transfer", transfer(1, 2)), ends]
+    testbed = Testbed(ENGINE, actors)
+    released = testbed.replay("A1B1C")
+    return {**found, "waits": found_by(testbed, preemptions=1), "released": [row.as_json() for row in released.steps]}
+
+
+def shrunk() -> dict[str, Any]:
+    """A schedule with more switches than the failure needs."""
+    testbed = Testbed(ENGINE, [Actor("transfer 1 to 2", transfer(1, 2)), Actor("transfer 2 to 1", transfer(2, 1))])
+    testbed.play_serially()
+    shortest = Shrinker(testbed.play_path, testbed.names).shrink("BAB", "deadlock")
+    testbed.close()
+    return {"shortest": shortest.as_json() if shortest is not None else None}
+
+
+def drawn() -> dict[str, Any]:
+    """By priorities, with a seed: the same schedules each time, and among them a lost update."""
+    actors = [Actor("transfer", transfer(1, 2)), Actor("transfer", transfer(2, 1)), Actor("add 5", read_and_write(5))]
+    found = []
+    for _ in range(2):
+        testbed = Testbed(ENGINE, actors)
+        testbed.play_serially()
+        walks = Walks([InProcessWorker(testbed.play_path)], testbed.names, schedules=24, seed=7, depth=2, steps=10)
+        tried = list(walks.run(60))
+        testbed.close()
+        found.append([[one.schedule, [failure.invariant for failure in one.failures]] for one in tried])
+    return {"tried": found[0], "again": found[1]}
+
+
 def diverged() -> dict[str, Any]:
     testbed = Testbed(ENGINE, [Actor("transfer", transfer(1, 2)), Actor("transfer", transfer(2, 1))])
     scheduler = ReplayByName(["C", "A"])
@@ -220,6 +302,10 @@ SCENARIOS: tuple[Callable[[], dict[str, Any]], ...] = (
     periodic,
     between_rows,
     stuck,
+    time,
+    crash,
+    shrunk,
+    drawn,
     diverged,
     schema,
 )

@@ -70,6 +70,9 @@ def played(**actors: object) -> ScheduleExecutor:
         def blockers(self, _backends: object) -> dict[int, frozenset[int]]:
             return {}
 
+        def terminate(self, _backends: object) -> None:
+            raise AssertionError("no actor crashes here")
+
     executor = ScheduleExecutor({}, FakeControl(), Schema(frozenset()))
     for name, value in actors.items():
         actor = ActorThread(name, "", lambda: None, Shared(Schema(frozenset())))

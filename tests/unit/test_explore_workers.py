@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from airflow_stress_explore.core.search import Record
+from airflow_stress_explore.core.search import Drawn, Record
 from airflow_stress_explore.core.workers import ForkedWorker, WorkerFailed
 
 
@@ -25,7 +25,8 @@ class Echo:
             raise ValueError(f"no {pair}")
         self.pair = pair
 
-    def start(self, path: Sequence[str]) -> None:
+    def start(self, path: Sequence[str] | Drawn) -> None:
+        assert isinstance(path, Sequence)
         self.path = path
 
     def finish(self) -> Record:

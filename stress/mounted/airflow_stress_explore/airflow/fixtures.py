@@ -252,6 +252,16 @@ def deferred_run(fixture: Fixture) -> None:
 
 
 @ingredient
+def later_timeout(fixture: Fixture) -> None:
+    """The trigger of the deferred task takes too long in an hour, and not before."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.get(TaskInstance, fixture.instances[0]).trigger_timeout = NOW + datetime.timedelta(hours=1)
+
+
+@ingredient
 def trigger_owner(fixture: Fixture) -> None:
     """A triggerer that is alive and owns the triggers."""
     from airflow.models.trigger import Trigger

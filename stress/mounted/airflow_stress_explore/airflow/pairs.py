@@ -1,7 +1,8 @@
 """The pairs: who races, and on what. Data only; the harness reads it, too.
 
-A pair is a line: its operations (A, B, ... in this order) and the ingredients of the state that they begin with
-(`fixtures.py`).
+A pair is a line: its operations (A, B, ... in this order; two or more) and the ingredients of the state that they begin
+with (`fixtures.py`). One operation is not Airflow's and takes one step: `time_passes`, which advances the clock that
+the others see.
 """
 
 from __future__ import annotations
@@ -263,4 +264,12 @@ _ROW_PAIRS = (
     Pair(("one_asset_update", "one_asset_update"), _ASSETS, "two tasks with one outlet, two DAGs", row_steps=True),
 )
 
-PAIRS: dict[str, Pair] = {pair.name: pair for pair in (*_PAIRS, *_ATTEMPT_PAIRS, *_ROW_PAIRS)}
+_TUPLES = (
+    Pair(
+        ("trigger_event", "timeout_sweep", "time_passes"),
+        (*_DEFERRED, "later_timeout"),
+        "a trigger fires, and its task times out at some time",
+    ),
+)
+
+PAIRS: dict[str, Pair] = {pair.name: pair for pair in (*_PAIRS, *_ATTEMPT_PAIRS, *_ROW_PAIRS, *_TUPLES)}

@@ -1,35 +1,45 @@
-"""The commands of the process that plays pairs on a release's database: `core/protocol.py` has requests and lines."""
+"""The commands of the process that plays pairs on a release's database: `core/protocol.py` has requests and lines.
+
+`schedulers.py` has the ways to search a pair.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from airflow_stress_explore.airflow.operation import UnknownInternals
 from airflow_stress_explore.airflow.pairs import PAIRS, Pair
 from airflow_stress_explore.airflow.process import use_database
 from airflow_stress_explore.airflow.reproducer import Reproducer
 from airflow_stress_explore.airflow.reproducers import REPRODUCERS
+from airflow_stress_explore.airflow.schedulers import found_by
 from airflow_stress_explore.airflow.testbed import PairTestbed
 from airflow_stress_explore.core.failure import Failure
 from airflow_stress_explore.core.protocol import (
     Emit,
     Request,
+    file_line,
     names_in,
     number_in,
+    other_sources_line,
     schedule_line,
     summary_line,
     unknown_line,
 )
 from airflow_stress_explore.core.schedule import decode
 from airflow_stress_explore.core.schedulers import ReplayByName, Scheduler, ScriptedScheduler
-from airflow_stress_explore.core.search import Record, Search, Worker
+from airflow_stress_explore.core.search import Drawn, Record, Worker
+from airflow_stress_explore.core.sources import SourceRecorder, differences, fingerprints
 from airflow_stress_explore.core.workers import ForkedWorker, InProcessWorker, WorkerFailed
 from airflow_stress_explore.sql.actors import ActorThread
 from airflow_stress_explore.sql.testbed import Execution
 from airflow_stress_explore.sql.witness import Witness
+
+PACKAGES = ("airflow", "airflow_stress_fixes", "airflow_stress_explore.airflow.operations")
+"""Whose functions a schedule depends on."""
 
 
 class Player(InProcessWorker):
@@ -54,7 +64,7 @@ class Player(InProcessWorker):
         self.testbed.play_serially()
         return self.testbed
 
-    def _play_path(self, path: Sequence[str]) -> Record:
+    def _play_path(self, path: Sequence[str] | Drawn) -> Record:
         assert self.testbed is not None
         return self.testbed.play_path(path)
 
@@ -93,31 +103,53 @@ def _prepared(player: Player, pair: Pair, emit: Emit) -> bool:
 
 
 def _search(name: str, own: Player, others: Sequence[Worker], request: Request, emit: Emit) -> None:
-    assert own.testbed is not None
+    testbed = own.testbed
+    assert testbed is not None
     workers = [own, *others]
-    search = Search(workers, own.testbed.names, number_in(request, "preemptions", 2), pruning=bool(request["pruning"]))
+    found = found_by(request, workers, testbed)
     failed = 0
     began_s, cpu_began_s = time.monotonic(), time.process_time()
-    for tried in search.run(float(request["budget_s"])):
+    for tried in found.schedules.run(float(request["budget_s"])):
         if tried.failures:
             failed += 1
             seconds = round(time.monotonic() - began_s, 3)
-            responses = tried.record.verdict.responses
-            emit(schedule_line(search.tried, tried.schedule, tried.failures, responses=responses, seconds=seconds))
+            emit(
+                schedule_line(
+                    found.schedules.tried,
+                    tried.schedule,
+                    tried.failures,
+                    responses=tried.record.verdict.responses,
+                    seconds=seconds,
+                    shortest=found.shortest.of(tried.record).as_json(),
+                )
+            )
     emit(
         summary_line(
             name,
-            search.tried,
+            found.schedules.tried,
             failed,
             began_s,
-            pruned=search.pruned,
-            played=search.played,
-            nondeterministic=search.nondeterministic,
+            played=found.schedules.played,
             workers=len(workers),
             cpu_seconds=round(time.process_time() - cpu_began_s, 3),
-            exhausted=search.exhausted,
+            exhausted=found.schedules.exhausted,
+            **found.facts(),
         )
     )
+    if request.get("save"):
+        for shortest in found.shortest:
+            emit(_file_line(name, testbed, shortest.schedule))
+
+
+def _file_line(pair: str, testbed: PairTestbed, schedule: str) -> dict[str, Any]:
+    """Play a schedule once more, and note what it runs."""
+    testbed.sources = SourceRecorder(PACKAGES)
+    try:
+        played = testbed.judge(testbed.play(ReplayByName.of(schedule), Witness(testbed.database).look))
+        sources = fingerprints(testbed.sources.names)
+    finally:
+        testbed.sources = None
+    return file_line(pair, schedule, played.failures, played.steps, sources)
 
 
 def replay(request: Request, emit: Emit) -> None:
@@ -125,8 +157,15 @@ def replay(request: Request, emit: Emit) -> None:
     choices = decode(str(request["schedule"]))
     player = Player()
     for name in names_in(request, "pairs", PAIRS):
-        if _prepared(player, PAIRS[name], emit):
-            _play_often(name, player, request, lambda: ReplayByName(choices), lambda played: played.failures, emit)
+        if not _prepared(player, PAIRS[name], emit):
+            continue
+        if differ := differences(request.get("sources", {})):
+            emit(other_sources_line(name, differ))
+            continue
+        _play_often(name, player, request, lambda: ReplayByName(choices), lambda played: played.failures, emit)
+        if request.get("save"):
+            assert player.testbed is not None
+            emit(_file_line(name, player.testbed, str(request["schedule"])))
 
 
 def repro(request: Request, emit: Emit) -> None:

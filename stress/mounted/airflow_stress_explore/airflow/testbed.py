@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_stress_explore.airflow import fixtures, invariants
+from airflow_stress_explore.airflow.clock import CLOCK
+from airflow_stress_explore.airflow.clock import install as install_clock
 from airflow_stress_explore.airflow.normalize import for_airflow
 from airflow_stress_explore.airflow.operation import OPERATIONS, Fixture, UnknownInternals
 from airflow_stress_explore.airflow.pairs import Pair
@@ -15,7 +17,11 @@ from airflow_stress_explore.core.failure import Failure
 from airflow_stress_explore.core.schedulers import Scheduler
 from airflow_stress_explore.sql.actors import COMMIT, ActorThread, Step
 from airflow_stress_explore.sql.executor import ScheduleExecutor
+from airflow_stress_explore.sql.outside import beginning
 from airflow_stress_explore.sql.testbed import Actor, Execution, Testbed
+
+VIRTUAL_TIME = "time_passes"
+"""The operation with which the others see a virtual clock."""
 
 _STRANGE = (AttributeError, ImportError, NameError, TypeError, UnknownInternals)
 """Errors of an actor that runs alone: no race, but code that the operation was not written for."""
@@ -31,6 +37,10 @@ class PairTestbed(Testbed):
         import airflow_stress_explore.airflow.operations  # noqa: F401 - registers them
 
         remove_pauses()
+        self._virtual_time = VIRTUAL_TIME in pair.operations
+        if self._virtual_time:
+            install_clock()
+        self._reset_clock()
         self.pair = pair
         self.operations = [OPERATIONS[name] for name in pair.operations]
         database, snapshot = database_of_process(), snapshot_of_process()
@@ -53,6 +63,7 @@ class PairTestbed(Testbed):
             snapshot=snapshot,
             normalize=for_airflow,
             at_actor_end=settings.Session.remove,
+            rewrite=CLOCK.in_sql,
         )
 
     def play(
@@ -61,7 +72,14 @@ class PairTestbed(Testbed):
         """As the base class, and forget the state changes of the schedule before."""
         self._changes = []
         self._states = dict(self._starting_states)
+        self._reset_clock()
         return super().play(scheduler, watch)
+
+    def _reset_clock(self) -> None:
+        if self._virtual_time:
+            CLOCK.freeze(fixtures.NOW)
+        else:
+            CLOCK.release()
 
     def work_of(self, number: int) -> Callable[[], Any]:
         """An operation's work is made anew for each schedule."""
@@ -87,7 +105,8 @@ class PairTestbed(Testbed):
     def _work(self, number: int) -> Callable[[], Any]:
         operation = self.operations[number]
         try:
-            return operation.make(self.fixture, number)
+            work = operation.make(self.fixture, number)
+            return beginning(work) if self._virtual_time and operation.name != VIRTUAL_TIME else work
         except UnknownInternals as unknown:
             raise UnknownInternals(f"{operation.name}: {unknown}") from unknown
 

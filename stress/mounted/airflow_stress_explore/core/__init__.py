@@ -14,6 +14,8 @@ from airflow_stress_explore.core.schedulers import (
     SerialScheduler,
 )
 from airflow_stress_explore.core.search import Search, Tried
+from airflow_stress_explore.core.shrink import Shortest, Shrinker
+from airflow_stress_explore.core.walks import PctScheduler, UniformScheduler, Walks
 
 __all__ = [
     "BadSchedule",
@@ -22,6 +24,7 @@ __all__ = [
     "Found",
     "Move",
     "NamedOptions",
+    "PctScheduler",
     "RandomScheduler",
     "ReplayByName",
     "ReplayByPosition",
@@ -29,7 +32,11 @@ __all__ = [
     "ScriptedScheduler",
     "Search",
     "SerialScheduler",
+    "Shortest",
+    "Shrinker",
     "Tried",
+    "UniformScheduler",
+    "Walks",
     "decode",
     "encode",
     "render",

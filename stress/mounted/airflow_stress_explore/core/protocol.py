@@ -2,13 +2,19 @@
 
 The process reads one request, a JSON object on a line of stdin, and writes JSON objects, one a line, on stdout:
 
-    {"command": "explore", "pairs": ["..."], "preemptions": 2, "pruning": true, "budget_s": 60, "databases": []}
-    {"command": "replay", "pairs": ["..."], "schedule": "A4B2A", "times": 20}
+    {"command": "explore", "pairs": ["..."], "preemptions": 2, "pruning": true, "budget_s": 60, "databases": [],
+     "save": true}
+    {"command": "explore", ..., "scheduler": "pct", "schedules": 200, "seed": 1, "depth": 3}
+    {"command": "replay", "pairs": ["..."], "schedule": "A4B2A", "times": 20, "sources": {}, "save": false}
     {"command": "repro", "reproducers": ["..."], "times": 20, "enough": 3}    enough: failures that end it; 0: never
 
     ready              the process has imported what takes its time
     schedule           one schedule: `n`, `schedule`, `ok`, `failures`, `responses`, `steps`; of a search only those
-                       that fail; of a reproducer `missed`: why this play says nothing of the race, or nothing
+                       that fail, with the `shortest` that fails so; of a reproducer `missed`: why this play says
+                       nothing of the race, or nothing
+    file               a schedule to be kept (`schedule`, `failures`, `steps`), and the fingerprints of what it has run
+                       (`sources`); if the request says `save`
+    other_sources      in place of a summary: the code is not that of the `sources` of the request (`differ`)
     progress           how far a search is, every two seconds
     summary            the end of a pair or reproducer: `pair`, `tried`, `failed`, `seconds`; of a search `pruned`,
                        `exhausted` and more
@@ -121,6 +127,19 @@ def schedule_line(
         "steps": [row.as_json() for row in rows[:MOST_ROWS]],
         **more,
     }
+
+
+def file_line(
+    pair: str, schedule: str, failures: Sequence[Failure], rows: Sequence[Row], sources: Mapping[str, str]
+) -> dict[str, Any]:
+    """The line of a schedule that is to be kept."""
+    line = schedule_line(1, schedule, failures, rows, sources=dict(sources), pair=pair)
+    return {**line, "kind": "file"}
+
+
+def other_sources_line(pair: str, differ: Sequence[str]) -> dict[str, Any]:
+    """The line that ends a replay of a schedule of other sources. `differ`: a sentence each."""
+    return {"kind": "other_sources", "pair": pair, "differ": list(differ)}
 
 
 def summary_line(pair: str, tried: int, failed: int, began_s: float, **more: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class BadSchedule(ValueError):  # noqa: N818 - it says what is wrong
 
 def encode(choices: Iterable[str]) -> str:
     """A schedule's string, from the names of the actors in the order of their steps."""
-    runs = _runs(choices)
+    runs = runs_of(choices)
     return _joined([*runs[:-1], *((letter, 1) for letter, _ in runs[-1:])])
 
 
@@ -37,10 +37,11 @@ def decode(text: str) -> list[str]:
 
 def encode_positions(positions: Iterable[int]) -> str:
     """The string of choices that are positions; defaults (0) at the end are left out."""
-    return _joined(_runs("".join(LETTERS[position] for position in positions).rstrip("A"))) or "A"
+    return _joined(runs_of("".join(LETTERS[position] for position in positions).rstrip("A"))) or "A"
 
 
-def _runs(letters: Iterable[str]) -> list[tuple[str, int]]:
+def runs_of(letters: Iterable[str]) -> list[tuple[str, int]]:
+    """The letters, each with how often it follows itself."""
     return [(letter, len(list(run))) for letter, run in itertools.groupby(letters)]
 
 

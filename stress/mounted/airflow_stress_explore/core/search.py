@@ -34,6 +34,7 @@ from typing import Any, Protocol
 
 from airflow_stress_explore.core.failure import Failure
 from airflow_stress_explore.core.schedule import default_choice, encode
+from airflow_stress_explore.core.schedulers import Option, Scheduler
 from airflow_stress_explore.core.trace import Seen, State, Trace
 from airflow_stress_explore.core.transitions import TransitionCache
 
@@ -62,11 +63,18 @@ class Record:
     """The worker's; the search passes it on."""
 
 
+class Drawn(Protocol):
+    """A schedule that its own scheduler chooses (`walks.py`)."""
+
+    def scheduler(self) -> Scheduler[Option]:
+        """What chooses, made anew."""
+
+
 class Worker(Protocol):
     """Plays schedules, one at a time; several workers play at the same time."""
 
-    def start(self, path: Sequence[str]) -> None:
-        """Begin to play these choices, then the default ones."""
+    def start(self, path: Sequence[str] | Drawn) -> None:
+        """Begin to play these choices, then the default ones; or what is drawn."""
 
     def finish(self) -> Record:
         """Wait for what was started."""
@@ -96,6 +104,14 @@ class Tried:
         """What it violates."""
         failures: Sequence[Failure] = self.record.verdict.failures
         return failures
+
+
+def class_of(record: Record) -> int:
+    """Equal for all schedules that differ in the order of steps that do not conflict."""
+    trace = Trace()
+    for name, before, after in zip(record.choices, record.seen, record.seen[1:], strict=False):
+        trace.follow(name, before.runnable[name], after.events)
+    return trace.signature("")
 
 
 class Search:

@@ -75,7 +75,10 @@ class TransitionCache:
         # Which of several actors gets a lock first is the server's choice.
         steady = sum(its.conflicts(access) for _, its in before.blocked.values()) < 2
         self._note(self._of_state, (before.trace.signature(""), actor), whole, actor, steady=steady)
-        if _unblocks_no_actor(before, access) and not whole.unpredictable:
+        others = {name: step for name, step in before.runnable.items() if name != actor}
+        # A crash is a step that ends another actor.
+        moves_no_other = others == {name: step for name, step in after.runnable.items() if name != actor}
+        if _unblocks_no_actor(before, access) and moves_no_other and not whole.unpredictable:
             runnable = {actor: after.runnable[actor]} if actor in after.runnable else {}
             blocked = {actor: after.blocked[actor]} if actor in after.blocked else {}
             own = _Result(runnable, blocked, events)

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from airflow_stress_explore.core.search import Record, Worker
+from airflow_stress_explore.core.search import Drawn, Record, Worker
 
 _PREPARED_TIMEOUT_S = 60.0
 _FORK = multiprocessing.get_context("fork")
@@ -26,12 +26,12 @@ class WorkerFailed(RuntimeError):  # noqa: N818 - it says what happened
 class InProcessWorker:
     """Plays in this process, when it is waited for."""
 
-    def __init__(self, play: Callable[[Sequence[str]], Record]) -> None:
-        """`play`: plays these choices, then the default ones."""
+    def __init__(self, play: Callable[[Any], Record]) -> None:
+        """`play`: plays these choices, then the default ones; or what is drawn."""
         self._play = play
-        self._path: Sequence[str] = ()
+        self._path: Sequence[str] | Drawn = ()
 
-    def start(self, path: Sequence[str]) -> None:
+    def start(self, path: Sequence[str] | Drawn) -> None:
         """Only remember the path."""
         self._path = path
 
@@ -68,9 +68,9 @@ class ForkedWorker:
             raise WorkerFailed(f"a worker was not ready within {_PREPARED_TIMEOUT_S:.0f} s")
         self._answer()
 
-    def start(self, path: Sequence[str]) -> None:
+    def start(self, path: Sequence[str] | Drawn) -> None:
         """Send it to the process, which plays at once."""
-        self._send(list(path))
+        self._send(list(path) if isinstance(path, Sequence) else path)
 
     def finish(self) -> Record:
         """Its record. Raises WorkerFailed."""

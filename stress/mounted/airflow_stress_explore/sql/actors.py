@@ -1,7 +1,7 @@
 """Actors: pieces of work in threads of their own, each of which stops before every statement and commit.
 
 `hooks.py` calls `wait_for_turn` and `statement_ended` in the actor's own thread; `executor.py` resumes one actor at a
-time.
+time. `take_step` is a step that is no statement: time that passes, the crash of another actor (`outside.py`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,27 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_stress_explore.core.schedule_table import Row
 from airflow_stress_explore.core.trace import UNPREDICTABLE, Event
-from airflow_stress_explore.sql.access import Access, AccessSet, Schema
+from airflow_stress_explore.sql.access import UNKNOWN, Access, AccessSet, Schema
 
 COMMIT = "COMMIT"
 ROLLBACK = "ROLLBACK"
 DEADLOCK = "40P01"
 """SQLSTATE of a statement that the server ended because transactions waited for each other."""
+
+
+class Crashed(BaseException):
+    """Unwinds the thread of an actor whose process has ended: no `except Exception` of the actor's code handles it."""
+
+
+class Outside(Protocol):
+    """What a step that is no statement may do to the other actors."""
+
+    def crash(self, name: str) -> None:
+        """End an actor's process: the server rolls back its open transactions."""
 
 
 class Phase(enum.Enum):
@@ -53,6 +64,8 @@ class Step:
     """Where the code under test is (`core/frames.py`)."""
 
     locks: list[str] = field(default_factory=list)
+    effect: Callable[[Outside], None] | None = None
+    """What a step does that is no statement; called by the executor."""
 
     def as_row(self) -> Row:
         """The step as a reader sees it."""
@@ -85,7 +98,7 @@ class Shared:
     """Called in each actor's thread after its work, to give back what the thread holds (a scoped session, say)."""
 
     rewrite: Callable[[str, Access], str] = lambda statement, _access: statement
-    """What is sent in place of a statement (`row_stops.py`)."""
+    """What is sent in place of a statement (`row_stops.py`, a virtual clock's time)."""
 
     reports: queue.SimpleQueue[tuple[ActorThread, Phase]] = field(default_factory=queue.SimpleQueue)
     errors: list[DatabaseError] = field(default_factory=list)
@@ -115,6 +128,8 @@ class ActorThread:
         self.touched = AccessSet()
         """What all its transactions have locked and written."""
 
+        self.crashed = False
+
         self.shared = shared
         self._work = work
         self._turn = threading.Lock()
@@ -135,11 +150,14 @@ class ActorThread:
         """Called in its own thread: report the next step, and wait to be resumed."""
         self.in_statement = False
         self.backend = backend
-        self.shared.backends[backend] = self
+        if backend:  # an actor without a statement so far has none
+            self.shared.backends[backend] = self
         self.pending = step
         self.shared.reports.put((self, Phase.RUNNABLE))
         self._turn.acquire()
-        self.in_statement = True
+        if self.crashed:
+            raise Crashed
+        self.in_statement = step.effect is None
 
     def statement_ended(self, outcome: str) -> None:
         """Called in its own thread."""
@@ -156,16 +174,34 @@ class ActorThread:
         actors_by_thread[threading.get_ident()] = self
         try:
             self.value = self._work()
+            self.error = Crashed() if self.crashed else None  # its code may handle the end of its connection
         except BaseException as error:
-            self.error = error
+            self.error = Crashed() if self.crashed else error
         finally:
             try:
-                self.shared.at_end()
+                self._at_end()
             finally:
                 del actors_by_thread[threading.get_ident()]
                 self.in_statement = False
                 self.shared.reports.put((self, Phase.DONE))
 
+    def _at_end(self) -> None:
+        try:
+            self.shared.at_end()
+        except Exception:
+            if not self.crashed:  # its connections are gone
+                raise
+
 
 actors_by_thread: dict[int, ActorThread] = {}
 """The actor that runs in each thread. Statements of other threads do not stop."""
+
+
+EVERYTHING = Access(AccessSet(locks=frozenset({UNKNOWN})), ends=True)
+"""Of a step that conflicts with every other one, and holds nothing."""
+
+
+def take_step(what: str, access: Access, effect: Callable[[Outside], None]) -> None:
+    """Called in an actor's thread: stop before a step that is no statement."""
+    actor = actors_by_thread[threading.get_ident()]
+    actor.wait_for_turn(Step(actor.name, actor.operation, what, access, effect=effect), actor.backend)

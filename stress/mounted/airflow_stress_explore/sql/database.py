@@ -11,6 +11,8 @@ from airflow_stress_explore.sql.driver import connect
 STATEMENT_TIMEOUT_S = 30
 """No statement of the control connection waits for an actor. If one does, an actor has left a transaction open."""
 
+_TERMINATE_TIMEOUT_MS = 10_000
+
 _TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
 
 _FOREIGN_KEYS = """
@@ -59,6 +61,10 @@ UNION SELECT c.relname FROM sequences s JOIN pg_class c ON c.oid = s.adrelid
 WHERE EXISTS (SELECT FROM sequences o WHERE o.refobjid = s.refobjid AND o.adrelid <> s.adrelid)
 """
 
+_TERMINATE = """
+SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity WHERE pid = ANY(%s) AND xact_start IS NOT NULL
+"""
+
 _BLOCKERS = "SELECT pid, pg_blocking_pids(pid) FROM unnest(%s) pid"
 
 
@@ -93,6 +99,12 @@ class Database:
     def blockers(self, backends: Sequence[int]) -> Mapping[int, frozenset[int]]:
         """The backends that each backend waits for; those that wait for none are left out."""
         return {pid: frozenset(others) for pid, others in self.query(_BLOCKERS, (list(backends),)) if others}
+
+    def terminate(self, backends: Sequence[int]) -> None:
+        """End those backends that are in a transaction, and wait until they have ended."""
+        ended = self.query(_TERMINATE, (_TERMINATE_TIMEOUT_MS, list(backends)))
+        if not all(row[0] for row in ended):
+            raise TimeoutError(f"a backend of {list(backends)} did not end within {_TERMINATE_TIMEOUT_MS} ms")
 
     def contents(self, tables: Iterable[str]) -> dict[str, list[Any]]:
         """The rows of tables, as they are committed. Names that are no tables (an advisory lock) have none."""

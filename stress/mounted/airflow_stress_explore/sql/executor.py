@@ -22,7 +22,8 @@ Every wait has a bound. A wait beyond it raises `Stuck`, which says what every a
 Python: an actor that is neither in the database nor at its next statement waits for another actor inside this process
 (a lock in Python), which is a defect of the model: real actors are different processes.
 
-Limits: PostgreSQL at READ COMMITTED. Waits between Python and Python are not steps. Time does not stand still.
+Limits: PostgreSQL at READ COMMITTED. Waits between Python and Python are not steps. Time does not stand still, except
+for code that a virtual clock controls.
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ class Control(Protocol):
     def blockers(self, backends: Sequence[int]) -> Mapping[int, frozenset[int]]:
         """The backends that each backend waits for."""
 
+    def terminate(self, backends: Sequence[int]) -> None:
+        """End those backends that are in a transaction, and wait until they have ended."""
+
 
 class ScheduleExecutor:
     """Runs one schedule."""
@@ -78,10 +82,12 @@ class ScheduleExecutor:
         watch: Callable[[ScheduleExecutor, Step], None] | None = None,
         rows: RowStops | None = None,
         at_actor_end: Callable[[], None] = lambda: None,
+        rewrite: Callable[[str], str] = lambda statement: statement,
     ) -> None:
         """`work`: the actors' names to operation and function. `watch` is called after each step.
 
         `rows`: stops between the rows of a statement. `at_actor_end`: called in each actor's thread after its work.
+        `rewrite`: what is sent in place of a statement.
         """
         self.control = control
         self.rows = rows
@@ -94,8 +100,9 @@ class ScheduleExecutor:
         """Tables that were written, committed or not."""
 
         self._shared = Shared(schema, at_actor_end)
-        if rows is not None:
-            self._shared.rewrite = rows.rewritten
+        self._shared.rewrite = lambda statement, access: rewrite(
+            statement if rows is None else rows.rewritten(statement, access)
+        )
         self.actors = [
             ActorThread(name, operation, function, self._shared) for name, (operation, function) in work.items()
         ]
@@ -160,11 +167,28 @@ class ScheduleExecutor:
         else:
             if self.rows is not None and self.rows.stops(step.access):
                 self.rows.close_gate(actor.backend)
+            if step.effect is not None:
+                step.effect(self)
             actor.resume()
         self._settle()
         if self._watch is not None:
             self._watch(self, step)
         return step
+
+    def crash(self, name: str) -> None:
+        """End an actor's process: its connections end, so the server rolls back, and its thread unwinds.
+
+        A connection that it has given back to the pool stays: the pool stands for those of all processes.
+        """
+        (actor,) = (each for each in self.actors if each.name == name)
+        if actor.phase is Phase.DONE:
+            return
+        actor.crashed = True
+        self.control.terminate([backend for backend, owner in self.backends.items() if owner is actor])
+        actor.held = AccessSet()
+        if actor.phase is Phase.RUNNABLE and actor.pending is not None and not actor.pending.row:
+            actor.resume()  # otherwise it is inside a statement, which the server ends
+        actor.phase = Phase.RUNNING
 
     def _account(self, actor: ActorThread, step: Step) -> None:
         mine = step.access.set

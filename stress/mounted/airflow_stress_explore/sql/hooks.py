@@ -10,7 +10,15 @@ from typing import Any
 
 from airflow_stress_explore.core.frames import calling_frame
 from airflow_stress_explore.sql.access import Access, AccessSet, access_set
-from airflow_stress_explore.sql.actors import COMMIT, ROLLBACK, ActorThread, DatabaseError, Step, actors_by_thread
+from airflow_stress_explore.sql.actors import (
+    COMMIT,
+    ROLLBACK,
+    ActorThread,
+    Crashed,
+    DatabaseError,
+    Step,
+    actors_by_thread,
+)
 from airflow_stress_explore.sql.driver import backend_of, sqlstate_of
 
 _hooked: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -27,6 +35,8 @@ def listen(engine: Any) -> None:
     def before(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
         actor = _actor()
         if actor is not None:
+            if actor.crashed:
+                raise Crashed
             access = Access(access_set(statement, actor.shared.schema))
             backend = backend_of(cursor.connection) or actor.backend
             step = Step(actor.name, actor.operation, statement, access, parameters, frame=_frame())
@@ -42,7 +52,7 @@ def listen(engine: Any) -> None:
     def ending(what: str) -> Callable[[Any], None]:
         def end(connection: Any) -> None:
             actor = _actor()
-            if actor is None:
+            if actor is None or actor.crashed:
                 return
             actor.statement_ended("done")
             held = actor.held
@@ -56,7 +66,7 @@ def listen(engine: Any) -> None:
 
     def failed(context: Any) -> None:
         actor = _actor()
-        if actor is None:
+        if actor is None or actor.crashed:  # of a crashed one the server has ended the connection
             return
         original = context.original_exception
         sqlstate = sqlstate_of(original)

@@ -3,7 +3,8 @@
     deadlock     the server never had to end a transaction because of a deadlock, even if a retry hides it
     error        no actor ends with an exception
     lost_update  the responses of all actors, with what is stored, are those of some serial order of the actors: nothing
-                 that one did is overwritten by another that has not seen it
+                 that one did is overwritten by another that has not seen it. An actor whose process has crashed has no
+                 response: what it has left must be nothing, all that it does, or what periodic actors complete
 
 The last is serializability, asked of the outcome; of each row by itself where an actor decides each row by itself and
 may skip locked ones. It compares all tables that were written, as `normalize.py` makes them comparable.
@@ -20,8 +21,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_stress_explore.core.failure import Failure
-from airflow_stress_explore.sql.actors import DEADLOCK
+from airflow_stress_explore.sql.actors import DEADLOCK, Crashed
 from airflow_stress_explore.sql.executor import ScheduleExecutor
+
+CRASHED = Crashed.__name__
+"""The response of an actor whose process has ended."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class Outcome:
     responses: tuple[str, ...]
     tables: tuple[tuple[str, tuple[str, ...]], ...]
     """Those that changed."""
+
+    def is_as(self, other: Outcome) -> bool:
+        """Whether it is the same as another one. A crashed actor has no response to compare."""
+        pairs = zip(self.responses, other.responses, strict=True)
+        return self.tables == other.tables and all(mine in (theirs, CRASHED) for mine, theirs in pairs)
 
 
 def responses(executor: ScheduleExecutor) -> dict[str, str]:
@@ -49,6 +58,8 @@ def deadlocks_and_errors(executor: ScheduleExecutor) -> list[Failure]:
         if error.sqlstate == DEADLOCK
     ]
     for actor in executor.actors:
+        if isinstance(actor.error, Crashed):
+            continue
         if actor.error is not None and not (failures and _is_database_error(actor.error)):
             failures.append(Failure("error", f"{actor.name}: {type(actor.error).__name__}: {_short(actor.error)}"))
     return failures
@@ -66,7 +77,7 @@ def _short(error: BaseException) -> str:
 
 def lost_update(found: Outcome, serial: Sequence[Outcome]) -> list[Failure]:
     """A failure if the outcome is that of no serial order of the actors."""
-    if not serial or found in serial:
+    if not serial or any(found.is_as(outcome) for outcome in serial):
         return []
     nearest = min(serial, key=lambda outcome: len(_differences(found, outcome)))
     return [
@@ -84,7 +95,9 @@ def each_row_as_in_some_order(
     For operations that decide each row by itself. A row that mixes what two actors stored is of no order, nor is a row
     too many or too few. `starting`: the rows of tables that an outcome leaves out, because they did not change.
     """
-    if any(got not in {each.responses[actor] for each in serial} for actor, got in enumerate(found.responses)):
+    if any(
+        got not in {CRASHED, *(each.responses[actor] for each in serial)} for actor, got in enumerate(found.responses)
+    ):
         return False
     mine, orders = dict(found.tables), [dict(each.tables) for each in serial]
     for table in mine.keys() | {name for order in orders for name in order}:
@@ -101,7 +114,7 @@ def _differences(found: Outcome, expected: Outcome) -> list[str]:
     lines = [
         f"actor {number + 1} got the answer {got!r}, not {other!r}"
         for number, (got, other) in enumerate(zip(found.responses, expected.responses, strict=True))
-        if got != other
+        if got not in (other, CRASHED)
     ]
     mine, others = dict(found.tables), dict(expected.tables)
     for table in sorted(mine.keys() | others.keys()):

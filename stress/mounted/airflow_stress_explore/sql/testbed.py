@@ -11,10 +11,11 @@ from airflow_stress_explore.core.failure import Failure
 from airflow_stress_explore.core.schedule import LETTERS, encode
 from airflow_stress_explore.core.schedule_table import Row
 from airflow_stress_explore.core.schedulers import ReplayByName, Scheduler, SerialScheduler
-from airflow_stress_explore.core.search import Record, Search, Verdict
+from airflow_stress_explore.core.search import Drawn, Record, Search, Verdict
+from airflow_stress_explore.core.sources import SourceRecorder
 from airflow_stress_explore.core.workers import InProcessWorker
 from airflow_stress_explore.sql.access import AccessSet
-from airflow_stress_explore.sql.actors import ActorThread, Step
+from airflow_stress_explore.sql.actors import ActorThread, Crashed, Step
 from airflow_stress_explore.sql.database import Database
 from airflow_stress_explore.sql.executor import ScheduleExecutor
 from airflow_stress_explore.sql.hooks import listen
@@ -112,20 +113,23 @@ class Testbed:
         snapshot: Snapshot | None = None,
         normalize: Callable[[Database, Mapping[str, Rows]], Normalize] = by_generated_keys,
         at_actor_end: Callable[[], None] = lambda: None,
+        rewrite: Callable[[str], str] = lambda statement: statement,
     ) -> None:
         """Take the state of the database as the one that each schedule begins with.
 
         `engine`: the SQLAlchemy engine that the actors use, over psycopg2. `invariants`: what must hold besides those
         of `invariants.py`. `row_steps`: statements also stop between their rows. `normalize`: how rows are compared.
-        `at_actor_end`: called in each actor's thread after its work.
+        `at_actor_end`: called in each actor's thread after its work. `rewrite`: what is sent in place of a statement.
         """
         listen(engine)
+        self._engine = engine
         self.actors = actors
         self.names = [LETTERS[number] for number in range(len(actors))]
         url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False) if database is None else ""
         self.database = database or Database(url)
         self._invariants = invariants
         self._at_actor_end = at_actor_end
+        self._rewrite = rewrite
         self._snapshot = snapshot or Snapshot(self.database)
         self._snapshot.take()
         starting = self.database.contents(self.database.schema.tables)
@@ -135,6 +139,9 @@ class Testbed:
         self._touched: set[str] = set()
         self._serial: list[Outcomes] = []
         self._rows: RowStops | None = None
+        self.sources: SourceRecorder | None = None
+        """Notes what the actors call, while it is set."""
+
         if row_steps:
             self._rows = self._install_row_stops()
 
@@ -158,11 +165,12 @@ class Testbed:
 
     # -- for a driver --------------------------------------------------------------------------------------------
 
-    def play_path(self, path: Sequence[str]) -> Record:
-        """Play these choices, then the default ones; for a worker."""
-        scheduler = ReplayByName(path)
+    def play_path(self, path: Sequence[str] | Drawn) -> Record:
+        """Play these choices, then the default ones, or what is drawn; for a worker."""
+        scheduler = ReplayByName(path) if isinstance(path, Sequence) else path.scheduler()
         played = self.judge(self.play(scheduler))
-        return played.executor.record(scheduler.diverged, Verdict(played.failures, played.responses))
+        diverged = isinstance(scheduler, ReplayByName) and scheduler.diverged
+        return played.executor.record(diverged, Verdict(played.failures, played.responses))
 
     def play(
         self, scheduler: Scheduler[ActorThread], watch: Callable[[ScheduleExecutor, Step], None] | None = None
@@ -210,7 +218,7 @@ class Testbed:
 
     def _compare_with_serial(self, played: Execution) -> list[Failure]:
         found = self._outcome(played.executor, played.committed)
-        if found in [outcomes.at_once for outcomes in self._serial]:
+        if any(found.is_as(outcomes.at_once) for outcomes in self._serial):
             return []
         # Periodic actors have time to do what they left undone.
         later = [outcomes.later for outcomes in self._serial]
@@ -226,7 +234,7 @@ class Testbed:
         scheduler: Scheduler[ActorThread],
         watch: Callable[[ScheduleExecutor, Step], None] | None = None,
     ) -> ScheduleExecutor:
-        work = {self.names[number]: (self.actors[number].operation, self.work_of(number)) for number in numbers}
+        work = {self.names[number]: (self.actors[number].operation, self._noted(number)) for number in numbers}
 
         def each_step(executor: ScheduleExecutor, step: Step) -> None:
             self.after_step(step)
@@ -234,12 +242,18 @@ class Testbed:
                 watch(executor, step)
 
         executor = ScheduleExecutor(
-            work, self.database, self.database.schema, each_step, self._rows, self._at_actor_end
+            work, self.database, self.database.schema, each_step, self._rows, self._at_actor_end, self._rewrite
         )
         executor.run(scheduler)
+        if any(isinstance(actor.error, Crashed) for actor in executor.actors):
+            self._engine.dispose()  # the pool has connections that the server has ended
         self._written |= executor.written
         self._touched |= executor.written
         return executor
+
+    def _noted(self, number: int) -> Callable[[], Any]:
+        work, sources = self.work_of(number), self.sources
+        return work if sources is None else lambda: sources.run(work)
 
     def _install_row_stops(self) -> RowStops:
         """Between the rows of the tables on which the actors meet, in any serial order."""

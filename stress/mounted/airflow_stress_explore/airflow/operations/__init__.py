@@ -5,6 +5,7 @@ from airflow_stress_explore.airflow.operations import (  # noqa: F401
     backfills,
     deadlines,
     execution_api,
+    outside,
     rest_api,
     resumption,
     run_limits,

@@ -21,8 +21,8 @@ def scheduler(fixture: Fixture, number: int = 0) -> Any:
         # Kept by the class: what one schedule leaves there would change the next one's statements, and two schedulers
         # of one process would share it. Without, nothing is traced.
         dag_run_class.set_active_spans(None)
-    # Has just had its heartbeat, so that the loop gives it none.
-    heard = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=10)
+    # Has just had its heartbeat, so that the loop gives it none, even if an actor lets hours pass.
+    heard = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
     job = SimpleNamespace(
         id=fixture.jobs.get(f"scheduler-{number}", 0),
         job_type="SchedulerJob",
