@@ -110,5 +110,6 @@ def test_the_rest_of_a_statement_reads_nothing_more() -> None:
 
 def test_each_request_meets_each_sweep_on_rows_in_two_orders() -> None:
     names = {name for name, pair in PAIRS.items() if pair.row_steps and "+t" in name}
-    requests, sweeps = ("run_marking", "clearing_all", "marking_all", "failure"), ("trigger_cleanup", "timeout_sweep")
+    requests = ("run_marking", "clearing_all", "marking_all", "failure", "run_clearing")
+    sweeps = ("trigger_cleanup", "timeout_sweep")
     assert names == {f"{r}+{s}{variant}" for r in requests for s in sweeps for variant in ("", ":moved")}
