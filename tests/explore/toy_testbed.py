@@ -257,8 +257,11 @@ def shrunk() -> dict[str, Any]:
 
 
 def drawn() -> dict[str, Any]:
-    """By priorities, with a seed: the same schedules each time, and among them a lost update."""
-    actors = [Actor("transfer", transfer(1, 2)), Actor("transfer", transfer(2, 1)), Actor("add 5", read_and_write(5))]
+    """By priorities, with a seed: the same schedules each time, and among them a lost update.
+
+    Two actors, because two that wait for one row race for its new version when the row's holder commits.
+    """
+    actors = [Actor("transfer", transfer(1, 2)), Actor("add 5", read_and_write(5))]
     found = []
     for _ in range(2):
         testbed = Testbed(ENGINE, actors)
