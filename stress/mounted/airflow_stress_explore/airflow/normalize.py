@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from airflow_stress_explore.sql.database import Database
@@ -12,6 +13,9 @@ _VOLATILE = frozenset({"duration", "context_carrier", "span_status"})
 
 _DRAWN = frozenset({"trigger_id", "asset_event_id"})
 """Columns that refer to numbers of a sequence: actors that take turns draw them in another order."""
+
+_TRACE = re.compile(r"\b[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b")
+"""The ids of a trace in the text of a callback's request, as W3C Trace Context writes them. A clear draws new ones."""
 
 
 def for_airflow(_database: Database, starting: Mapping[str, Rows]) -> Normalize:
@@ -34,7 +38,7 @@ def for_airflow(_database: Database, starting: Mapping[str, Rows]) -> Normalize:
                 and not (name == "id" and isinstance(value, int))
                 and not (name == "trigger_id" and "task_instance_id" in row)
             }
-            texts.append(without_times(kept, known))
+            texts.append(_TRACE.sub("trace", without_times(kept, known)))
         return tuple(sorted(texts))
 
     return normalize

@@ -9,6 +9,7 @@ alarm_twice       one attempt of a task has one failure callback
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -18,6 +19,9 @@ from airflow_stress_explore.sql.testbed import Execution
 
 _CALLBACKS = ("callback", "callback_request")
 """The tables in which requests to run a task's callback wait for the DAG processor: since 3.2, and until 3.1."""
+
+_OF_SUCCESS = re.compile(r'task_callback_type[\\\\"]*: *[\\\\"]*success')
+"""In a request as JSON, which may be a string within JSON: it asks for the callback of a success."""
 
 _UNFINISHED = ("queued", "running")
 
@@ -49,7 +53,7 @@ def _completions(played: Execution) -> Iterator[Failure]:
 
 def _alarms(played: Execution, fixture: Fixture) -> Iterator[Failure]:
     requests = [json.dumps(row) for table in _CALLBACKS for row in played.committed.get(table, [])]
-    requests = [text for text in requests if "TaskCallbackRequest" in text]
+    requests = [text for text in requests if "TaskCallbackRequest" in text and not _OF_SUCCESS.search(text)]
     states: Mapping[str, object] = {
         str(row["id"]): row["state"] for row in played.committed.get("task_instance", []) if requests
     }

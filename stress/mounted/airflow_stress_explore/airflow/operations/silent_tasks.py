@@ -80,7 +80,8 @@ def stuck_queued_sweep(fixture: Fixture, number: int) -> Callable[[], Response]:
 @operation(
     "heartbeat_timeout",
     "a scheduler fails tasks without a heartbeat, and then handles its executor's events",
-    [("running", "failed"), ("running", "up_for_retry")],
+    # The purge selects restarting tasks, too; such a task may always be retried (TaskInstance.is_eligible_to_retry).
+    [("running", "failed"), ("running", "up_for_retry"), ("restarting", "up_for_retry")],
     periodic=True,
 )
 def heartbeat_timeout(fixture: Fixture, number: int) -> Callable[[], Response]:
