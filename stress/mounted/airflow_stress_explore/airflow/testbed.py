@@ -58,9 +58,10 @@ class PairTestbed(Testbed):
     def play(
         self, scheduler: Scheduler[ActorThread], watch: Callable[[ScheduleExecutor, Step], None] | None = None
     ) -> ScheduleExecutor:
-        """As the base class, and forget the state changes of the schedule before."""
+        """As the base class, and forget what the schedule before has changed."""
         self._changes = []
         self._states = dict(self._starting_states)
+        self.fixture.kept.clear()
         return super().play(scheduler, watch)
 
     def work_of(self, number: int) -> Callable[[], Any]:
