@@ -64,6 +64,14 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "b44627f18fb2e6a151cbbf590c937259790f068d1deb33a8829cd1818dda30ae": "3.2.0..3.2.1",
         "673624f43e78edd40d91e30e591d81197aeec47f6b6a0f48fef6ba648c5b0177": "3.2.2..3.4.0b2",
     },
+    "airflow.api_fastapi.core_api.datamodels.dag_run:BulkDAGRunClearBody": {
+        "": "3.1.0..3.2.2",  # not there yet
+        "80dec16ce9dcf711f944df7da7bb7e1f36fc701c217c0217849bd71b64aa01ca": "3.3.0..3.4.0b2",
+    },
+    "airflow.api_fastapi.core_api.routes.public.dag_run:clear_dag_runs": {
+        "": "3.1.0..3.2.2",  # not there yet
+        "831a99317bc545067af44b7843e0fef9e33de448f319de2d06b3fbec89b99bcc": "3.3.0..3.4.0b2",
+    },
     "airflow.api_fastapi.core_api.routes.public.dag_run:patch_dag_run": {
         "75fa3769baa72d0f86784ee1ff6a66b7ed4350d1acc13cfb077671b9f90d778c": "3.1.0..3.1.8",
         "f1d64b6fa20e3d1cd54f9de34fbdf600631b3970483d0e35b4645a8485014d0a": "3.2.0..3.2.1",
@@ -100,6 +108,12 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
     "airflow.api_fastapi.core_api.services.public.task_instances:_lock_patch_runs": {
         "": "3.1.0..3.3.2",  # not there yet
         "69e26dd0b17ab04accdf3dfd1cb0f239a5b770361cdb97b0d6dc59409c42e058": "3.4.0b2",
+    },
+    "airflow.api_fastapi.core_api.services.public.task_instances:_patch_ti_validate_request": {
+        "3c22d4aec7f3ef5157b34a648b511c93e46c8b8d406b2a57117381bae9296465": "3.1.0..3.2.1",
+        "ee8bc45cbc2d196c9bf9c4006e38585614a49b3ad8876cf6120ac20b030bb18e": "3.2.2",
+        "5187f3d2b84fafab214d75bd3eff0b1c26a7ecf5dbc427306c33864133c840cb": "3.3.0..3.3.2",
+        "da6e4226db4c73ffc4ef70263229d6a5ad83e84a1c5a9e662886e001eddd08a6": "3.4.0b2",
     },
     "airflow.api_fastapi.execution_api.routes.task_instances:_create_ti_state_update_query_and_update_state": {
         "d08ed34c859621c6e55f1cf08b89ae31fc86be17a781a6ef7c023ac929f58a6f": "3.1.0",
@@ -349,6 +363,12 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "b18df62408c2b31769ce73493ef2925c4afb3ed5ae73e62d10fb3980fddf23ae": "3.2.2",
         "89fd076a746db1fd2fafa4f1c32eec08bb13477bc9548429917bf4fcbacb6913": "3.3.0..3.3.2",
         "0bf67e270e3e577b71ef8e5a691a297cb743270e578be5df92074b021c433143": "3.4.0b2",
+    },
+    "airflow.serialization.definitions.dag:SerializedDAG.clear": {
+        "": "3.1.0..3.1.8",  # not there yet
+        "8d114616a30f38aacfc14e92f44efc186e8d4322887f164f36680dcef6e0d244": "3.2.0..3.2.2",
+        "2b13575b32929b3f0154d0ba2490e0d6eb0f92687390f44ef7b75a23780b4407": "3.3.0..3.3.2",
+        "51daded1facf487863d9f50c8dcb3289fdb99422031767f48f94d0003bad6c79": "3.4.0b2",
     },
     "airflow.serialization.definitions.dag:SerializedDAG.set_task_instance_state": {
         "": "3.1.0..3.1.8",  # not there yet

@@ -195,13 +195,14 @@ def test_plays_that_lack_what_sets_the_race_off_say_nothing_of_it(
 def test_a_race_of_a_later_release_is_not_there_and_is_new_in_that_one(
     played: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = ("archived_attempt_deadlock", "archived_attempt_overwrite", "archived_attempt_purge")
+    parts = ("deadlock", "overwrite", "purge", "runs")
+    names = [f"archived_attempt_{part}" for part in parts]
     asked = played({name: {"3.4.0b2"} for name in names})
-    assert matrix(tmp_path / "a", "--race", "archived_attempt", airflow="3.3.2") == 0
+    assert matrix(tmp_path / "a", "--race", "archived_attempt", airflow="3.2.1") == 0
     assert asked == []
     assert "archived_attempt_purge" in (out := capsys.readouterr().out)
     assert "not there" in out
-    words = ("rc", "3.4.0b2", "--against", "3.3.2", "--no-load", "--race", "archived_attempt", "--json")
+    words = ("rc", "3.4.0b2", "--against", "3.2.1", "--no-load", "--race", "archived_attempt", "--json")
     assert main([*words, "--out", str(tmp_path / "b")]) == 1
     assert asked == [f"3.4.0b2 {name}" for name in names]
     assert '"status": "new"' in capsys.readouterr().out

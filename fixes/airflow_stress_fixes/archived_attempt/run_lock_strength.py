@@ -23,7 +23,7 @@ How
     order and exclude each other and the scheduler as before. None of them deletes a run or changes its key under
     this lock.
 
-What it leaves: the order of runs that one request clears one by one (``clear_dag_runs``), and an update that does not
+What it leaves: the order of runs that one request clears one by one (``clear_runs_order``), and an update that does not
 lock the run at all.
 
 Its tests: ``stress repro archived_attempt_deadlock`` (``tests/explore/test_reproducers.py``).

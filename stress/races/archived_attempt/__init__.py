@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from airflow_stress_fixes.archived_attempt import FIXES, purge_row_locks, run_lock_strength
+from airflow_stress_fixes.archived_attempt import (
+    FIXES,
+    clear_runs_order,
+    purge_row_locks,
+    run_lock_strength,
+)
 from stress.races.race import Race, Reproducer
 
 RACE = Race(
@@ -14,6 +19,7 @@ RACE = Race(
         Reproducer("archived_attempt_deadlock", removed_by=run_lock_strength.FIX),
         Reproducer("archived_attempt_overwrite", removed_by=purge_row_locks.FIX),
         Reproducer("archived_attempt_purge", removed_by=purge_row_locks.FIX),
+        Reproducer("archived_attempt_runs", removed_by=clear_runs_order.FIX),
     ),
     fixes=FIXES,
 )

@@ -30,6 +30,9 @@ class Fixture:
     facts: dict[str, Any] = field(default_factory=dict)
     """All else that an ingredient made."""
 
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What a process keeps in memory between the rounds of a periodic operation. Empty when a schedule starts."""
+
 
 @dataclass(frozen=True)
 class Response:

@@ -308,6 +308,24 @@ _REPRODUCERS = (
         fix="purge_row_locks",
         since=(3, 4),
     ),
+    Reproducer(
+        race="archived_attempt",
+        name="archived_attempt_runs",
+        summary="two users clear the same two runs with one request each, in opposite orders",
+        operations=("runs_clearing", "runs_clearing"),
+        state=("two_runs",),
+        script=(
+            Move("A", r"^UPDATE dag_run"),
+            Move("A", r"FROM dag_run LEFT OUTER JOIN dag"),
+            Move("B", "blocked"),
+            Move("A"),
+            Move("B"),
+        ),
+        invariant="deadlock",
+        releases=("3.3.2", "3.4.0b2"),
+        fix="clear_runs_order",
+        since=(3, 3),
+    ),
 )
 
 REPRODUCERS: dict[str, Reproducer] = {

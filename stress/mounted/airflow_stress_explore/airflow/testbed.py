@@ -69,10 +69,11 @@ class PairTestbed(Testbed):
     def play(
         self, scheduler: Scheduler[ActorThread], watch: Callable[[ScheduleExecutor, Step], None] | None = None
     ) -> ScheduleExecutor:
-        """As the base class, and forget the state changes of the schedule before."""
+        """As the base class, and forget what the schedule before has changed."""
         self._changes = []
         self._states = dict(self._starting_states)
         self._reset_clock()
+        self.fixture.kept.clear()
         return super().play(scheduler, watch)
 
     def _reset_clock(self) -> None:

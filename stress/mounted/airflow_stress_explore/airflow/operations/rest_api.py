@@ -58,7 +58,6 @@ def run_clearing(fixture: Fixture, number: int) -> Callable[[], Response]:
 @operation("runs_clearing", "a user clears the runs of two DAGs", [("running", "restarting"), ("*", "none")])
 def runs_clearing(fixture: Fixture, number: int) -> Callable[[], Response]:
     """Each user has selected the runs in another order."""
-    find("airflow.models.dagrun", "lock_dag_runs")
     runs = [{"dag_id": dag_id, "dag_run_id": fixture.run_id} for dag_id in (fixture.dag_id, "raced_too")]
     make_body = find(f"{DATAMODELS}.dag_run", "BulkDAGRunClearBody")
     body = make_body(dry_run=False, only_failed=False, dag_runs=runs if number % 2 == 0 else runs[::-1])

@@ -162,24 +162,28 @@ def orphan_adoption(fixture: Fixture, number: int) -> Callable[[], Response]:
     "executor_events",
     "a scheduler hears from its executor that a worker has exited well",
     [(before, after) for before in ("queued", "running", "scheduled") for after in ("failed", "up_for_retry")],
+    periodic=True,
 )
 def executor_events(fixture: Fixture, number: int) -> Callable[[], Response]:
-    """The first task's, of its first try."""
+    """The first task's, of its first try. Later rounds have the events that the first one has left in the buffer."""
     create_session = find("airflow.utils.session", "create_session")
     process = find(RUNNER, "SchedulerJobRunner.process_executor_events")
     key = event_key(fixture)
 
     def work() -> Response:
         runner = scheduler(fixture, 0)
-        runner.executor.event_buffer[key] = ("success", None)
-        with create_session(scoped=False) as session:
-            supply(
-                process,
-                executor=runner.executor,
-                job_id=runner.job.id,
-                scheduler_dag_bag=runner.scheduler_dag_bag,
-                session=session,
-            )
+        runner.executor.event_buffer = fixture.kept.setdefault(f"events of {number}", {key: ("success", None)})
+        try:
+            with create_session(scoped=False) as session:
+                supply(
+                    process,
+                    executor=runner.executor,
+                    job_id=runner.job.id,
+                    scheduler_dag_bag=runner.scheduler_dag_bag,
+                    session=session,
+                )
+        finally:
+            fixture.kept[f"events of {number}"] = runner.executor.event_buffer
         return Response("done")
 
     return work
