@@ -117,10 +117,15 @@ def test_what_3_4_archives_is_no_failure_by_itself(version: str, capsys: pytest.
 
 @pytest.mark.parametrize("version", ["3.4.0b2"])
 def test_the_operations_of_all_pairs_know_3_4(version: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The serial orders and one schedule each: without a preemption no race shows."""
+    """The serial orders and one schedule each. Without a preemption only two defects show: an order is enough for them.
+
+    `deferral_exit+resumption` is the race stale_success; the other one is in archived_attempt's README (finding 24).
+    """
     pairs = [pair.name for pair in PAIRS.values() if pair.engine is Engine.SQL]
-    assert explore(*pairs, "--airflow", version, "--preemptions", "0") == 0
-    assert set(_tried_and_failing(capsys.readouterr().out)[0]) == set(pairs)
+    assert explore(*pairs, "--airflow", version, "--preemptions", "0") == 1
+    tried, failing = _tried_and_failing(capsys.readouterr().out)
+    assert set(tried) == set(pairs)
+    assert failing == {"deferral_exit+resumption", "heartbeat_timeout+clearing"}
 
 
 def test_a_deadlock_inside_single_statements_is_found(capsys: pytest.CaptureFixture[str]) -> None:
