@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from parties import Party
-from played import party, state, work
+from played import party, state
 
 from airflow_stress_explore.airflow.operations.scheduler import scheduler
 
@@ -43,9 +43,9 @@ def test_a_scheduler_that_rolls_back_gives_its_turn_away(database: Any, mounted:
 
     with mounted(FIX):
         first = Party("first", start_and_roll_back).stop("after", STARTS).run_to_stop()
-        second = work(runs, "start_queued_runs", 1)
-        second()
+        # Parties, because the session of a thread stays open as long as the thread.
+        party(runs, "start_queued_runs", 1).start().result()
         assert running(database) == []
         first.resume().result()
-        second()
+        party(runs, "start_queued_runs", 1).start().result()
     assert running(database) == ["run_1"]
