@@ -14,6 +14,14 @@ FIX = "run_start_turn"
 STARTS = r"^UPDATE dag_run "
 
 
+@pytest.fixture(autouse=True)
+def stock_number_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operation sets how many runs a loop takes; the tests after these have Airflow's own number again."""
+    from airflow.models.dagrun import DagRun
+
+    monkeypatch.setattr(DagRun, "DEFAULT_DAGRUNS_TO_EXAMINE", DagRun.DEFAULT_DAGRUNS_TO_EXAMINE)
+
+
 def running(database: Any) -> list[str]:
     """The runs that run."""
     return [row[0] for row in database.query("SELECT run_id FROM dag_run WHERE state = 'running' ORDER BY run_id")]
@@ -43,7 +51,6 @@ def test_a_scheduler_that_rolls_back_gives_its_turn_away(database: Any, mounted:
 
     with mounted(FIX):
         first = Party("first", start_and_roll_back).stop("after", STARTS).run_to_stop()
-        # Parties, because the session of a thread stays open as long as the thread.
         party(runs, "start_queued_runs", 1).start().result()
         assert running(database) == []
         first.resume().result()
