@@ -8,19 +8,21 @@ The defect
     answered 204, and the failure is stored over it.
 
 The invariant
-    ``process_executor_events`` ends its transaction once, after all that it stores.
+    No callback is sent between the look at a locked task instance and the commit that stores its failure.
 
 Why the obvious repair is wrong
     Another session for the requests (``scoped=False``) would keep the locks, but a scheduler that ends before its own
     commit has then sent callbacks of failures that are not stored, and sends them again. A second look at the state
-    after the request makes the window smaller, and the request is sent by then.
+    after the request makes the window smaller, and the request is sent by then. Requests that are all kept to the end
+    of the call are lost for failures that are stored when a later event ends with an error.
 
 How
-    The executor's ``send_callback`` collects the requests of one call. At its end the changes are flushed, and the
-    requests are sent: the commit of the first one stores the failures, too. After an error nothing is sent.
+    The executor's ``send_callback`` keeps a request. ``handle_failure`` commits the failure that follows it; a request
+    that was kept before a commit is sent when the next one comes, and at the end. After an error these are sent too;
+    the request of a failure that is not stored is not.
 
-What it leaves: a scheduler that ends between the first and the last request of one call loses the others. A request
-of a task whose failure cannot be stored is not sent any more.
+What it leaves: the commit of the first failure in a call releases the locks of the tasks whose events follow, as on
+stock. A scheduler that ends between a failure's commit and its request loses the request.
 
 Its tests: ``stress repro event_overwrite`` (``tests/explore/test_reproducers.py``),
 ``tests/airflow/test_event_overwrite_event_callbacks_last.py``.
@@ -39,6 +41,49 @@ from airflow_stress_fixes.known_sources import spread
 _MODULE = "airflow.jobs.scheduler_job_runner"
 
 
+class Requests:
+    """Keeps the requests for callbacks of one call until a commit has stored the failures that they are about."""
+
+    def __init__(self, executor: Any, session: Any) -> None:
+        from sqlalchemy import event
+
+        self._executor, self._session = executor, session
+        self._waiting: list[Any] = []
+        self._stored: list[Any] = []
+        self._outer = vars(executor).get("send_callback")  # another fix may keep requests, too
+        self._send = executor.send_callback
+        executor.send_callback = self.keep
+        event.listen(session, "after_commit", self._committed)
+
+    def _committed(self, _session: Any) -> None:
+        self._stored += self._waiting
+        self._waiting = []
+
+    def keep(self, request: Any) -> None:
+        """Take the place of ``send_callback``. A commit has released the locks of the call if something is stored."""
+        self._send_stored()
+        self._waiting.append(request)
+
+    def _send_stored(self) -> None:
+        while self._stored:
+            self._send(self._stored.pop(0))
+
+    def close(self, *, failed: bool) -> None:
+        """Send what may be sent: after an error only what was stored before it."""
+        from sqlalchemy import event
+
+        event.remove(self._session, "after_commit", self._committed)
+        del self._executor.send_callback
+        if self._outer is not None:
+            self._executor.send_callback = self._outer
+        if failed:
+            self._session.rollback()
+        elif self._waiting:
+            self._session.flush()
+            self._stored += self._waiting
+        self._send_stored()
+
+
 def apply(module: ModuleType) -> None:
     """Wrap ``SchedulerJobRunner.process_executor_events``."""
     runner: Any = module.SchedulerJobRunner
@@ -50,20 +95,13 @@ def apply(module: ModuleType) -> None:
     @functools.wraps(stock)
     def process_executor_events(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
-        executor, session = given["executor"], given["session"]
-        requests: list[Any] = []
-        outer = vars(executor).get("send_callback")  # another fix may collect requests, too
-        executor.send_callback = requests.append
+        requests = Requests(given["executor"], given["session"])
         try:
             done = stock(*args, **kwargs)
-        finally:
-            del executor.send_callback
-            if outer is not None:
-                executor.send_callback = outer
-        if requests:
-            session.flush()
-        for request in requests:
-            executor.send_callback(request)
+        except BaseException:
+            requests.close(failed=True)
+            raise
+        requests.close(failed=False)
         return done
 
     runner.process_executor_events = classmethod(process_executor_events)

@@ -22,8 +22,9 @@ How
     loop. No row is locked that stock does not lock, and nothing waits for anything, so it is part of no deadlock. The
     lock has two numbers; Airflow's own advisory locks have one, which is another space of keys.
 
-What it leaves: the schedulers take turns over the runs of all DAGs. A listener of run states that is slow is called
-within the turn. A limit that a user lowers is not enforced on runs that run.
+What it leaves: other databases than PostgreSQL, where it does nothing. The schedulers take turns over the runs of all
+DAGs. A listener of run states that is slow is called within the turn. A limit that a user lowers is not enforced on
+runs that run.
 
 Its tests: ``stress repro exceeded_run_limit`` (``tests/explore/test_reproducers.py``),
 ``tests/airflow/test_exceeded_run_limit_run_start_turn.py``.
@@ -50,8 +51,9 @@ def apply(module: ModuleType) -> None:
     def start_queued_dagruns(self: Any, session: Any) -> None:
         from sqlalchemy import func, select
 
-        # Two numbers that nothing else uses: the first report's, and 1.
-        if session.scalar(select(func.pg_try_advisory_xact_lock(45388, 1))):
+        # Two numbers that nothing else uses: the first report's, and 1. Other databases have no such lock.
+        other = session.get_bind().dialect.name != "postgresql"
+        if other or session.scalar(select(func.pg_try_advisory_xact_lock(45388, 1))):
             stock(self, session)
 
     runner._start_queued_dagruns = start_queued_dagruns

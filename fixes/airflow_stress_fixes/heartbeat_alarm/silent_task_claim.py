@@ -22,11 +22,12 @@ How
     To 3.3.2 the purge is run for one task at a time. Its row is locked (``FOR NO KEY UPDATE SKIP LOCKED``) if the last
     heartbeat is the one that was found. Stock's purge and then stock's handling of the one event that it left work
     within this transaction; callbacks and e-mails are held back meanwhile. Of two callbacks of one task the later one
-    is sent, which knows whether the task is tried again. On 3.4 callbacks and e-mails are held back to the end of
-    stock's purge. In both, sending the first one commits the failure with it.
+    is sent, which knows whether the task is tried again. On 3.4 stock's purge is called for one task at a time, and its
+    callbacks and e-mails are held back to the end of that call. In both they are sent just after the failure is stored.
 
-What it leaves: a task whose row is locked in that moment is left to the next purge. A heartbeat or a report that comes
-while the row is locked waits for a few milliseconds, and is refused.
+What it leaves: a scheduler that ends between a failure's commit and its callback loses the callback. A task whose row
+is locked in that moment is left to the next purge. A heartbeat or a report that comes while the row is locked waits for
+a few milliseconds, and is refused.
 
 Its tests: ``stress repro heartbeat_alarm`` (``tests/explore/test_reproducers.py``),
 ``tests/airflow/test_heartbeat_alarm_silent_task_claim.py``.
@@ -76,13 +77,13 @@ def fail(runner: Any, silent: list[Any], session: Any) -> None:
         for executor, kept in zip(executors, buffers, strict=True):
             executor.event_buffer = {**kept, **executor.event_buffer}
             del executor.send_callback
-    told = {request.ti.id for _, request in requests if type(request).__name__ == "TaskCallbackRequest"}
-    for executor, request in (*((one, its) for one, its in by_purge if its.ti.id not in told), *requests):
+    asked = {request.ti.id for _, request in requests if type(request).__name__ == "TaskCallbackRequest"}
+    for executor, request in (*((one, its) for one, its in by_purge if its.ti.id not in asked), *requests):
         executor.send_callback(request)
 
 
 def send_last(runner: Any, purge: Callable[..., None], silent: list[Any], session: Any) -> None:
-    """Purge these task instances, whose rows are locked, and then send callbacks and e-mails."""
+    """Purge these task instances, and then send callbacks and e-mails."""
     executor = runner.executor
     requests: list[Any] = []
     executor.send_callback = requests.append
@@ -117,7 +118,9 @@ def apply(module: ModuleType) -> None:
 
     @functools.wraps(stock_purge)
     def purge(self: Any, task_instances_without_heartbeats: list[Any], *, session: Any) -> None:
-        send_last(self, stock_purge, task_instances_without_heartbeats, session)
+        # An error of one task must not take the callbacks of failures that are stored by then.
+        for silent in task_instances_without_heartbeats:
+            send_last(self, stock_purge, [silent], session)
 
     if hasattr(instance, "archive"):  # since 3.4, which locks the rows that it finds
         runner._purge_task_instances_without_heartbeats = purge

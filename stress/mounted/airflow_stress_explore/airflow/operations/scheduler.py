@@ -189,8 +189,9 @@ def executor_events(fixture: Fixture, number: int) -> Callable[[], Response]:
     return work
 
 
-def event_key(fixture: Fixture) -> Any:
-    """How an executor names the try that ended: from 3.4 on by the row's id, which another try does not have."""
+def event_key(fixture: Fixture, task: int = 0) -> Any:
+    """How an executor names the try of a task: from 3.4 on by the row's id, which another try does not have."""
     if hasattr(find("airflow.executors.base_executor", "BaseExecutor"), "supports_task_instance_uuid"):
-        return find("airflow.executors.workloads.types", "TaskInstanceUuid")(fixture.instances[0])
-    return find("airflow.models.taskinstancekey", "TaskInstanceKey")(fixture.dag_id, "task_0", fixture.run_id, 1, -1)
+        return find("airflow.executors.workloads.types", "TaskInstanceUuid")(fixture.instances[task])
+    key = find("airflow.models.taskinstancekey", "TaskInstanceKey")
+    return key(fixture.dag_id, f"task_{task}", fixture.run_id, 1, -1)
