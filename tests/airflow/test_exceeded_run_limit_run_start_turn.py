@@ -14,14 +14,6 @@ FIX = "run_start_turn"
 STARTS = r"^UPDATE dag_run "
 
 
-@pytest.fixture(autouse=True)
-def stock_number_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operation sets how many runs a loop takes; the tests after these have Airflow's own number again."""
-    from airflow.models.dagrun import DagRun
-
-    monkeypatch.setattr(DagRun, "DEFAULT_DAGRUNS_TO_EXAMINE", DagRun.DEFAULT_DAGRUNS_TO_EXAMINE)
-
-
 def running(database: Any) -> list[str]:
     """The runs that run."""
     return [row[0] for row in database.query("SELECT run_id FROM dag_run WHERE state = 'running' ORDER BY run_id")]
@@ -29,6 +21,9 @@ def running(database: Any) -> list[str]:
 
 @pytest.mark.parametrize("fix", [None, FIX])
 def test_no_more_runs_run_than_may(database: Any, mounted: Any, release: str, fix: str | None) -> None:
+    from airflow.models.dagrun import DagRun
+
+    stock = DagRun.DEFAULT_DAGRUNS_TO_EXAMINE
     runs = state(release, "two_queued_runs")
     with mounted(*([fix] if fix else [])) as status:
         assert status == ({fix: "loaded"} if fix else {})
@@ -36,6 +31,7 @@ def test_no_more_runs_run_than_may(database: Any, mounted: Any, release: str, fi
         party(runs, "start_queued_runs", 1).start().result()
         first.resume().result()
     assert len(running(database)) == (1 if fix else 2)
+    assert stock == DagRun.DEFAULT_DAGRUNS_TO_EXAMINE, "the operation changes it for as long as it runs"
 
 
 def test_a_scheduler_that_rolls_back_gives_its_turn_away(database: Any, mounted: Any, release: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable
+from typing import Any
 
 from airflow_stress_explore.airflow.fixtures import create_run, ingredient, write_dag
 from airflow_stress_explore.airflow.operation import Fixture, Response, find, operation
@@ -29,6 +32,34 @@ def two_queued_runs(fixture: Fixture) -> None:
     fixture.facts[LIMIT] = 1
 
 
+class _Shared:
+    """A value of a class while at least one actor needs it; the operations of other pairs have Airflow's own again."""
+
+    def __init__(self, owner: Any, name: str, value: object) -> None:
+        self._owner, self._name, self._value = owner, name, value
+        self._lock = threading.Lock()
+        self._users = 0
+        self._stock: object = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._stock = getattr(self._owner, self._name)
+                setattr(self._owner, self._name, self._value)
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                setattr(self._owner, self._name, self._stock)
+
+
+@functools.cache
+def _one_run(dag_run: Any) -> _Shared:
+    return _Shared(dag_run, "DEFAULT_DAGRUNS_TO_EXAMINE", 1)
+
+
 @operation("start_queued_runs", "a scheduler starts queued runs", periodic=True)
 def start_queued_runs(fixture: Fixture, number: int) -> Callable[[], Response]:
     """The first part of `_do_scheduling`, to its commit.
@@ -42,9 +73,8 @@ def start_queued_runs(fixture: Fixture, number: int) -> Callable[[], Response]:
     dag_run = find("airflow.models.dagrun", "DagRun")
 
     def work() -> Response:
-        dag_run.DEFAULT_DAGRUNS_TO_EXAMINE = 1
         runner = scheduler(fixture, number)
-        with create_session(scoped=False) as session, prohibit_commit(session) as guard:
+        with _one_run(dag_run), create_session(scoped=False) as session, prohibit_commit(session) as guard:
             runner._start_queued_dagruns(session)
             guard.commit()
         return Response("done")
