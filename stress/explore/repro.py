@@ -178,7 +178,7 @@ class _ReproReporter:
             self._say(f"  {failure['invariant']}: {failure['detail']}")
         version = self.arm.version
         if version in LOCKED and version not in reproducer.releases:
-            self._say(f"Airflow {version} hasn't this race: it is in {', '.join(reproducer.releases)}")
+            self._say(f"Airflow {version} does not have this race: it is in {', '.join(reproducer.releases)}")
         occurred = sum(not line["ok"] for line in plays)
         self.occurred |= occurred > 0
         result = f"{reproducer.name} on {version}, {self.arm.label}: {occurred} of {len(plays)}"

@@ -25,7 +25,7 @@ from tests.timing import wait_for
 from tests.unit.clusters import PaperCluster
 
 # As much of Airflow's tables as the test changes, with columns of interest and others. `hostname` is stored out of line
-# when it is long (TOAST), whatever its content compresses to.
+# when it is long (TOAST).
 TABLES = """
 CREATE TABLE task_instance (id uuid PRIMARY KEY, dag_id text, state text, hostname text, updated_at timestamptz);
 ALTER TABLE task_instance ALTER hostname SET STORAGE EXTERNAL;

@@ -160,6 +160,6 @@ def all_within(programs: Programs, bound: int) -> dict[str, Record]:
 
 
 def preemptions(record: Record) -> int:
-    """How often somebody who could go on lost the turn."""
+    """How often an actor that could go on lost the turn."""
     pairs = zip(itertools.pairwise(record.choices), record.seen[1:], strict=False)
     return sum(one != following and one in seen.runnable for (one, following), seen in pairs)

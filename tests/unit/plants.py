@@ -1,7 +1,7 @@
 """Plants: transactions that break a promise of Airflow, put at random places into a feed that has none.
 
-Each plant has victims of its own, which the feed's begin brings into their state legally, so that one plant is one
-anomaly and what follows in the feed is not disturbed. A plant's transactions are told from all others by their xid.
+Each plant has its own victims, which the first transactions of the feed bring into their state legally, so that one
+plant is one anomaly and what follows in the feed is not disturbed. A plant's transactions are recognized by their xid.
 """
 
 from __future__ import annotations

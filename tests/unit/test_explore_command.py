@@ -160,7 +160,7 @@ def test_a_race_that_the_release_has_not_is_played_and_said(told: Any, capsys: p
     told(schedule(1), SUMMARY)
     assert main(["repro", "deadlock", "--airflow", "3.3.2"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "Airflow 3.3.2 hasn't this race: it is in 3.2.1",
+        "Airflow 3.3.2 does not have this race: it is in 3.2.1",
         "deadlock on 3.3.2, stock: 0 of 1",
     ]
 

@@ -1,4 +1,4 @@
-"""The database of a release: a machine that can't make or copy it is told why."""
+"""The database of a release: a machine that cannot make or copy it gets the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fingerprints of the functions that a schedule runs: another source, a wrapper and a replacement are told."""
+"""Fingerprints of the functions that a schedule runs: another source, a wrapper and a replacement are named."""
 
 from __future__ import annotations
 
