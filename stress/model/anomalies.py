@@ -63,7 +63,7 @@ class Known(StrEnum):
 UNITS = {
     CheckerName.ILLEGAL_TRANSITION: "transitions",
     CheckerName.LOST_ACKNOWLEDGED_WRITE: "acknowledged states",
-    CheckerName.DOUBLE_START: "starts",
+    CheckerName.DOUBLE_START: "starts of tries and triggers",
     CheckerName.CAP_EXCEEDED: "starts under a cap",
     CheckerName.LOST_CLEAR: "clears",
     CheckerName.STALE_EVENT: "resumptions",

@@ -107,7 +107,7 @@ def _anomalies(results: Results, anomalies: Anomalies) -> list[str]:
     arms = [arm.name for arm in results.arms]
     rows = [["anomalies", "", *arms], ["transitions checked", "", *(text.transitions(anomalies, arm) for arm in arms)]]
     rows += [
-        [text.race_title(checker), "", *(text.anomalies_out_of(counts.get(arm)) for arm in arms)]
+        [text.race_title(checker), anomalies.units[checker], *(text.anomalies_out_of(counts.get(arm)) for arm in arms)]
         for checker, counts in anomalies.checkers.items()
         if any(count.found for count in counts.values())
     ]

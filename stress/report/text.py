@@ -57,11 +57,12 @@ def out_of(arm: ArmCount | None) -> str:
 
 
 def anomalies_out_of(counted: AnomalyCount | None) -> str:
-    """`3 of 5,120`, and how many of them no known race explains: `3 of 5,120 (2 unexplained)`."""
+    """`3 of 5,120`, and which races explain how many of them: `3 of 5,120 (lost_mark 1, unexplained 2)`."""
     if counted is None:
         return NONE
-    unexplained = f" ({counted.unexplained:,} unexplained)" if counted.unexplained else ""
-    return f"{counted.found:,} of {counted.opportunities:,}{unexplained}"
+    parts = [f"{race} {number:,}" for race, number in counted.explained.items()]
+    parts += [f"unexplained {counted.unexplained:,}"] if counted.unexplained else []
+    return f"{counted.found:,} of {counted.opportunities:,}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def transitions(anomalies: Anomalies, arm: str) -> str:

@@ -119,7 +119,7 @@ def reported() -> Anomalies:
 def test_the_terminal_shows_counts_witnesses_and_blindness() -> None:
     shown = terminal.render(replace(example(), anomalies=reported()))
     assert "transitions checked" in shown
-    assert "(3 unexplained)" in shown
+    assert "unexplained 3)" in shown
     assert "unexplained illegal transition, stock, block 0 at" in shown
     assert "not checked for anomalies: block 1: load was blind: it was cut" in shown
 
